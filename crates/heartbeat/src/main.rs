@@ -1,0 +1,2 @@
+//! The daemon: performs what the node decides.
+fn main() {}

@@ -1,0 +1,9 @@
+//! Heartbeat 3.0.6's wire protocol as a pure, timed state machine: framing, authentication,
+//! sequence numbers, retransmission, liveness of nodes, links and ping nodes.
+//!
+//! No clock, socket, file or randomness inside: `Messaging::handle(now, input, &mut outputs)`.
+//! It knows nothing of resources; bodies pass through typed. Sockets are in `net` (feature `net`).
+
+pub mod engine;
+pub mod message;
+pub mod time;

@@ -1,0 +1,275 @@
+//! The control API: one JSON object per line over `/run/heartbeat/status.sock` (read only, 0666)
+//! and `/run/heartbeat/control.sock` (0660, root and group haclient). Version 1.
+
+use std::collections::BTreeMap;
+
+use hb_config::settings::{AutoFailback, Timing};
+use hb_messaging::engine::Counters;
+use hb_resource::input::{GroupClaim, Which};
+use serde::{Deserialize, Serialize};
+
+/// Version of this schema; changes only when an old reader would misread.
+pub const VERSION: u32 = 1;
+/// Directory of both sockets.
+pub const RUN_DIR: &str = "/run/heartbeat";
+/// File name of the read-only socket below [`RUN_DIR`].
+pub const STATUS_SOCKET: &str = "status.sock";
+/// File name of the command socket below [`RUN_DIR`].
+pub const CONTROL_SOCKET: &str = "control.sock";
+
+/// One line from a client: `{"v":1,"id":7,"cmd":"standby","which":{"sets":{…}}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RequestLine {
+    /// Schema version of the client.
+    pub v: u32,
+    /// Echoed in the answer.
+    pub id: u64,
+    /// What is asked.
+    #[serde(flatten)]
+    pub request: Request,
+}
+
+/// What a client may ask. `Status` and `History` on both sockets, the rest on the command socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cmd", rename_all = "lowercase")]
+pub enum Request {
+    /// A snapshot now.
+    Status,
+    /// The last moves, oldest first.
+    History,
+    /// Give groups to the peer. Answered when it is done or refused.
+    Standby {
+        /// Which, from this node's point of view.
+        which: Which,
+    },
+    /// Get groups from the peer. Answered when it is done or refused.
+    Takeover {
+        /// Which, from this node's point of view.
+        which: Which,
+    },
+    /// Forget a failure and try again.
+    Cleanup {
+        /// Which group; all when absent.
+        #[serde(default)]
+        group: Option<String>,
+    },
+    /// Orderly stop of this daemon. Answered when it is accepted.
+    Stop,
+}
+
+/// One line to a client.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResponseLine {
+    /// [`VERSION`].
+    pub v: u32,
+    /// Id of the request.
+    pub id: u64,
+    /// Whether it was done.
+    pub ok: bool,
+    /// The answer.
+    #[serde(flatten)]
+    pub response: Response,
+}
+
+/// What a client is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Response {
+    /// Answer to `Status`.
+    Status(Box<StatusSnapshot>),
+    /// Answer to `History`.
+    History(Vec<HistoryEntry>),
+    /// A command was carried out.
+    Done {
+        /// What was done.
+        text: String,
+    },
+    /// A command was refused or failed.
+    Error {
+        /// Why, and what to do.
+        text: String,
+    },
+}
+
+/// The verdict, worst first when combined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Served, and the peer could take over.
+    Healthy,
+    /// A transition is under way.
+    Transition,
+    /// Served, but something is not redundant or not as it should be.
+    Degraded,
+    /// Something is not served by anybody.
+    Down,
+    /// Both nodes claim a group.
+    Split,
+}
+
+/// Everything `hb status` shows. Unknown is `None`, never a guess.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusSnapshot {
+    /// [`VERSION`].
+    pub v: u32,
+    /// Cluster name.
+    pub cluster: String,
+    /// Product version of the daemon.
+    pub version: String,
+    /// Process id of the daemon; filled in by the shell.
+    pub pid: u32,
+    /// Milliseconds since the daemon started.
+    pub uptime_ms: u64,
+    /// Verdict.
+    pub verdict: Verdict,
+    /// What is wrong, each with since, why and what to do; empty when healthy.
+    pub problems: Vec<Problem>,
+    /// Whether the peer could take over, as far as is known here.
+    pub failover_ready: bool,
+    /// This node.
+    pub this_node: ThisNode,
+    /// The other member; `None` when ha.cf names only this node.
+    pub peer: Option<PeerNode>,
+    /// Ping nodes.
+    pub pings: Vec<PingStatus>,
+    /// Groups in haresources order.
+    pub groups: Vec<GroupStatus>,
+    /// The last completed move.
+    pub last_move: Option<HistoryEntry>,
+    /// Times in force.
+    pub timing: Timing,
+    /// `auto_failback` in force.
+    pub auto_failback: AutoFailback,
+    /// Raw ha.cf values by directive, for `cl_status hbparameter`.
+    pub parameters: BTreeMap<String, String>,
+    /// Packet counters.
+    pub counters: Counters,
+}
+
+/// Something that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Stable id, `snake_case`: `link_down`, `peer_dead`, `split`, `group_failed` …
+    pub id: String,
+    /// What and why.
+    pub text: String,
+    /// What to do about it.
+    pub hint: String,
+    /// Milliseconds since it began.
+    pub since_ms: u64,
+}
+
+/// This node's own state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThisNode {
+    /// Name.
+    pub name: String,
+    /// `init`, `up`, `active`, or `stopping`.
+    pub status: String,
+    /// Phase of the resource negotiation: `init`, `starting`, `stable` …
+    pub phase: String,
+    /// `none`, `local`, `foreign`, `all`, or `transition` (`cl_status rscstatus`).
+    pub rscstatus: String,
+    /// Generation of this start.
+    pub generation: u64,
+    /// Index and method of the signing key, as `#2 sha256`.
+    pub key: String,
+}
+
+/// What is known of the other member, with its age.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerNode {
+    /// Name.
+    pub name: String,
+    /// `init`, `up`, `active` or `dead`.
+    pub status: String,
+    /// Milliseconds since its last packet: the age of everything said of it.
+    pub heard_ms_ago: Option<u64>,
+    /// `none`, `local`, `foreign` or `all` from its own point of view; `None` when never said.
+    pub holdings: Option<String>,
+    /// Whether it has no transition under way; `None` when never said.
+    pub stable: Option<bool>,
+    /// Whether it is a Twinbeat node; `None` when nothing was heard.
+    pub native: Option<bool>,
+    /// Generation.
+    pub generation: u64,
+    /// Links to it.
+    pub links: Vec<LinkStatus>,
+}
+
+/// One link to the peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkStatus {
+    /// Interface.
+    pub name: String,
+    /// Whether the peer's packets arrive on it.
+    pub up: bool,
+    /// Milliseconds since the last one.
+    pub heard_ms_ago: Option<u64>,
+    /// Why the socket does not work here, if so.
+    pub failure: Option<String>,
+}
+
+/// One ping node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PingStatus {
+    /// Name.
+    pub name: String,
+    /// `init`, `ping` or `dead`.
+    pub status: String,
+    /// Milliseconds since its last answer.
+    pub heard_ms_ago: Option<u64>,
+}
+
+/// One group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GroupStatus {
+    /// Key.
+    pub key: String,
+    /// Preferred node.
+    pub prefers: String,
+    /// State here.
+    pub here: GroupClaim,
+    /// State at the peer; `None` when unknown (a 3.0.6 peer, or nothing heard).
+    pub peer: Option<GroupClaim>,
+    /// Which node serves it as far as is known here; `None` when none does or it is unknown.
+    pub active_on: Option<String>,
+    /// Milliseconds since the state here last changed.
+    pub since_ms: u64,
+    /// Why it is as it is: the last transition's sentence.
+    pub reason: String,
+    /// Members in order.
+    pub resources: Vec<ResourceStatus>,
+}
+
+/// One resource.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceStatus {
+    /// As written in haresources.
+    pub text: String,
+    /// `stopped`, `starting`, `running`, `stopping`, `failed` or `unknown`, on this node.
+    pub state: String,
+    /// Milliseconds since that state began.
+    pub since_ms: u64,
+    /// Result of the last operation, in words.
+    pub last: Option<String>,
+}
+
+/// One completed move of one group.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// Counts from 1 for each daemon start.
+    pub number: u64,
+    /// Unix time in seconds, for display.
+    pub unix_s: u64,
+    /// Group.
+    pub group: String,
+    /// What happened here: `acquired`, `released`, `failed`, `blocked`.
+    pub what: String,
+    /// `peer_dead`, `standby`, `takeover`, `failback`, `startup`, `shutdown` …
+    pub cause: String,
+    /// A sentence.
+    pub reason: String,
+    /// Milliseconds from the decision to the end.
+    pub elapsed_ms: u64,
+}

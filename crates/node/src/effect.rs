@@ -1,0 +1,80 @@
+//! What a node wants done, in the order in which it must happen.
+
+use std::sync::Arc;
+
+use hb_messaging::engine::{LinkId, PingId};
+use hb_resource::operation::Operation;
+use serde::{Deserialize, Serialize};
+
+use crate::api::{HistoryEntry, Response};
+use crate::input::ClientId;
+
+/// How loud a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Each decision.
+    Debug,
+    /// Transitions, results.
+    Info,
+    /// Worth a look.
+    Warn,
+    /// Worth a page.
+    Error,
+}
+
+/// A line for the log. Values are fields; the text is for people and keeps the key phrases of
+/// Heartbeat 3.0.6 that scripts look for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEvent {
+    /// Loudness.
+    pub level: Level,
+    /// Stable id, `snake_case`.
+    pub event: String,
+    /// For people.
+    pub text: String,
+    /// `peer`, `link`, `group`, `resource`, `action`, `op`, `from`, `to`, `cause` …
+    pub fields: Vec<(String, String)>,
+}
+
+/// What a node wants done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Effect {
+    /// Send a datagram.
+    Transmit {
+        /// Link.
+        link: LinkId,
+        /// Whole datagram.
+        bytes: Arc<[u8]>,
+    },
+    /// Send an echo request to each host of a ping target.
+    Echo {
+        /// Target.
+        ping: PingId,
+        /// Sequence number.
+        sequence: u16,
+    },
+    /// Run an operation; answer with `Input::Done`.
+    Run(Operation),
+    /// Answer a client.
+    Reply {
+        /// Whom.
+        client: ClientId,
+        /// What.
+        response: Response,
+    },
+    /// Write to the log.
+    Log(LogEvent),
+    /// Keep a move in the persistent history.
+    History(HistoryEntry),
+    /// What the service manager shows (`STATUS=` of sd_notify); the first one also means ready.
+    Notify {
+        /// One line.
+        status: String,
+    },
+    /// Leave with this exit code; everything before it in the list was performed.
+    Exit {
+        /// 0 after an orderly stop.
+        code: u8,
+    },
+}

@@ -1,0 +1,71 @@
+//! What happens to a node. Closed and serialisable, so that a run can be recorded and replayed.
+
+use hb_messaging::engine::{LinkId, PingId};
+use hb_resource::operation::{OpId, Outcome};
+use serde::{Deserialize, Serialize};
+
+use crate::api::Request;
+
+/// A client of the control socket, for as long as it is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClientId(pub u64);
+
+/// What happens to a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Input {
+    /// Wall clock and load, for display and for the fields `ts` and `ld` only: first input, then
+    /// about once a second.
+    Environment {
+        /// Unix time in seconds.
+        unix_s: u64,
+        /// First line of `/proc/loadavg`.
+        load: String,
+    },
+    /// Sockets are open as far as they can be: begin.
+    Start,
+    /// A datagram arrived.
+    Datagram {
+        /// On which link.
+        link: LinkId,
+        /// As read.
+        bytes: Vec<u8>,
+    },
+    /// A ping target answered.
+    EchoReply {
+        /// Which target.
+        ping: PingId,
+        /// Sequence number of the request.
+        sequence: u16,
+    },
+    /// A link's sockets failed or work again.
+    Link {
+        /// Which link.
+        link: LinkId,
+        /// `None`: works. Otherwise the system's words.
+        failure: Option<String>,
+    },
+    /// `next_timeout()` is due.
+    Timeout,
+    /// An operation ended.
+    Done {
+        /// Which.
+        op: OpId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// A client asks.
+    Request {
+        /// Who.
+        client: ClientId,
+        /// What.
+        request: Request,
+    },
+    /// A client has gone; its answers are no longer wanted.
+    ClientGone {
+        /// Who.
+        client: ClientId,
+    },
+    /// SIGTERM or `heartbeat -k`: release everything in order, then `Effect::Exit`.
+    Shutdown,
+}

@@ -1,0 +1,9 @@
+//! The whole node as one pure value: messaging, the resource manager, timers and the control API.
+//!
+//! The same `Node` runs in the daemon, in the simulator and in replays. It reads no clock, opens
+//! no socket, starts no process: `Node::handle(now, input, &mut effects)`.
+#![forbid(unsafe_code)]
+
+pub mod api;
+pub mod effect;
+pub mod input;

@@ -1,0 +1,185 @@
+//! What happens to the resource manager. Closed enums, serialisable, so that a run can be recorded.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::operation::{GroupKey, OpId, Outcome};
+use crate::output::Timer;
+
+/// Who asked; the node maps it to a client of the control socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RequestId(pub u64);
+
+/// Two sets of groups: those that prefer the node that speaks, and the rest.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Holdings {
+    /// Groups that prefer the speaker.
+    pub local: bool,
+    /// All other groups.
+    pub foreign: bool,
+}
+
+impl Holdings {
+    /// Nothing.
+    pub const NONE: Self = Self { local: false, foreign: false };
+    /// Everything.
+    pub const ALL: Self = Self { local: true, foreign: true };
+    /// Groups that prefer the speaker.
+    pub const LOCAL: Self = Self { local: true, foreign: false };
+    /// All other groups.
+    pub const FOREIGN: Self = Self { local: false, foreign: true };
+
+    /// The same sets as the other node names them.
+    pub fn seen_from_peer(self) -> Self {
+        Self { local: self.foreign, foreign: self.local }
+    }
+
+    /// The word of `rsc_hold` and of `cl_status rscstatus`.
+    pub fn word(self) -> &'static str {
+        match (self.local, self.foreign) {
+            (false, false) => "none",
+            (true, false) => "local",
+            (false, true) => "foreign",
+            (true, true) => "all",
+        }
+    }
+}
+
+/// Which groups a standby or takeover means.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Which {
+    /// By Heartbeat's two sets, from the point of view of the node that is asked.
+    Sets(Holdings),
+    /// One group. Only between two Twinbeat nodes.
+    Group(GroupKey),
+}
+
+/// The three steps of the standby dialogue; `Done` is said first by the giver, then by the taker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum StandbyStep {
+    /// The giver asks.
+    Me,
+    /// The taker agrees.
+    Other,
+    /// Released (giver) or acquired (taker).
+    Done,
+}
+
+/// What a Twinbeat peer says of one group (`x_groups`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GroupClaim {
+    /// Nothing of it runs there.
+    Released,
+    /// Being started there.
+    Acquiring,
+    /// All of it runs there.
+    Held,
+    /// Being stopped there.
+    Releasing,
+    /// It failed to start there and is not being tried; free to be taken.
+    Failed,
+    /// A stop failed there: parts may still run. It must not be started elsewhere.
+    Blocked,
+}
+
+/// Messages between two resource managers. The node translates them to and from the wire.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PeerMessage {
+    /// The sender has just started and asks what we hold.
+    Starting,
+    /// What the sender holds.
+    Resources {
+        /// From the sender's point of view.
+        holdings: Holdings,
+        /// Replaces what was known; otherwise adds to it.
+        full: bool,
+        /// Whether the sender has no transition under way; `None`: unchanged.
+        stable: Option<bool>,
+        /// Free word with a meaning in some cases (`mach_down`, `shutdown`, `standby`).
+        info: Option<String>,
+        /// Per group, from a Twinbeat peer only.
+        groups: Option<BTreeMap<GroupKey, GroupClaim>>,
+    },
+    /// A step of the standby dialogue. The set is from the giver's point of view in every step.
+    AskResources {
+        /// Which groups move.
+        which: Which,
+        /// Which step.
+        step: StandbyStep,
+    },
+    /// The sender wants these groups, named from its own point of view (`hb_takeover`).
+    HbTakeover {
+        /// Which groups move.
+        which: Which,
+    },
+    /// The sender has released everything and is about to leave.
+    Shutdone,
+}
+
+/// What messaging says of the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum PeerStatus {
+    /// Nothing known yet.
+    Unknown,
+    /// It speaks but has not settled.
+    Starting,
+    /// Fully started: resource messages reach it.
+    Active,
+    /// Silent for its dead time.
+    Dead,
+}
+
+/// What happens to the manager.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Input {
+    /// This node became active. The peer's status was reported before.
+    Started,
+    /// The peer changed status.
+    Peer(PeerStatus),
+    /// The peer restarted (new generation) without having been declared dead.
+    PeerRestarted,
+    /// A dead peer speaks again under its old generation: both may hold the same groups.
+    PeerReturned,
+    /// Whether the peer is a Twinbeat node that understands `groups` and `Which::Group`.
+    PeerIsNative(bool),
+    /// A message of the peer, in order.
+    Message(PeerMessage),
+    /// A timer that was set ran out.
+    Timer(Timer),
+    /// An operation ended. Unknown or superseded ids are counted and dropped.
+    Done {
+        /// Which.
+        op: OpId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// An operator wants this node to give groups to the peer.
+    Standby {
+        /// Who asked.
+        request: RequestId,
+        /// Which groups, from this node's point of view.
+        which: Which,
+    },
+    /// An operator wants this node to have groups that the peer holds.
+    Takeover {
+        /// Who asked.
+        request: RequestId,
+        /// Which groups, from this node's point of view.
+        which: Which,
+    },
+    /// An operator wants a failed or blocked group to be tried again.
+    Cleanup {
+        /// Who asked.
+        request: RequestId,
+        /// Which group; `None` for all.
+        group: Option<GroupKey>,
+    },
+    /// Release everything, tell the peer, then leave.
+    Stop,
+}

@@ -1,0 +1,88 @@
+//! What the resource manager wants done, in the order in which it must happen, and what it reports.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::input::{PeerMessage, RequestId};
+use crate::operation::{GroupKey, Operation};
+
+/// Timers of the manager. It names them; the node keeps the clock.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Timer {
+    /// No answer to our `starting`, or both started at once: acquire what prefers us.
+    StartupWait,
+    /// The peer did not answer the first step of a standby.
+    StandbyAnswer,
+    /// A standby that was agreed on has not ended.
+    StandbyEnd,
+    /// A failback was due while something was under way: look again.
+    FailbackRetry,
+    /// A group that failed to start here is offered to the peer.
+    OfferGroup(GroupKey),
+    /// A failed stop is repeated.
+    StopRetry(GroupKey),
+    /// After `shutdone`: stay a moment so that the peer hears it, then leave.
+    Linger,
+}
+
+/// Why something changed. Logged once, kept in history, shown in status.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Transition {
+    /// Group, or `None` for the node as a whole.
+    pub group: Option<GroupKey>,
+    /// State before, as shown in status.
+    pub from: String,
+    /// State after.
+    pub to: String,
+    /// The event that caused it: `peer_dead`, `standby`, `failback`, `startup`, `start_failed` …
+    pub cause: String,
+    /// A sentence for people.
+    pub reason: String,
+}
+
+/// The answer to an operator.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Answer {
+    /// It is done, all of it.
+    Done {
+        /// What was done, in words.
+        text: String,
+    },
+    /// It was not begun.
+    Refused {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// It was begun and did not end as asked.
+    Failed {
+        /// What happened and where things stand.
+        reason: String,
+    },
+}
+
+/// What the manager wants done.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Output {
+    /// Send to the peer.
+    Send(PeerMessage),
+    /// Run an operation.
+    Run(Operation),
+    /// Start (or restart) a timer.
+    SetTimer(Timer, Duration),
+    /// Stop a timer; harmless when it does not run.
+    CancelTimer(Timer),
+    /// Something changed.
+    Changed(Transition),
+    /// Answer an operator.
+    Answer(RequestId, Answer),
+    /// A fact worth a page (`error: true`) or a look.
+    Alert {
+        /// Whether somebody must act.
+        error: bool,
+        /// What happened and what to do.
+        text: String,
+    },
+    /// Everything is released and the peer was told: the daemon may leave.
+    Stopped,
+}

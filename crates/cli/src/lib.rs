@@ -1,7 +1,9 @@
-//! What the command `hb` is made of, as a library, so that the network tests of the project use
-//! the same lab as `hb demo`. Nothing here decides anything about a cluster.
+//! What the command `hb` shares with the network tests of the project: the lab in which `hb demo`
+//! plays, and the client of the daemon's sockets. Its verbs are modules of the binary.
 
 #![forbid(unsafe_code)]
 
+pub mod client;
 pub mod demo;
+pub mod exit;
 pub mod lab;

@@ -120,7 +120,8 @@ fn wait(child: &mut Child, signals: SigSet) -> io::Result<u8> {
 /// Inside: parts from the machine's mounts and sees to it that this process ends with the outer.
 fn settle() -> Result<(), String> {
     let step = |what: &str, result: nix::Result<()>| {
-        result.map_err(|e| format!("the kernel refuses {what} in a namespace ({e}); run it as root"))
+        result
+            .map_err(|e| format!("the kernel refuses {what} in a namespace ({e}); run it as root"))
     };
     step("SIGKILL at the parent's end", nix::sys::prctl::set_pdeathsig(Signal::SIGKILL))?;
     thread::spawn(|| {

@@ -75,18 +75,13 @@ impl Drop for Proc {
 
 /// The helper's command line for `argv` in the node whose first process is `pid`.
 fn helper_args(pid: i32, argv: &[&str]) -> Vec<String> {
-    let mut args =
-        vec![helper::FLAG.to_owned(), helper::EXEC.to_owned(), pid.to_string()];
+    let mut args = vec![helper::FLAG.to_owned(), helper::EXEC.to_owned(), pid.to_string()];
     args.extend(argv.iter().map(|a| (*a).to_owned()));
     args
 }
 
 /// Runs `argv` in the node of `pid` to its end.
-pub(super) async fn output(
-    pid: i32,
-    argv: &[&str],
-    limit: Duration,
-) -> Result<Output, LabError> {
+pub(super) async fn output(pid: i32, argv: &[&str], limit: Duration) -> Result<Output, LabError> {
     let mut command = tokio::process::Command::new("/proc/self/exe");
     command.args(helper_args(pid, argv)).stdin(Stdio::null()).kill_on_drop(true);
     let name = argv.first().copied().unwrap_or_default();
@@ -122,10 +117,8 @@ pub(super) fn join_and_run(pid: &str, command: &[&str]) -> i32 {
         complain(&error.to_string());
         return CANNOT_RUN;
     }
-    let status = Command::new("/proc/self/exe")
-        .args([helper::FLAG, helper::RUN])
-        .args(command)
-        .status();
+    let status =
+        Command::new("/proc/self/exe").args([helper::FLAG, helper::RUN]).args(command).status();
     exit_code(status)
 }
 

@@ -25,9 +25,12 @@ use std::time::{Duration, Instant};
 
 pub use enter::{Entered, enter};
 pub use error::LabError;
+pub(crate) use exec::find_program;
 pub use exec::{Proc, shell};
 pub use helper::{RESOURCE_FLAG, help_if_asked};
+pub(crate) use http::html as page_html;
 pub use node::{KEPT, PROGRAMS, SELF};
+pub(crate) use prober::SERVED_BY;
 pub use prober::{Miss, Outage, Probe, Prober, Summary};
 
 use node::Node;

@@ -20,7 +20,12 @@ use super::{LabConfig, heartbeat_address, helper, public_address};
 /// Folders of a node that survive its power loss: its disk. All others are fresh at each boot, or
 /// the machine's own, read-only.
 pub const KEPT: [&str; 6] = [
-    "/etc/ha.d", "/etc/nginx", "/var/cache/nginx", "/var/lib/heartbeat", "/var/lib/nginx", "/var/log",
+    "/etc/ha.d",
+    "/etc/nginx",
+    "/var/cache/nginx",
+    "/var/lib/heartbeat",
+    "/var/lib/nginx",
+    "/var/log",
 ];
 /// Folder of a node, first in its PATH, with the programs of [`LabConfig::programs`].
 pub const PROGRAMS: &str = "/twinbeat";

@@ -58,6 +58,21 @@ pub enum Miss {
     Other,
 }
 
+impl Miss {
+    /// In words, for people and JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ConnectTimeout => "no connection",
+            Self::AnswerTimeout => "no answer",
+            Self::Refused => "refused",
+            Self::Reset => "reset",
+            Self::Unreachable => "unreachable",
+            Self::BadAnswer => "bad answer",
+            Self::Other => "other",
+        }
+    }
+}
+
 /// One probe.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -391,9 +406,9 @@ mod tests {
         let base = Instant::now();
         let check = |probes: &[(u64, Option<&str>)], since: u64, expect: Option<(u64, &str)>| {
             let outage = record(base, probes).outage(base + Duration::from_millis(since));
-            let found = outage.as_ref().map(|o| {
-                (u64::try_from(o.length().as_millis()).expect("short"), &*o.to)
-            });
+            let found = outage
+                .as_ref()
+                .map(|o| (u64::try_from(o.length().as_millis()).expect("short"), &*o.to));
             assert_eq!(found, expect, "{probes:?} since {since}");
         };
         let (a, b) = (Some("a"), Some("b"));

@@ -28,15 +28,13 @@ const HOST: &str = "/.host";
 /// Folders of a node that are its own and not the machine's.
 const OWN: [&str; 7] = ["dev", "etc", "proc", "run", "sys", "tmp", "var"];
 /// Entries of the machine's /etc and /var that a node has in another form.
-const REPLACED: [&str; 7] = [
-    "/etc/hostname", "/etc/hosts", "/var/cache", "/var/lib", "/var/lock", "/var/run", "/var/tmp",
-];
+const REPLACED: [&str; 7] =
+    ["/etc/hostname", "/etc/hosts", "/var/cache", "/var/lib", "/var/lock", "/var/run", "/var/tmp"];
 /// Devices of a node: no disk, no watchdog, no console, no log socket of the machine.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Commands that a node must not be able to run on the machine.
-const COVERED: [&str; 9] = [
-    "reboot", "poweroff", "halt", "shutdown", "init", "telinit", "kexec", "systemctl", "hwclock",
-];
+const COVERED: [&str; 9] =
+    ["reboot", "poweroff", "halt", "shutdown", "init", "telinit", "kexec", "systemctl", "hwclock"];
 /// Where such commands are.
 const COVERED_IN: [&str; 4] = ["/sbin", "/usr/sbin", "/bin", "/usr/bin"];
 /// Parts of /proc that belong to the whole machine.

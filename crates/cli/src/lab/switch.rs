@@ -64,8 +64,9 @@ impl Switch {
         if present {
             return add_address(&self.handle, index, CLIENT, PREFIX).await;
         }
-        let message =
-            rtnetlink::AddressMessageBuilder::<Ipv4Addr>::new().index(index).address(CLIENT, PREFIX);
+        let message = rtnetlink::AddressMessageBuilder::<Ipv4Addr>::new()
+            .index(index)
+            .address(CLIENT, PREFIX);
         let removed = self.handle.address().del(message.build()).execute().await;
         removed.map_err(|e| LabError::netlink("removing the client's address", e))
     }
@@ -128,7 +129,12 @@ impl Switch {
         self.set_up(port).await
     }
 
-    async fn set_port(&self, index: u32, name: &str, state: BridgePortState) -> Result<(), LabError> {
+    async fn set_port(
+        &self,
+        index: u32,
+        name: &str,
+        state: BridgePortState,
+    ) -> Result<(), LabError> {
         let message = LinkBridgePort::new(index).append_info_data(InfoBridgePort::State(state));
         let set = self.handle.link().set_port(message.build()).execute().await;
         set.map_err(|e| LabError::netlink(format!("setting bridge port {name}"), e))

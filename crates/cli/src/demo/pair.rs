@@ -32,6 +32,8 @@ pub(super) struct Pair {
 pub(super) const NODES: [&str; 2] = ["node1", "node2"];
 /// Interface label of the floating address in haresources.
 const INTERFACE: &str = lab::PUBLIC;
+/// Where a node looks for resource scripts first.
+const SCRIPT_DIR: &str = "/etc/ha.d/resource.d";
 /// Where nginx' configuration is in a node.
 const NGINX_CONF: &str = "/etc/nginx/nginx.conf";
 /// Upstream calls a shorter `initdead` than 10 s unwise; both nodes start together here, so it
@@ -85,16 +87,12 @@ impl Pair {
         match &self.web {
             Web::Nginx(_) => {
                 files.push((NGINX_CONF.to_owned(), nginx_conf(name, is_root), 0o644));
-                for (script, text) in SCRIPTS {
-                    files.push((
-                        format!("/etc/ha.d/resource.d/{script}"),
-                        (*text).to_owned(),
-                        0o755,
-                    ));
+                for (script, text, mode) in SCRIPTS {
+                    files.push((format!("{SCRIPT_DIR}/{script}"), text.to_owned(), mode));
                 }
             }
             Web::BuiltIn => files.push((
-                "/etc/ha.d/resource.d/demo-httpd".to_owned(),
+                format!("{SCRIPT_DIR}/demo-httpd"),
                 format!("#!{}/{} {}\n", lab::PROGRAMS, lab::SELF, lab::RESOURCE_FLAG),
                 0o755,
             )),
@@ -132,8 +130,12 @@ impl Pair {
     }
 }
 
-/// Resource scripts of the project that the demo needs.
-const SCRIPTS: [(&str, &str); 0] = [];
+/// Resource scripts of the project that the demo needs, as files of this program, so that it runs
+/// wherever the two binaries are: name, text, mode.
+const SCRIPTS: [(&str, &str, u32); 2] = [
+    (".functions", include_str!("../../../../resource.d/.functions"), 0o644),
+    ("nginx", include_str!("../../../../resource.d/nginx"), 0o755),
+];
 
 /// One page that names the node. In a user namespace there is only one user, to whom nginx need not
 /// and cannot change; a master process would insist on it.

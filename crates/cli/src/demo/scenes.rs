@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::pair::NODES;
-use super::report::{Cell, Event, Seen, Step};
+use super::report::{Cell, Event, Seen, Step, is_within};
 use super::stage::Stage;
 use crate::lab::Probe;
 
@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const AFTERMATH: Duration = Duration::from_millis(300);
 /// Pieces of a bar.
 const BAR_CELLS: u32 = 44;
-/// Shortest time that a bar shows.
-const BAR_MIN: Duration = Duration::from_millis(88);
+/// Shortest time that a bar shows: two probes for each piece, so that a late one leaves no hole.
+const BAR_MIN: Duration = Duration::from_millis(220);
 
 /// One step of the play.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,7 @@ pub(super) fn play(scene: Scene, stage: &mut Stage) -> Step {
         failure: None,
         seen: None,
         target_ms: None,
+        within_target: None,
         events: Vec::new(),
     };
     let act = match (scene.act)(stage) {
@@ -75,6 +76,7 @@ pub(super) fn play(scene: Scene, stage: &mut Stage) -> Step {
     step.target_ms = act.target_ms;
     step.failure = finish(stage, &act).err();
     step.seen = look(stage, &act);
+    step.within_target = is_within(step.seen.as_ref(), act.target_ms);
     step.events = events(stage, &act, step.seen.as_ref());
     step
 }

@@ -4,11 +4,11 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::pair::{NODES, Pair};
-use super::report::{Cell, Report, Step};
+use super::report::{self, Cell, Report, Step};
 use crate::lab;
 
 /// Columns of a step's title.
-const TITLE: usize = 28;
+const TITLE: usize = 30;
 /// Erases the line of a terminal and goes to its begin (ECMA-48).
 const ERASE: &str = "\r\x1b[2K";
 
@@ -93,7 +93,7 @@ impl View {
 
     fn drawn_step(self, step: &Step) {
         write(ERASE);
-        let symbol = match (step.failure.is_some(), step.within_target()) {
+        let symbol = match (step.failure.is_some(), step.within_target) {
             (true, _) => self.paint("1;31", "✖"),
             (false, Some(false)) => self.paint("1;33", "▲"),
             (false, Some(true) | None) => self.paint("1;32", "✔"),
@@ -117,7 +117,7 @@ impl View {
             (None, Some(seen)) => format!("outage {:6.1} ms", seen.outage_ms),
         };
         if let Some(target) = step.target_ms {
-            text += &match step.within_target() {
+            text += &match step.within_target {
                 Some(true) => format!("   target {target} ms: within"),
                 Some(false) => format!("   target {target} ms: MISSED"),
                 None => format!("   target {target} ms"),
@@ -134,12 +134,10 @@ impl View {
             let at = event.at_ms.map_or(" ".repeat(10), |ms| format!("{ms:+7.1} ms"));
             line(&self.paint("2", &format!("    {at}  {}", event.text)));
         }
-        if self.verbose {
-            if let Some(seen) = step.seen.as_ref().filter(|s| !s.missed.is_empty()) {
-                let missed: Vec<_> =
-                    seen.missed.iter().map(|(why, n)| format!("{n} {why}")).collect();
-                line(&format!("    {} probes, unanswered: {}", seen.probes, missed.join(", ")));
-            }
+        let seen = step.seen.as_ref().filter(|s| self.verbose && !s.missed.is_empty());
+        if let Some(seen) = seen {
+            let missed: Vec<_> = seen.missed.iter().map(|(why, n)| format!("{n} {why}")).collect();
+            line(&format!("    {} probes, unanswered: {}", seen.probes, missed.join(", ")));
         }
     }
 
@@ -165,7 +163,7 @@ impl View {
             let outage = step.seen.as_ref().filter(|s| s.from.is_some());
             let outage = outage.map_or("-".to_owned(), |s| format!("{:.1} ms", s.outage_ms));
             let target = step.target_ms.map_or("-".to_owned(), |t| format!("{t} ms"));
-            let verdict = match (step.failure.is_some(), step.within_target()) {
+            let verdict = match (step.failure.is_some(), step.within_target) {
                 (true, _) => self.paint("1;31", "failed"),
                 (false, Some(true)) => self.paint("1;32", "within"),
                 (false, Some(false)) => self.paint("1;33", "missed"),
@@ -203,6 +201,12 @@ impl View {
     pub(super) fn broken(self, reason: &str) {
         if let Style::Drawn { .. } = self.style {
             write(ERASE);
+        }
+        if self.style == Style::Json {
+            line(
+                &serde_json::json!({ "v": report::VERSION, "ok": false, "error": reason })
+                    .to_string(),
+            );
         }
         complain(reason);
     }

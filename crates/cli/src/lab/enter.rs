@@ -123,6 +123,8 @@ fn settle() -> Result<(), String> {
         result
             .map_err(|e| format!("the kernel refuses {what} in a namespace ({e}); run it as root"))
     };
+    // A child inherits the blocked signals of the outer process.
+    step("its own signal mask", SigSet::empty().thread_set_mask())?;
     step("SIGKILL at the parent's end", nix::sys::prctl::set_pdeathsig(Signal::SIGKILL))?;
     thread::spawn(|| {
         let _ = io::stdin().read(&mut [0]);

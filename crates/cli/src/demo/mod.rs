@@ -63,8 +63,11 @@ pub struct Args {
     #[arg(long, value_name = "PATH")]
     daemon: Option<PathBuf>,
     /// Open a shell on a node (node1, node2, client) of the demo that runs in another terminal
-    #[arg(long, value_name = "NODE", exclusive = true)]
+    #[arg(long, value_name = "NODE")]
     shell: Option<String>,
+    /// With --shell: run this and no shell
+    #[arg(last = true, requires = "shell")]
+    command: Vec<String>,
 }
 
 /// `auto_failback` of the demo.
@@ -78,7 +81,9 @@ enum Failback {
 /// namespaces, 2 wrong usage.
 pub fn run(args: &Args) -> ExitCode {
     if let Some(node) = &args.shell {
-        return exit::code(u8::try_from(lab::shell(VERB, node, &[])).unwrap_or(exit::NEGATIVE));
+        return exit::code(
+            u8::try_from(lab::shell(VERB, node, &args.command)).unwrap_or(exit::NEGATIVE),
+        );
     }
     let usage = |text: &str| {
         view::complain(text);

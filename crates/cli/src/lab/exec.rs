@@ -18,6 +18,7 @@ use nix::unistd::{chdir, getuid};
 
 use super::enter::CLIENT_NAME;
 use super::error::LabError;
+use super::helper::NAME;
 use super::machine::{complain, drop_dangerous_capabilities, end_with_parent};
 use super::node::PROGRAMS;
 use super::{helper, root};
@@ -83,7 +84,7 @@ fn helper_args(pid: i32, argv: &[&str]) -> Vec<String> {
 /// Runs `argv` in the node of `pid` to its end.
 pub(super) async fn output(pid: i32, argv: &[&str], limit: Duration) -> Result<Output, LabError> {
     let mut command = tokio::process::Command::new("/proc/self/exe");
-    command.args(helper_args(pid, argv)).stdin(Stdio::null()).kill_on_drop(true);
+    command.arg0(NAME).args(helper_args(pid, argv)).stdin(Stdio::null()).kill_on_drop(true);
     let name = argv.first().copied().unwrap_or_default();
     match tokio::time::timeout(limit, command.output()).await {
         Ok(output) => output.map_err(|e| LabError::system(format!("running {name}"), e)),
@@ -99,6 +100,7 @@ pub(super) fn spawn(pid: i32, argv: &[&str], log: &Path) -> Result<Proc, LabErro
     let out = root::open_log(log)?;
     let err = out.try_clone().map_err(|e| LabError::system("sharing a log", e))?;
     let child = Command::new("/proc/self/exe")
+        .arg0(NAME)
         .args(helper_args(pid, argv))
         .stdin(Stdio::null())
         .stdout(out)
@@ -191,6 +193,7 @@ pub fn shell(verb: &str, node: &str, command: &[String]) -> i32 {
         return NO_LAB;
     }
     let status = Command::new("/proc/self/exe")
+        .arg0(NAME)
         .args([helper::FLAG, helper::VISIT, node])
         .args(command)
         .status();
@@ -199,8 +202,9 @@ pub fn shell(verb: &str, node: &str, command: &[String]) -> i32 {
 
 /// Helper inside the lab: runs the command, or a shell, in `node`.
 pub(super) fn visit(node: &str, command: &[&str]) -> i32 {
-    let shell = ["/bin/sh", "-i"];
-    let bash = ["/bin/bash", "--norc", "--noprofile", "-i"];
+    let shell = ["/bin/sh"];
+    // Its files would replace the prompt that names the node.
+    let bash = ["/bin/bash", "--norc", "--noprofile"];
     let command = match command {
         [] if Path::new(bash[0]).exists() => &bash[..],
         [] => &shell[..],

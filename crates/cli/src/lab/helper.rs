@@ -5,6 +5,8 @@ use std::ffi::OsString;
 
 use super::{exec, http, machine};
 
+/// What helpers are called in a list of processes.
+pub(super) const NAME: &str = "hb";
 /// First argument of every helper process.
 pub(super) const FLAG: &str = "--lab-helper";
 /// Makes a node's namespaces and waits for its first process: `machine NAME`.

@@ -6,6 +6,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use nix::sched::{CloneFlags, unshare};
@@ -41,6 +42,7 @@ pub(super) fn run(name: &str) -> i32 {
         .map_err(|e| LabError::system("making namespaces", e))?;
         // The network namespace exists from here on, and the child's PID names it.
         Command::new("/proc/self/exe")
+            .arg0(helper::NAME)
             .args([helper::FLAG, helper::INIT, name])
             .spawn()
             .map_err(|e| LabError::system("starting the first process", e))

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -137,6 +138,7 @@ impl Node {
             return Err(LabError::Invalid(format!("{} is on", self.name)));
         }
         let mut helper = Command::new("/proc/self/exe")
+            .arg0(helper::NAME)
             .args([helper::FLAG, helper::MACHINE, &self.name])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -127,6 +127,12 @@ impl Logger {
         self.send(Job::Reopen);
     }
 
+    /// Drops everything; for tests of parts that log.
+    #[cfg(test)]
+    pub(crate) fn to_nobody() -> Self {
+        Self { queue: sync_channel(1).0, dropped: Arc::default(), least: Level::Error }
+    }
+
     /// Waits until everything queued before is written, or the writer hangs.
     pub(crate) fn flush(&self) {
         let (done, written) = sync_channel(1);

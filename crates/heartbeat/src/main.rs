@@ -1,5 +1,7 @@
 //! The daemon: performs what the node decides.
 mod args;
+mod control;
+mod daemonize;
 mod exit;
 mod history;
 mod identity;

@@ -33,6 +33,19 @@ pub(crate) struct Args {
     pub(crate) daemon_stage: Option<u8>,
 }
 
+impl Args {
+    /// The same with paths that stay right when the daemon leaves its directory.
+    pub(crate) fn with_absolute_paths(mut self) -> Self {
+        let Paths { config, state, run, pid_file } = &mut self.paths;
+        for path in [config, state, run, pid_file] {
+            if let Ok(absolute) = std::path::absolute(&*path) {
+                *path = absolute;
+            }
+        }
+        self
+    }
+}
+
 /// What to do; one at most.
 #[derive(Clone, Copy, Debug, ClapArgs)]
 #[group(multiple = false)]

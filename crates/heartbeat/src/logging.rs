@@ -23,7 +23,8 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::history::HistoryFile;
 use crate::logging::format::Origin;
-use crate::logging::sinks::{FileSink, Journal, Sink, Stderr, Syslog};
+pub(crate) use crate::logging::sinks::Stderr;
+use crate::logging::sinks::{FileSink, Journal, Sink, Syslog};
 use crate::logging::writer::{Job, Writer};
 
 /// Lines that may wait for the writer: about a minute of a busy takeover with `debug 1`. More would

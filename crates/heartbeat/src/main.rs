@@ -1,14 +1,64 @@
-//! The daemon: performs what the node decides.
+//! The daemon's program: reads the command line and hands over. Decides nothing else.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
+
 mod args;
+mod command;
+mod configuration;
 mod control;
 mod daemonize;
 mod exit;
+mod foreign;
 mod history;
+mod host;
 mod identity;
 mod logging;
+mod operations;
+mod perform;
 mod pid_file;
 mod realtime;
+mod reload;
+mod run;
+mod service;
+mod shell;
+mod signals;
 mod sys;
 #[cfg(test)]
 mod test_dir;
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::Args;
+use crate::daemonize::Report;
+use crate::exit::{Exit, Fatal};
+use crate::logging::Stderr;
+
+fn main() -> ExitCode {
+    let args = Args::parse().with_absolute_paths();
+    dispatch(&args).unwrap_or_else(|error| {
+        Stderr.note(&error.to_string());
+        ExitCode::from(error.code())
+    })
+}
+
+fn dispatch(args: &Args) -> Result<ExitCode, Fatal> {
+    let mode = args.mode;
+    if mode.status {
+        return command::status(&args.paths).map(ExitCode::from);
+    }
+    if mode.stop {
+        return command::stop(&args.paths).map(ExitCode::from);
+    }
+    if mode.reload {
+        return command::reload(&args.paths).map(ExitCode::from);
+    }
+    if mode.foreground {
+        return run::run(args, Report::Nobody).map(ExitCode::from);
+    }
+    match args.daemon_stage {
+        None => daemonize::launch().map(|()| Exit::Ok.into()),
+        Some(1) => daemonize::leave_session().map(|()| Exit::Ok.into()),
+        Some(_) => run::run(args, Report::Pipe).map(ExitCode::from),
+    }
+}

@@ -71,13 +71,23 @@ pub(crate) struct Paths {
     #[arg(long = "config-dir", hide = true, value_name = "DIR", default_value = "/etc/ha.d")]
     pub(crate) config: PathBuf,
     /// Directory of hb_generation, hb_uuid and history.jsonl
-    #[arg(long = "state-dir", hide = true, value_name = "DIR", default_value = "/var/lib/heartbeat")]
+    #[arg(
+        long = "state-dir",
+        hide = true,
+        value_name = "DIR",
+        default_value = "/var/lib/heartbeat"
+    )]
     pub(crate) state: PathBuf,
     /// Directory of status.sock and control.sock
     #[arg(long = "run-dir", hide = true, value_name = "DIR", default_value = "/run/heartbeat")]
     pub(crate) run: PathBuf,
     /// Pid file
-    #[arg(long = "pid-file", hide = true, value_name = "FILE", default_value = "/run/heartbeat.pid")]
+    #[arg(
+        long = "pid-file",
+        hide = true,
+        value_name = "FILE",
+        default_value = "/run/heartbeat.pid"
+    )]
     pub(crate) pid_file: PathBuf,
 }
 

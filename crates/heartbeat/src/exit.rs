@@ -5,15 +5,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Exit codes of Heartbeat 3.0.6, with the LSB ones of `-s`.
+/// Exit codes of Heartbeat 3.0.6, with the LSB ones of `-s`. A wrong option is 2, given by clap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// Done, already running, already stopped.
     Ok,
     /// Anything that has no code of its own.
     General,
-    /// Wrong option (clap uses the same number).
-    Usage,
     /// `-s`: not running (LSB).
     Stopped,
     /// Needs root.
@@ -28,7 +26,6 @@ impl Exit {
         match self {
             Self::Ok => 0,
             Self::General => 1,
-            Self::Usage => 2,
             Self::Stopped => 3,
             Self::Permission => 4,
             Self::Config => 6,
@@ -118,10 +115,9 @@ impl Fatal {
                 Exit::Permission.code()
             }
             Self::Child { code } => *code,
-            Self::Foreign { .. }
-            | Self::Path { .. }
-            | Self::System { .. }
-            | Self::Refused(_) => Exit::General.code(),
+            Self::Foreign { .. } | Self::Path { .. } | Self::System { .. } | Self::Refused(_) => {
+                Exit::General.code()
+            }
         }
     }
 }

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::args::Args;
+use crate::args::{Args, Mode};
 use crate::daemonize::Report;
 use crate::exit::{Exit, Fatal};
 use crate::logging::Stderr;
@@ -43,22 +43,13 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(args: &Args) -> Result<ExitCode, Fatal> {
-    let mode = args.mode;
-    if mode.status {
-        return command::status(&args.paths).map(ExitCode::from);
-    }
-    if mode.stop {
-        return command::stop(&args.paths).map(ExitCode::from);
-    }
-    if mode.reload {
-        return command::reload(&args.paths).map(ExitCode::from);
-    }
-    if mode.foreground {
-        return run::run(args, Report::Nobody).map(ExitCode::from);
-    }
-    match args.daemon_stage {
-        None => daemonize::launch().map(|()| Exit::Ok.into()),
-        Some(1) => daemonize::leave_session().map(|()| Exit::Ok.into()),
-        Some(_) => run::run(args, Report::Pipe).map(ExitCode::from),
+    match (args.mode, args.daemon_stage) {
+        (Mode { status: true, .. }, _) => command::status(&args.paths).map(Into::into),
+        (Mode { stop: true, .. }, _) => command::stop(&args.paths).map(Into::into),
+        (Mode { reload: true, .. }, _) => command::reload(&args.paths).map(Into::into),
+        (Mode { foreground: true, .. }, _) => run::run(args, Report::Nobody).map(Into::into),
+        (_, None) => daemonize::launch().map(|()| Exit::Ok.into()),
+        (_, Some(1)) => daemonize::leave_session().map(|()| Exit::Ok.into()),
+        (_, Some(_)) => run::run(args, Report::Pipe).map(Into::into),
     }
 }

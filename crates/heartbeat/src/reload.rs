@@ -40,11 +40,9 @@ impl Reload {
             return;
         }
         let (dir, node) = (self.dir.clone(), self.settings.node.clone());
-        self.reading = Some(spawn_blocking(move || {
-            match configuration::load(&dir, &node) {
-                Ok(loaded) => Ok(Box::new(loaded.settings)),
-                Err(error) => Err(error.to_string()),
-            }
+        self.reading = Some(spawn_blocking(move || match configuration::load(&dir, &node) {
+            Ok(loaded) => Ok(Box::new(loaded.settings)),
+            Err(error) => Err(error.to_string()),
         }));
     }
 

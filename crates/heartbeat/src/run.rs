@@ -30,7 +30,7 @@ use crate::signals::Signals;
 use crate::{foreign, host, identity, realtime};
 
 /// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
-const SCRATCH: &str = "rsctmp";
+pub(crate) const SCRATCH: &str = "rsctmp";
 
 /// Runs the node until it leaves; returns its exit code.
 ///
@@ -61,8 +61,8 @@ fn prepare(args: &Args, foreground: bool) -> Result<Prepared, Fatal> {
         foreground,
         history: Some(args.paths.state.join(FILE_NAME)),
     };
-    let Loaded { settings, lines, .. } =
-        configuration::load(&args.paths.config, &node).inspect_err(|error| {
+    let Loaded { settings, lines, .. } = configuration::load(&args.paths.config, &node)
+        .inspect_err(|error| {
             // Standard error gets the drawn form from `main`.
             let logger = Logger::start(Destinations {
                 foreground: false,

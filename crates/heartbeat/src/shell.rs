@@ -135,6 +135,7 @@ impl Shell {
             }
             Wake::Tick => {
                 self.edge.service.tick();
+                self.edge.operations.reap_orphans();
                 self.environment();
             }
             // Fired by `fire`, after the sockets.

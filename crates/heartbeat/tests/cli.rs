@@ -381,8 +381,7 @@ fn two_daemons_of_one_machine_do_not_share_a_port() {
 fn help_shows_heartbeats_letters_only() {
     let place = Place::new("help", 29_113);
     let mut text = String::new();
-    let mut child =
-        place.command(&["--help"]).stdout(Stdio::piped()).spawn().expect("it starts");
+    let mut child = place.command(&["--help"]).stdout(Stdio::piped()).spawn().expect("it starts");
     child.stdout.take().expect("piped").read_to_string(&mut text).expect("text");
     assert!(child.wait().expect("ours").success());
     assert!(text.contains("-k") && !text.contains("--config-dir"), "{text}");

@@ -58,7 +58,8 @@ impl Writer {
         while let Ok(job) = jobs.recv() {
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
-                let text = format!("{dropped} log lines were dropped: the destination was too slow");
+                let text =
+                    format!("{dropped} log lines were dropped: the destination was too slow");
                 self.line(&own("log_dropped", text));
             }
             match job {
@@ -119,8 +120,7 @@ fn complaint(name: &str, error: &io::Error) -> String {
 }
 
 fn own(event: &str, text: String) -> Record {
-    let event =
-        LogEvent { level: Level::Warn, event: event.into(), text, fields: Vec::new() };
+    let event = LogEvent { level: Level::Warn, event: event.into(), text, fields: Vec::new() };
     Record { unix_s: unix_s(), event }
 }
 
@@ -152,16 +152,17 @@ mod tests {
         }
     }
 
-    fn fake(name: &'static str) -> (Fake, Arc<Mutex<bool>>, Arc<Mutex<Vec<String>>>) {
-        let broken = Arc::new(Mutex::new(false));
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        (Fake { name, broken: Arc::clone(&broken), seen: Arc::clone(&seen) }, broken, seen)
+    impl Fake {
+        fn new(name: &'static str) -> Self {
+            Self { name, broken: Arc::default(), seen: Arc::default() }
+        }
     }
 
     #[test]
     fn a_full_disk_is_told_to_the_other_destinations_once() {
-        let (disk, broken, on_disk) = fake("disk");
-        let (journal, _, in_journal) = fake("journal");
+        let (disk, journal) = (Fake::new("disk"), Fake::new("journal"));
+        let (broken, on_disk) = (Arc::clone(&disk.broken), Arc::clone(&disk.seen));
+        let in_journal = Arc::clone(&journal.seen);
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(disk), Box::new(journal)];
         let mut writer = Writer::new(Origin::new("node1"), sinks, None, Arc::default());
         *broken.lock().expect("one thread") = true;
@@ -184,7 +185,8 @@ mod tests {
 
     #[test]
     fn dropped_lines_are_reported_before_the_next_one() {
-        let (sink, _, seen) = fake("file");
+        let sink = Fake::new("file");
+        let seen = Arc::clone(&sink.seen);
         let dropped = Arc::new(AtomicU64::new(3));
         let writer = Writer::new(Origin::new("node1"), vec![Box::new(sink)], None, dropped);
         let (send, jobs) = sync_channel(4);

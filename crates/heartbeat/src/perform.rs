@@ -45,8 +45,10 @@ impl Edge {
         None
     }
 
-    /// The node has begun: whoever started us need not wait any longer.
+    /// The node has begun: whoever started us need not wait any longer. Not until the node is
+    /// active: that may last as long as `initdead`, and a boot must not wait for a dead peer.
     pub(crate) fn started(&mut self) {
+        self.service.status("starting: listening for the other node");
         if let Err(error) = self.report.ready() {
             self.logger.say(Level::Warn, "detach", error.to_string());
         }

@@ -11,6 +11,7 @@ use hb_messaging::engine::PingId;
 use hb_messaging::net::NetEvent;
 use hb_messaging::time::Instant;
 use hb_node::Node;
+use hb_node::api::Request;
 use hb_node::effect::{Effect, Level};
 use hb_node::input::Input;
 use hb_resource::operation::{OpId, Outcome};
@@ -125,6 +126,9 @@ impl Shell {
             Wake::Done(op, outcome) => self.feed(Input::Done { op, outcome }),
             Wake::Echo(ping, sequence) => self.feed(Input::EchoReply { ping, sequence }),
             Wake::Asked(Asked::Request(client, request)) => {
+                if request == Request::Stop {
+                    self.edge.service.stopping();
+                }
                 self.feed(Input::Request { client, request });
             }
             Wake::Asked(Asked::Gone(client)) => self.feed(Input::ClientGone { client }),

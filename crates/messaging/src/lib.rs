@@ -4,6 +4,13 @@
 //! No clock, socket, file or randomness inside: `Messaging::handle(now, input, &mut outputs)`.
 //! It knows nothing of resources; bodies pass through typed. Sockets are in `net` (feature `net`).
 
+#![forbid(unsafe_code)]
+
+pub mod auth;
 pub mod engine;
+pub mod error;
+pub mod fields;
 pub mod message;
+mod random;
 pub mod time;
+pub mod wire;

@@ -85,13 +85,10 @@ impl Key {
         match method {
             AuthMethod::Crc => Self::Crc,
             AuthMethod::Md5 => Self::Md5(hmac_md5(bytes)),
-            AuthMethod::Sha1 => Self::Sha1(ring_hmac::Key::new(
-                ring_hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
-                bytes,
-            )),
-            AuthMethod::Sha256 => {
-                Self::Sha256(ring_hmac::Key::new(ring_hmac::HMAC_SHA256, bytes))
+            AuthMethod::Sha1 => {
+                Self::Sha1(ring_hmac::Key::new(ring_hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, bytes))
             }
+            AuthMethod::Sha256 => Self::Sha256(ring_hmac::Key::new(ring_hmac::HMAC_SHA256, bytes)),
         }
     }
 

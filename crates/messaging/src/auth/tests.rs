@@ -56,7 +56,8 @@ fn crc_is_printed_without_leading_zeros() {
 
 #[test]
 fn each_index_verifies_with_its_own_key() {
-    let list = [(1, AuthMethod::Sha1, "one"), (2, AuthMethod::Sha1, "two"), (3, AuthMethod::Crc, "")];
+    let list =
+        [(1, AuthMethod::Sha1, "one"), (2, AuthMethod::Sha1, "two"), (3, AuthMethod::Crc, "")];
     let keys = authenticator(1, &list);
     let others = authenticator(2, &list);
     let token = others.sign(TEXT).split_off(2);

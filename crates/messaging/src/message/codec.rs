@@ -152,9 +152,7 @@ impl Body {
             HB_TAKEOVER => Self::HbTakeover { hold: hold()?, extensions: extensions(list) },
             SHUTDONE => Self::Shutdone,
             STONITH => Self::Stonith {
-                node: NodeName::new(
-                    list.text(fields::NODE).ok_or(PeerError::Field(fields::NODE))?,
-                ),
+                node: NodeName::new(list.text(fields::NODE).ok_or(PeerError::Field(fields::NODE))?),
                 result: own_text(fields::RESULT).ok_or(PeerError::Field(fields::RESULT))?,
             },
             other => Self::Other { kind: other.to_owned(), fields: own_fields(list) },
@@ -225,7 +223,8 @@ mod tests {
             resource(HoldWord::Foreign, false, None, Some("mach_down")),
             &[("t", "resource"), ("rsc_hold", "foreign"), ("info", "mach_down")],
         );
-        for (step, word) in [(AskStep::Me, "me"), (AskStep::Other, "other"), (AskStep::Done, "done")]
+        for (step, word) in
+            [(AskStep::Me, "me"), (AskStep::Other, "other"), (AskStep::Done, "done")]
         {
             let extensions = Extensions::from([("x_a".to_owned(), "1".to_owned())]);
             check(
@@ -253,8 +252,7 @@ mod tests {
     #[test]
     fn failback_arrives_as_foreign() {
         let message = list(&[("t", "hb_takeover"), ("rsc_hold", "failback")]);
-        let foreign =
-            Body::HbTakeover { hold: HoldWord::Foreign, extensions: Extensions::new() };
+        let foreign = Body::HbTakeover { hold: HoldWord::Foreign, extensions: Extensions::new() };
         assert_eq!(Body::from_fields("hb_takeover", &message), Ok(foreign));
     }
 

@@ -77,7 +77,8 @@ mod tests {
 
     #[test]
     fn only_canonical_text_is_taken() {
-        for text in ["Z", "Zg=", "Zg", "Zh==", "Zm9=", "Zg==\n", "Z===", "====", "Zg==Zg==", "Zm 9"] {
+        for text in ["Z", "Zg=", "Zg", "Zh==", "Zm9=", "Zg==\n", "Z===", "====", "Zg==Zg==", "Zm 9"]
+        {
             assert_eq!(decode(text.as_bytes()), None, "{text:?}");
         }
     }

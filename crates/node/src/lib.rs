@@ -6,4 +6,7 @@
 
 pub mod api;
 pub mod effect;
+pub mod history;
 pub mod input;
+pub mod timers;
+pub mod translate;

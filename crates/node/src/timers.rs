@@ -32,8 +32,7 @@ impl TimerTable {
     /// Takes out the earliest timer that is due at `now`; of several due at one moment the first
     /// in the order of `Timer`, so that a replay fires them as the recording did.
     pub fn pop(&mut self, now: Instant) -> Option<Timer> {
-        let (timer, due) =
-            self.due.iter().min_by_key(|(timer, due)| (**due, (*timer).clone()))?;
+        let (timer, due) = self.due.iter().min_by_key(|(timer, due)| (**due, (*timer).clone()))?;
         if *due > now {
             return None;
         }
@@ -80,11 +79,7 @@ mod tests {
         let order: Vec<Timer> = std::iter::from_fn(|| table.pop(at(5))).collect();
         assert_eq!(
             order,
-            [
-                Timer::StandbyAnswer,
-                Timer::StopRetry("a".into()),
-                Timer::StopRetry("b".into())
-            ]
+            [Timer::StandbyAnswer, Timer::StopRetry("a".into()), Timer::StopRetry("b".into())]
         );
     }
 

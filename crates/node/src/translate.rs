@@ -304,12 +304,13 @@ mod tests {
 
     /// The claims that are understood and whether there is a warning.
     fn read(native: bool, field: &str) -> (Option<String>, bool) {
-        match translator("node1", native).incoming(resource(field)) {
-            Incoming::Message {
-                message: PeerMessage::Resources { groups, .. }, warning, ..
-            } => (groups.map(|groups| write_groups(&groups)), warning.is_some()),
-            other => panic!("{other:?}"),
-        }
+        let incoming = translator("node1", native).incoming(resource(field));
+        let Incoming::Message { message: PeerMessage::Resources { groups, .. }, warning } =
+            incoming
+        else {
+            panic!("{incoming:?}")
+        };
+        (groups.map(|groups| write_groups(&groups)), warning.is_some())
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //! turns both into effects, strictly in order. It decides nothing about liveness or resources.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use hb_config::settings::{AutoFailback, GroupSpec, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
 use hb_messaging::message::{AskStep, Body, NodeStatus};
 use hb_messaging::time::Instant;
 use hb_resource::input::{self as resource, PeerMessage, PeerStatus};
-use hb_resource::manager::{Group, Manager, ManagerConfig};
+use hb_resource::manager::{Group, Manager, ManagerConfig, ResourceState};
 use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
 
@@ -63,7 +64,7 @@ pub struct Node {
     /// Since when each group has its claim.
     pub(crate) claims: Since<GroupKey, resource::GroupClaim>,
     /// Since when each member has its state, by group and position.
-    pub(crate) members: Since<(GroupKey, usize), String>,
+    pub(crate) members: Since<(GroupKey, usize), ResourceState>,
     /// Whether the peer is a Twinbeat node; `None` before its first status.
     pub(crate) peer_native: Option<bool>,
     pub(crate) stopping: bool,
@@ -218,6 +219,7 @@ impl Node {
         let due = |at: &Instant| *at <= self.now;
         let messaging = self.messaging.next_timeout().filter(due);
         let timer = self.timers.next().filter(due);
+        self.note_lateness(messaging.into_iter().chain(timer).min(), turn);
         match (messaging, timer) {
             (Some(messaging), timer) if timer.is_none_or(|timer| messaging <= timer) => {
                 self.feed_messaging(messaging::Input::Timeout, turn);
@@ -228,6 +230,16 @@ impl Node {
                 }
             }
             (_, None) => {}
+        }
+    }
+
+    /// A timer that fires long after its time means that this process did not run, and so did not
+    /// say that it lives.
+    fn note_lateness(&mut self, due: Option<Instant>, turn: &mut Turn<'_>) {
+        let late = report::millis(due.map_or(Duration::ZERO, |due| self.now - due));
+        if late > self.profile.timing.warntime_ms {
+            let text = format!("this process stood still for {late} ms");
+            turn.log(LogEvent::new(Level::Warn, "core_stalled", text).with("elapsed_ms", late));
         }
     }
 
@@ -491,11 +503,10 @@ impl Node {
     /// Takes note of what the manager shows, for the ages in status.
     fn note_states(&mut self) {
         for group in self.manager.groups() {
-            let key = group.key();
+            let key = group.key().to_owned();
             self.claims.note(key.clone(), group.claim(), self.now);
             for (index, member) in group.members().iter().enumerate() {
-                let state = crate::snapshot::state_word(member.state);
-                self.members.note((key.clone(), index), state.to_owned(), self.now);
+                self.members.note((key.clone(), index), member.state, self.now);
             }
         }
     }

@@ -145,7 +145,7 @@ impl View<'_> {
             let key = group.key();
             let mut add = |id, verdict, text: String, hint: &str| {
                 let hint = hint.to_owned();
-                found.push(Finding { id, subject: key.clone(), text, hint, verdict });
+                found.push(Finding { id, subject: key.to_owned(), text, hint, verdict });
             };
             let here = group.claim();
             let peer = self.peer_claim(key);
@@ -156,18 +156,20 @@ impl View<'_> {
                 let hint = "if this lasts, stop heartbeat on the node that must not serve it";
                 add("split", Verdict::Split, text, hint);
             }
-            for (claim, place) in [(Some(here), "here"), (peer, "at the peer")] {
-                let text = |what: &str| format!("group {key} {what} {place}: {}", group.reason());
-                let lost =
-                    if service == Service::Nobody { Verdict::Down } else { Verdict::Degraded };
+            let unserved = service == Service::Nobody && self.is_settled();
+            let lost = if unserved { Verdict::Down } else { Verdict::Degraded };
+            let sides = [(Some(here), format!("here: {}", group.reason())), (peer, peer_name)];
+            for (claim, place) in sides {
                 match claim {
                     Some(GroupClaim::Failed) => {
+                        let text = format!("group {key} failed to start: {place}");
                         let hint = "read the agent's message, mend the cause, then: hb cleanup";
-                        add("group_failed", lost, text("failed to start"), hint);
+                        add("group_failed", lost, text, hint);
                     }
                     Some(GroupClaim::Blocked) => {
+                        let text = format!("group {key} could not be stopped: {place}");
                         let hint = "parts may still run: stop them by hand, then: hb cleanup";
-                        add("group_blocked", lost, text("could not be stopped"), hint);
+                        add("group_blocked", lost, text, hint);
                     }
                     Some(
                         GroupClaim::Released
@@ -178,7 +180,7 @@ impl View<'_> {
                     | None => {}
                 }
             }
-            if service == Service::Nobody && self.is_settled() {
+            if unserved {
                 let text = format!("group {key} is served by no node");
                 add(
                     "group_not_served",

@@ -6,8 +6,7 @@ use hb_messaging::engine::{LinkView, NodeView};
 use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
-use hb_resource::manager::{Group, Phase, ResourceState};
-use hb_resource::operation::GroupKey;
+use hb_resource::manager::{Group, Phase};
 
 use crate::api::{
     GroupStatus, LinkStatus, PeerNode, PingStatus, ResourceStatus, StatusSnapshot, ThisNode,
@@ -87,7 +86,7 @@ impl View<'_> {
     }
 
     /// The peer's own word on one group; only a Twinbeat peer gives it.
-    pub(crate) fn peer_claim(&self, key: &GroupKey) -> Option<GroupClaim> {
+    pub(crate) fn peer_claim(&self, key: &str) -> Option<GroupClaim> {
         if !self.peer_lives() {
             return None;
         }
@@ -96,18 +95,18 @@ impl View<'_> {
 
     /// Whether the peer holds the set that contains this group. Without a word on the group itself
     /// only a settled peer is believed: 3.0.6 books a set before its scripts ran.
-    fn peer_holds(&self, key: &GroupKey) -> Option<bool> {
+    fn peer_holds(&self, key: &str) -> Option<bool> {
         if self.node.manager.peer_groups().is_some() {
             return self.peer_claim(key).map(|claim| claim == GroupClaim::Held);
         }
         let holdings = self.node.manager.peer_holdings()?;
         let peer = self.node.profile.peer.as_ref()?;
-        let spec = self.node.profile.groups.iter().find(|spec| spec.key == *key)?;
+        let spec = self.node.profile.groups.iter().find(|spec| spec.key == key)?;
         let set = if spec.preferred == *peer { holdings.local } else { holdings.foreign };
         Some(set)
     }
 
-    pub(crate) fn service(&self, key: &GroupKey) -> Service {
+    pub(crate) fn service(&self, key: &str) -> Service {
         let here = self.node.manager.groups().find(|group| group.key() == key);
         let here = here.is_some_and(|group| group.claim() == GroupClaim::Held);
         let peer = if self.peer_lives() { self.peer_holds(key) } else { Some(false) };
@@ -155,6 +154,7 @@ impl View<'_> {
 
     fn this_node(&self) -> ThisNode {
         let node = self.node;
+        let (index, method) = node.messaging.signing_key();
         let status = if node.stopping { "stopping" } else { node.messaging.local_status().word() };
         ThisNode {
             name: node.profile.node.to_string(),
@@ -203,17 +203,17 @@ impl View<'_> {
         let members = spec.resources.iter().zip(group.members()).enumerate();
         let resources = members.map(|(index, (resource, member))| ResourceStatus {
             text: resource.text.clone(),
-            state: state_word(member.state).to_owned(),
-            since_ms: self.node.members.lasted_ms(&(key.clone(), index), now),
+            state: member.state.word().to_owned(),
+            since_ms: self.node.members.lasted_ms(&(key.to_owned(), index), now),
             last: member.last.as_ref().map(|outcome| outcome.describe()),
         });
         GroupStatus {
-            key: key.clone(),
+            key: key.to_owned(),
             prefers: spec.preferred.to_string(),
             here: group.claim(),
             peer: self.peer_claim(key),
             active_on,
-            since_ms: self.node.claims.lasted_ms(key, now),
+            since_ms: self.node.claims.lasted_ms(&key.to_owned(), now),
             reason: group.reason().to_owned(),
             resources: resources.collect(),
         }
@@ -245,18 +245,6 @@ fn link_status(link: &LinkView) -> LinkStatus {
         up: link.up,
         heard_ms_ago: link.heard_ms_ago,
         failure: link.failure.clone(),
-    }
-}
-
-/// The word of a resource's state in status.
-pub(crate) fn state_word(state: ResourceState) -> &'static str {
-    match state {
-        ResourceState::Stopped => "stopped",
-        ResourceState::Starting => "starting",
-        ResourceState::Running => "running",
-        ResourceState::Stopping => "stopping",
-        ResourceState::Failed => "failed",
-        ResourceState::Unknown => "unknown",
     }
 }
 

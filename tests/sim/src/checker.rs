@@ -11,7 +11,7 @@ use hb_resource::operation::Action;
 
 use crate::plan::Plan;
 use crate::trace;
-use crate::world::{News, UnderWay, World};
+use crate::world::{Machine, News, UnderWay, World};
 
 /// A property that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,7 @@ impl Checker {
     /// S1: never two owners, while the nodes can talk, for longer than the bound.
     fn check_owners(&mut self, world: &World) -> Result<(), Violation> {
         let now = world.now();
-        let talks = world.network.connects() && world.machines.iter().all(|m| m.daemon.is_some());
+        let talks = world.network.connects() && world.machines.iter().all(Machine::is_awake);
         if !talks {
             self.talking_since = None;
         } else if self.talking_since.is_none() {

@@ -28,6 +28,10 @@ pub enum Fault {
     PowerOff(usize),
     /// Orderly stop of the daemon.
     Stop(usize),
+    /// The daemon stands still.
+    Halt(usize),
+    /// And goes on.
+    Resume(usize),
     /// Nothing passes from this machine to the other.
     CutFrom(usize),
     /// Nothing passes at all.
@@ -80,6 +84,7 @@ type Kind = fn(&mut Plan, Instant, &[GroupSpec], &Timing, &mut Rng);
 #[derive(Clone, Copy, Debug)]
 struct Mood {
     crashes: bool,
+    halts: bool,
     partitions: bool,
     weather: bool,
     commands: bool,
@@ -93,6 +98,7 @@ impl Plan {
         let mut rng = Rng::new(seed);
         let mood = Mood {
             crashes: rng.chance(600),
+            halts: rng.chance(250),
             partitions: rng.chance(350),
             weather: rng.chance(400),
             commands: rng.chance(600),
@@ -108,7 +114,7 @@ impl Plan {
             faults: Vec::new(),
             calm: Instant::ZERO,
             agents_fail: mood.failing_agents,
-            partitions: mood.partitions || mood.weather,
+            partitions: mood.partitions || mood.weather || mood.halts,
             slowest: Duration::from_millis(20),
         };
         plan.begin(&timing, &mut rng);
@@ -151,6 +157,9 @@ impl Plan {
             if mood.crashes {
                 kinds.push(Self::crash);
             }
+            if mood.halts {
+                kinds.push(Self::stand_still);
+            }
             if mood.partitions {
                 kinds.push(Self::partition);
             }
@@ -185,6 +194,13 @@ impl Plan {
         if rng.chance(850) {
             self.add(at + pause(timing, rng), Fault::Start(machine));
         }
+    }
+
+    /// Longer than a deadtime, it is a partition for whoever stands still.
+    fn stand_still(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+        let machine = usize::from(rng.chance(500));
+        self.add(at, Fault::Halt(machine));
+        self.add(at + pause(timing, rng), Fault::Resume(machine));
     }
 
     fn partition(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
@@ -312,6 +328,8 @@ impl Fault {
             | Self::Kill(machine)
             | Self::PowerOff(machine)
             | Self::Stop(machine)
+            | Self::Halt(machine)
+            | Self::Resume(machine)
             | Self::CutFrom(machine)
             | Self::Socket(machine, ..)
             | Self::Gateway(machine, _)
@@ -333,6 +351,8 @@ impl Fault {
             Self::Kill(machine) => world.kill(*machine),
             Self::PowerOff(machine) => world.power_off(*machine),
             Self::Stop(machine) => world.feed(*machine, Input::Shutdown),
+            Self::Halt(machine) => world.halt(*machine),
+            Self::Resume(machine) => world.resume(*machine),
             Self::CutFrom(machine) => {
                 for link in 0..world.network.links() {
                     world.network.path_mut(*machine, link).up = false;

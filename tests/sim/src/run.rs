@@ -121,6 +121,7 @@ fn calm_down(plan: &Plan, world: &mut World) {
         }
     }
     for machine in 0..2 {
+        Fault::Resume(machine).apply(world);
         for link in 0..world.network.links() {
             if world.machines[machine].daemon.is_some() {
                 Fault::Socket(machine, link, true).apply(world);

@@ -20,6 +20,8 @@ use crate::trace::Trace;
 
 /// The daemon tells its node wall clock and load this often.
 const ENVIRONMENT_EVERY: Duration = Duration::from_secs(1);
+/// Inputs that wait for a halted daemon.
+const WAITING_MAX: usize = 500;
 /// Timeouts that a node may have due at one moment; more means that time stands still.
 const TIMEOUTS_MAX: usize = 10_000;
 
@@ -46,6 +48,9 @@ pub struct Machine {
     pub exit: Option<u8>,
     /// Agents that run, whichever daemon started them.
     pub under_way: Vec<UnderWay>,
+    /// What waits for a daemon that stands still (`SIGSTOP`, a frozen virtual machine); `None`
+    /// while it moves.
+    waiting: Option<Vec<Input>>,
 }
 
 /// A running daemon.
@@ -149,6 +154,7 @@ impl World {
         let identity = Identity { uuid, generation: this.generation, seed };
         let node = Node::new(&this.settings, identity);
         this.daemon = Some(Daemon { node, started: self.now });
+        this.waiting = None;
         this.exit = None;
         let generation = this.generation;
         self.trace.line(self.now, machine, format_args!("daemon starts, generation {generation}"));
@@ -172,6 +178,24 @@ impl World {
             |coming: &Coming| matches!(coming, Coming::Ended { machine: of, .. } if *of == machine);
         self.coming.retain(|_, coming| !gone(coming));
         self.trace.line(self.now, machine, format_args!("power off"));
+    }
+
+    /// The daemon of `machine` stands still: time passes and what comes in waits.
+    pub fn halt(&mut self, machine: usize) {
+        let this = &mut self.machines[machine];
+        if this.daemon.is_some() && this.waiting.is_none() {
+            this.waiting = Some(Vec::new());
+            self.trace.line(self.now, machine, format_args!("daemon halted"));
+        }
+    }
+
+    /// The daemon of `machine` goes on: first with what waits, then with its timers.
+    pub fn resume(&mut self, machine: usize) {
+        let Some(waiting) = self.machines[machine].waiting.take() else { return };
+        self.trace.line(self.now, machine, format_args!("daemon goes on"));
+        for input in waiting {
+            self.feed(machine, input);
+        }
     }
 
     /// A client of the daemon of `machine` asks; returns who it is. Nothing when it is down.
@@ -248,7 +272,15 @@ impl World {
     /// wants; nothing when it is down.
     pub fn feed(&mut self, machine: usize, input: Input) {
         let now = self.now;
-        let Some(daemon) = self.machines[machine].daemon.as_mut() else { return };
+        let this = &mut self.machines[machine];
+        let Some(daemon) = this.daemon.as_mut() else { return };
+        if let Some(waiting) = &mut this.waiting {
+            // What does not fit the sockets is lost, as it is in a kernel.
+            if waiting.len() < WAITING_MAX || matches!(input, Input::Done { .. }) {
+                waiting.push(input);
+            }
+            return;
+        }
         let local = Instant::ZERO + (now - daemon.started);
         self.trace.input(now, machine, &input);
         let mut effects = Vec::new();
@@ -373,11 +405,20 @@ impl Machine {
             notified: Vec::new(),
             exit: None,
             under_way: Vec::new(),
+            waiting: None,
         }
+    }
+
+    /// Whether its daemon runs and is not halted.
+    pub fn is_awake(&self) -> bool {
+        self.daemon.is_some() && self.waiting.is_none()
     }
 
     /// When its daemon wants to be woken, in the world's time.
     fn next_timeout(&self) -> Option<Instant> {
+        if self.waiting.is_some() {
+            return None;
+        }
         let daemon = self.daemon.as_ref()?;
         let next = daemon.node.next_timeout()?;
         Some(daemon.started + (next - Instant::ZERO))

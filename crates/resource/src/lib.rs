@@ -4,6 +4,8 @@
 //! that ships can be model-checked. Running agents (`exec`) and setting floating addresses
 //! (`address`) are features at the edge.
 
+#[cfg(feature = "address")]
+pub mod address;
 pub mod agent;
 #[cfg(feature = "exec")]
 pub mod exec;

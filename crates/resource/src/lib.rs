@@ -4,6 +4,8 @@
 //! that ships can be model-checked. Running agents (`exec`) and setting floating addresses
 //! (`address`) are features at the edge.
 
+pub mod group;
 pub mod input;
+pub mod manager;
 pub mod operation;
 pub mod output;

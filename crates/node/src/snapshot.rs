@@ -5,8 +5,8 @@ use hb_config::settings::NodeName;
 use hb_messaging::engine::{LinkView, NodeView};
 use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
-use hb_resource::input::GroupClaim;
 use hb_resource::group::Group;
+use hb_resource::input::GroupClaim;
 use hb_resource::manager::Phase;
 
 use crate::api::{

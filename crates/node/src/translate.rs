@@ -10,7 +10,6 @@ use hb_messaging::message::{AskStep, Body, Extensions, HoldWord};
 use hb_resource::input::{GroupClaim, Holdings, PeerMessage, StandbyStep, Which};
 use hb_resource::operation::GroupKey;
 
-
 /// On `status`: comma-separated capabilities.
 pub const CAPABILITIES: &str = "x_cap";
 /// On `status`: product version.

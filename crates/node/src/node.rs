@@ -8,8 +8,9 @@ use hb_config::settings::{AutoFailback, GroupSpec, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
 use hb_messaging::message::{AskStep, Body, NodeStatus};
 use hb_messaging::time::Instant;
+use hb_resource::group::{Group, ResourceState};
 use hb_resource::input::{self as resource, PeerMessage, PeerStatus};
-use hb_resource::manager::{Group, Manager, ManagerConfig, ResourceState};
+use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
 
@@ -45,6 +46,7 @@ pub(crate) struct Profile {
     pub(crate) node: NodeName,
     pub(crate) peer: Option<NodeName>,
     pub(crate) cluster: String,
+    pub(crate) members: Vec<String>,
     pub(crate) timing: Timing,
     pub(crate) auto_failback: AutoFailback,
     pub(crate) parameters: BTreeMap<String, String>,
@@ -130,6 +132,7 @@ impl Node {
             node: settings.node.clone(),
             peer: settings.peer().cloned(),
             cluster: settings.cluster.clone(),
+            members: settings.nodes.iter().map(NodeName::to_string).collect(),
             timing: settings.timing,
             auto_failback: settings.auto_failback,
             parameters: settings.parameters.clone(),
@@ -306,6 +309,7 @@ impl Node {
         self.stopping = true;
         let text = "Heartbeat shutdown in progress: all resources are released first";
         turn.log(LogEvent::new(Level::Info, "stopping", text));
+        self.feed_messaging(messaging::Input::Stopping, turn);
         self.feed_manager(resource::Input::Stop, turn);
     }
 

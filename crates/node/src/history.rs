@@ -53,7 +53,7 @@ impl History {
         unix_s: u64,
     ) -> Option<HistoryEntry> {
         let group = transition.group.as_ref()?;
-        let what = match claim_of(&transition.to)? {
+        let what = match GroupClaim::from_word(&transition.to)? {
             GroupClaim::Acquiring | GroupClaim::Releasing => {
                 self.begin(group, transition, now);
                 return None;
@@ -100,19 +100,6 @@ impl History {
         };
         self.under_way.insert(group.clone(), decision);
     }
-}
-
-/// The claim that a state word of a transition means; `None` for words of other things.
-pub fn claim_of(word: &str) -> Option<GroupClaim> {
-    Some(match word {
-        "released" => GroupClaim::Released,
-        "acquiring" => GroupClaim::Acquiring,
-        "held" => GroupClaim::Held,
-        "releasing" => GroupClaim::Releasing,
-        "failed" => GroupClaim::Failed,
-        "blocked" => GroupClaim::Blocked,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]

@@ -8,8 +8,9 @@ use hb_config::settings::{AutoFailback, GroupSpec, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
 use hb_messaging::message::{AskStep, Body, NodeStatus};
 use hb_messaging::time::Instant;
+use hb_resource::group::{Group, ResourceState};
 use hb_resource::input::{self as resource, PeerMessage, PeerStatus};
-use hb_resource::manager::{Group, Manager, ManagerConfig, ResourceState};
+use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
 
@@ -306,6 +307,7 @@ impl Node {
         self.stopping = true;
         let text = "Heartbeat shutdown in progress: all resources are released first";
         turn.log(LogEvent::new(Level::Info, "stopping", text));
+        self.feed_messaging(messaging::Input::Stopping, turn);
         self.feed_manager(resource::Input::Stop, turn);
     }
 

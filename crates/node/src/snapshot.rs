@@ -5,8 +5,9 @@ use hb_config::settings::NodeName;
 use hb_messaging::engine::{LinkView, NodeView};
 use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
+use hb_resource::group::Group;
 use hb_resource::input::GroupClaim;
-use hb_resource::manager::{Group, Phase};
+use hb_resource::manager::Phase;
 
 use crate::api::{
     GroupStatus, LinkStatus, PeerNode, PingStatus, ResourceStatus, StatusSnapshot, ThisNode,
@@ -159,7 +160,7 @@ impl View<'_> {
         ThisNode {
             name: node.profile.node.to_string(),
             status: status.to_owned(),
-            phase: phase_word(node.manager.phase()).to_owned(),
+            phase: node.manager.phase().word().to_owned(),
             rscstatus: node.manager.rscstatus().to_owned(),
             generation: node.profile.generation,
             key: format!("#{index} {}", method.word()),
@@ -245,12 +246,5 @@ fn link_status(link: &LinkView) -> LinkStatus {
         up: link.up,
         heard_ms_ago: link.heard_ms_ago,
         failure: link.failure.clone(),
-    }
-}
-
-fn phase_word(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Init => "init",
-        Phase::Stable => "stable",
     }
 }

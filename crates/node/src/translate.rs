@@ -10,8 +10,6 @@ use hb_messaging::message::{AskStep, Body, Extensions, HoldWord};
 use hb_resource::input::{GroupClaim, Holdings, PeerMessage, StandbyStep, Which};
 use hb_resource::operation::GroupKey;
 
-use crate::history::claim_of;
-
 /// On `status`: comma-separated capabilities.
 pub const CAPABILITIES: &str = "x_cap";
 /// On `status`: product version.
@@ -196,7 +194,7 @@ impl Translator {
         let mut unknown = None;
         let mut words = text.split(' ').filter(|word| !word.is_empty());
         while let Some(word) = words.next() {
-            let (Some(claim), Some(key)) = (claim_of(word), words.next()) else {
+            let (Some(claim), Some(key)) = (GroupClaim::from_word(word), words.next()) else {
                 return (None, Some(format!("unreadable {GROUPS}: {}", shown(text))));
             };
             if !self.groups.contains_key(key) {
@@ -225,21 +223,9 @@ fn write_groups(groups: &BTreeMap<GroupKey, GroupClaim>) -> String {
     for (key, claim) in groups {
         let blank = if text.is_empty() { "" } else { " " };
         // Writing into a string cannot fail.
-        let _ = write!(text, "{blank}{} {key}", claim_word(*claim));
+        let _ = write!(text, "{blank}{} {key}", claim.word());
     }
     text
-}
-
-/// The word of a claim in `x_groups` and in transitions.
-pub fn claim_word(claim: GroupClaim) -> &'static str {
-    match claim {
-        GroupClaim::Released => "released",
-        GroupClaim::Acquiring => "acquiring",
-        GroupClaim::Held => "held",
-        GroupClaim::Releasing => "releasing",
-        GroupClaim::Failed => "failed",
-        GroupClaim::Blocked => "blocked",
-    }
 }
 
 fn word_of(holdings: Holdings) -> HoldWord {

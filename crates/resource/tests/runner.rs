@@ -218,12 +218,12 @@ fn agents_start_with_a_clean_process() {
     let bench = Bench::new();
     bench.script(
         "resource.d/x",
-        r"pwd >$D/facts
+        r#"pwd >$D/facts
         readlink /proc/$$/fd/0 >>$D/facts
         grep -h SigBlk /proc/$$/status >>$D/facts
         read -r line </proc/$$/stat; set -- $line
         [ $1 = $5 ] && echo leads its group >>$D/facts
-        for fd in /proc/$$/fd/*; do echo "${fd##*/} $(readlink $fd)"; done >$D/fds",
+        for fd in /proc/$$/fd/*; do echo "${fd##*/} $(readlink $fd)"; done >$D/fds"#,
     );
     // The threads of the runtime inherit this mask; the agent must not.
     let blocked = SigSet::from_iter([Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGCHLD]);
@@ -243,7 +243,8 @@ fn agents_start_with_a_clean_process() {
     };
     for line in bench.read("fds").lines() {
         let (fd, target) = line.split_once(' ').unwrap();
-        let is_expected = ["0", "1", "2"].contains(&fd) || target.starts_with(bench.dir.to_str().unwrap());
+        let is_expected =
+            ["0", "1", "2"].contains(&fd) || target.starts_with(bench.dir.to_str().unwrap());
         assert!(is_expected || is_passed_on(fd), "{line}");
     }
 }

@@ -13,17 +13,17 @@ use hb_resource::exec::{Runner, RunnerConfig};
 use hb_resource::operation::{Action, OpId, Operation, Outcome};
 
 /// Far more than anything here takes: only a hang gets there.
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 /// `PATH` of agents.
-pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-pub struct Bench {
-    pub dir: PathBuf,
-    pub config: RunnerConfig,
+pub(crate) struct Bench {
+    pub(crate) dir: PathBuf,
+    pub(crate) config: RunnerConfig,
 }
 
 impl Bench {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("hb-exec-{}-{number}", std::process::id()));
@@ -47,37 +47,37 @@ impl Bench {
         Self { dir, config }
     }
 
-    pub fn runner(&self) -> Runner {
+    pub(crate) fn runner(&self) -> Runner {
         Runner::new(self.config.clone())
     }
 
     /// The name of the node: no two benches are one node.
-    pub fn node(&self) -> String {
+    pub(crate) fn node(&self) -> String {
         self.dir.file_name().unwrap().to_string_lossy().into_owned()
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
     }
 
     /// Writes an executable script. `$D` in it is the directory of the bench.
-    pub fn script(&self, name: &str, body: &str) -> &Self {
+    pub(crate) fn script(&self, name: &str, body: &str) -> &Self {
         let text = format!("#!/bin/sh\nD='{}'\n{body}\n", self.dir.display());
         self.file(name, &text, 0o755)
     }
 
-    pub fn file(&self, name: &str, text: &str, mode: u32) -> &Self {
+    pub(crate) fn file(&self, name: &str, text: &str, mode: u32) -> &Self {
         let path = self.path(name);
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         self
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()
     }
 
-    pub async fn run(&self, agent: AgentSpec, action: Action) -> Outcome {
+    pub(crate) async fn run(&self, agent: AgentSpec, action: Action) -> Outcome {
         tokio::time::timeout(LONG, self.runner().run(&operation(agent, action))).await.unwrap()
     }
 }
@@ -88,27 +88,27 @@ impl Drop for Bench {
     }
 }
 
-pub fn script(name: &str, args: &[&str]) -> AgentSpec {
+pub(crate) fn script(name: &str, args: &[&str]) -> AgentSpec {
     AgentSpec::Script {
         name: name.into(),
         args: args.iter().map(|arg| (*arg).to_owned()).collect(),
     }
 }
 
-pub fn ocf(kind: &str, parameters: &[(&str, &str)]) -> AgentSpec {
+pub(crate) fn ocf(kind: &str, parameters: &[(&str, &str)]) -> AgentSpec {
     let parameters = parameters.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
     AgentSpec::Ocf { provider: "heartbeat".into(), kind: kind.into(), parameters }
 }
 
-pub fn unit(name: &str) -> AgentSpec {
+pub(crate) fn unit(name: &str) -> AgentSpec {
     AgentSpec::Systemd { unit: name.into() }
 }
 
-pub fn resource(agent: AgentSpec) -> ResourceSpec {
+pub(crate) fn resource(agent: AgentSpec) -> ResourceSpec {
     ResourceSpec { text: "the resource".into(), agent, built_in: None }
 }
 
-pub fn operation(agent: AgentSpec, action: Action) -> Operation {
+pub(crate) fn operation(agent: AgentSpec, action: Action) -> Operation {
     Operation {
         id: OpId(1),
         group: "the group".into(),
@@ -120,7 +120,7 @@ pub fn operation(agent: AgentSpec, action: Action) -> Operation {
 }
 
 /// Waits until `condition` holds.
-pub async fn until(what: &str, condition: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     let wait = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -130,7 +130,7 @@ pub async fn until(what: &str, condition: impl Fn() -> bool) {
 }
 
 /// Whether `pid` runs; a zombie does not.
-pub fn is_alive(pid: &str) -> bool {
+pub(crate) fn is_alive(pid: &str) -> bool {
     let stat = fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat"));
     stat.is_ok_and(|line| {
         line.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
@@ -138,7 +138,7 @@ pub fn is_alive(pid: &str) -> bool {
 }
 
 /// One word per outcome, with the code where there is one.
-pub fn short(outcome: &Outcome) -> String {
+pub(crate) fn short(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Ok => "ok".into(),
         Outcome::NotRunning => "not running".into(),
@@ -150,7 +150,7 @@ pub fn short(outcome: &Outcome) -> String {
 }
 
 /// The reason of a failure.
-pub fn reason(outcome: &Outcome) -> &str {
+pub(crate) fn reason(outcome: &Outcome) -> &str {
     match outcome {
         Outcome::Failed { reason, .. } | Outcome::CouldNotRun { reason } => reason,
         Outcome::Ok | Outcome::NotRunning | Outcome::TimedOut => "",

@@ -464,7 +464,7 @@ impl Signal {
 /// Runs `node` on a thread in a network namespace of its own.
 fn one_node<F: Future>(test: &str, node: impl FnOnce(Net) -> F + Send) {
     thread::scope(|scope| {
-        let body = || in_namespace(test, |net| node(net));
+        let body = || in_namespace(test, node);
         scope.spawn(body).join().unwrap();
     });
 }

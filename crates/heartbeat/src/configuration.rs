@@ -1,11 +1,12 @@
 //! The configuration directory as settings, or as the diagnostics that say why not (I/O). Which
 //! findings are errors is decided by hb-config.
-#![expect(clippy::disallowed_methods, reason = "looks for log files in a ha.cf that is not valid")]
 
-use std::fs;
 use std::path::Path;
 
+use hb_config::dir::read_dir;
+use hb_config::ha_cf;
 use hb_config::settings::{Logging, NodeName, Settings};
+use hb_config::{Diagnostic, Files, Severity};
 use hb_node::effect::Level;
 
 use crate::exit::Fatal;
@@ -26,25 +27,41 @@ pub(crate) struct Loaded {
 /// # Errors
 /// `Config` with the drawn diagnostics when the files cannot be used.
 pub(crate) fn load(dir: &Path, node: &NodeName) -> Result<Loaded, Fatal> {
-    todo!()
+    let files = read_dir(dir).map_err(Fatal::path("read", dir))?;
+    let loaded = hb_config::load(&files, Some(node));
+    let rendered = render(&loaded.diagnostics, &files);
+    let lines = loaded.diagnostics.iter().map(|found| (level(found), found.to_line(&files)));
+    let lines: Vec<_> = lines.collect();
+    match loaded.settings {
+        Some(settings) => Ok(Loaded { settings, notes: rendered, lines }),
+        None => Err(Fatal::Config { rendered, lines }),
+    }
 }
 
 /// Where an invalid ha.cf would have us log: the reason should lie where the operator looks.
 pub(crate) fn logging_of(dir: &Path) -> Logging {
-    let text = fs::read_to_string(dir.join("ha.cf")).unwrap_or_default();
-    let last = |name: &str| {
-        let mut lines = text.lines().rev().map(str::split_ascii_whitespace);
-        lines.find_map(|mut words| (words.next() == Some(name)).then(|| words.next())?)
-    };
-    Logging {
-        logfile: last("logfile").map(String::from),
-        debugfile: last("debugfile").map(String::from),
-        ..Logging::default()
+    let Ok(files) = read_dir(dir) else { return Logging::default() };
+    let parsed = files.ha_cf.source().map(|source| ha_cf::parse(source).0.logging);
+    parsed.unwrap_or_default()
+}
+
+fn level(found: &Diagnostic) -> Level {
+    match found.severity {
+        Severity::Error => Level::Error,
+        Severity::Warning => Level::Warn,
+        Severity::Note => Level::Info,
     }
+}
+
+fn render(diagnostics: &[Diagnostic], files: &Files) -> String {
+    diagnostics.iter().map(|found| format!("{}\n", found.to_line(files))).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::disallowed_methods, reason = "writes a file to be read")]
+    use std::fs;
+
     use super::*;
     use crate::test_dir::TestDir;
 

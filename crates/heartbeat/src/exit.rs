@@ -5,6 +5,8 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use hb_node::effect::Level;
+
 /// Exit codes of Heartbeat 3.0.6, with the LSB ones of `-s`. A wrong option is 2, given by clap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -59,6 +61,8 @@ pub(crate) enum Fatal {
     Config {
         /// One or more diagnostics, each with a line end.
         rendered: String,
+        /// The same as lines for the log.
+        lines: Vec<(Level, String)>,
     },
     /// A system call on a path failed.
     #[error("{}: cannot {action}: {source}", path.display())]
@@ -132,7 +136,7 @@ mod tests {
         let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
         check(Fatal::AlreadyRunning { pid: 7 }, 0);
         check(Fatal::Foreign { what: "x".into() }, 1);
-        check(Fatal::Config { rendered: String::new() }, 6);
+        check(Fatal::Config { rendered: String::new(), lines: Vec::new() }, 6);
         check(Fatal::path("open", "/x")(denied()), 4);
         check(Fatal::path("open", "/x")(io::ErrorKind::NotFound.into()), 1);
         check(Fatal::system("set the session")(denied()), 4);

@@ -7,6 +7,7 @@ use hb_config::settings::Settings;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::configuration;
+use crate::exit::Fatal;
 
 /// What is in force, and the reading under way.
 #[derive(Debug)]
@@ -42,6 +43,10 @@ impl Reload {
         let (dir, node) = (self.dir.clone(), self.settings.node.clone());
         self.reading = Some(spawn_blocking(move || match configuration::load(&dir, &node) {
             Ok(loaded) => Ok(Box::new(loaded.settings)),
+            Err(Fatal::Config { lines, .. }) => {
+                let texts: Vec<_> = lines.into_iter().map(|(_, line)| line).collect();
+                Err(texts.join("; "))
+            }
             Err(error) => Err(error.to_string()),
         }));
     }

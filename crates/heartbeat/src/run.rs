@@ -68,9 +68,11 @@ fn prepare(args: &Args, foreground: bool) -> Result<Prepared, Fatal> {
                 foreground: false,
                 ..destinations(configuration::logging_of(&args.paths.config))
             });
-            for line in error.to_string().lines().filter(|line| !line.is_empty()) {
-                logger.say(Level::Error, "config_invalid", line);
+            if let Fatal::Config { lines, .. } = error {
+                lines.iter().for_each(|(level, line)| logger.say(*level, "config", line));
             }
+            let text = "Configuration error, heartbeat not started.";
+            logger.say(Level::Error, "config_invalid", text);
             logger.flush();
         })?;
     let mut lock = PidLock::acquire(&args.paths.pid_file)?;

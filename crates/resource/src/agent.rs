@@ -83,7 +83,9 @@ pub struct Invocation {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AgentError {
     /// A name that would lead out of the directory, or to a hidden file.
-    #[error("`{0}` is not the name of an agent: it must not be empty, begin with a dot or hold `/`")]
+    #[error(
+        "`{0}` is not the name of an agent: it must not be empty, begin with a dot or hold `/`"
+    )]
     BadName(String),
     /// A parameter that cannot be a variable.
     #[error("`{0}` is not the name of a parameter: letters, digits and `_` only")]
@@ -142,8 +144,7 @@ pub fn invocation(
             (args, Vec::new())
         }
         AgentSpec::Ocf { provider, kind, parameters } => {
-            let environment =
-                ocf_environment(provider, kind, parameters, limit, &places.ocf_root)?;
+            let environment = ocf_environment(provider, kind, parameters, limit, &places.ocf_root)?;
             (vec![ocf_word(action).to_owned()], environment)
         }
         AgentSpec::Systemd { unit } => (systemctl_args(unit, action)?, Vec::new()),
@@ -307,8 +308,16 @@ mod tests {
         let check = |agent, action, expect: &[&str]| {
             assert_eq!(first(agent, action).unwrap().args, expect);
         };
-        check(script("IPaddr", &["10.0.0.1/24/eth0"]), Action::Start, &["10.0.0.1/24/eth0", "start"]);
-        check(script("Filesystem", &["/dev/sda1", "/mnt"]), Action::Stop, &["/dev/sda1", "/mnt", "stop"]);
+        check(
+            script("IPaddr", &["10.0.0.1/24/eth0"]),
+            Action::Start,
+            &["10.0.0.1/24/eth0", "start"],
+        );
+        check(
+            script("Filesystem", &["/dev/sda1", "/mnt"]),
+            Action::Stop,
+            &["/dev/sda1", "/mnt", "stop"],
+        );
         check(script("httpd", &[]), Action::Status, &["status"]);
     }
 

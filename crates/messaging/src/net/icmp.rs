@@ -237,3 +237,88 @@ fn checksum(message: &[u8]) -> u16 {
     }
     !u16::try_from(sum).unwrap_or(u16::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COOKIE: u64 = 0x0123_4567_89ab_cdef;
+
+    /// What a host makes of a request: the same with the reply's type.
+    fn answer(request: &[u8], kind: u8) -> Vec<u8> {
+        let mut reply = request.to_vec();
+        reply[0] = kind;
+        reply
+    }
+
+    fn targets() -> Vec<Vec<Host>> {
+        let host = |text: &str, family| Host::new(text, family);
+        vec![
+            vec![host("10.0.0.1", Family::V4)],
+            vec![host("10.0.0.2", Family::V4), host("10.0.0.3", Family::V4)],
+            vec![host("fd00::1", Family::V6)],
+        ]
+    }
+
+    #[test]
+    fn requests_have_the_bytes_of_rfc_792_and_4443() {
+        let check = |host: &str, kind: u8| {
+            let packet = request(host.parse().unwrap(), COOKIE, PingId(2), 0x0304);
+            assert_eq!(packet[..2], [kind, 0]);
+            assert_eq!(packet[4..8], [0x01, 0x23, 0x03, 0x04]);
+            assert_eq!(&packet[8..16], b"twinbeat");
+            assert_eq!(packet[16..24], COOKIE.to_be_bytes());
+            assert_eq!(packet[24..], [0, 2, 0x03, 0x04]);
+            // A correct message sums up, its checksum included, to the complement of zero.
+            assert_eq!(checksum(&packet), 0);
+        };
+        check("10.0.0.1", 8);
+        check("fd00::1", 128);
+    }
+
+    #[test]
+    fn a_reply_counts_for_the_target_that_was_asked() {
+        let check = |host: &str, ping, kind| {
+            let host: IpAddr = host.parse().unwrap();
+            let reply = answer(&request(host, COOKIE, ping, 7), kind);
+            assert_eq!(reply_to(&reply, host, COOKIE, &targets()), Some((ping, 7)));
+        };
+        check("10.0.0.1", PingId(0), REPLY_V4);
+        check("10.0.0.2", PingId(1), REPLY_V4);
+        check("10.0.0.3", PingId(1), REPLY_V4);
+        check("fd00::1", PingId(2), REPLY_V6);
+    }
+
+    #[test]
+    fn nothing_else_counts() {
+        let host = IpAddr::from([10, 0, 0, 1]);
+        let asked = request(host, COOKIE, PingId(0), 7);
+        let good = answer(&asked, REPLY_V4);
+        let check = |why: &str, message: &[u8], source: IpAddr, cookie| {
+            assert_eq!(reply_to(message, source, cookie, &targets()), None, "{why}");
+        };
+        check("our own request, looped back", &asked, host, COOKIE);
+        check("another host", &good, IpAddr::from([10, 0, 0, 2]), COOKIE);
+        check("the other family", &good, "fd00::1".parse().unwrap(), COOKIE);
+        check("another process", &good, host, COOKIE + 1);
+        check("unknown target", &answer(&request(host, COOKIE, PingId(9), 7), 0), host, COOKIE);
+        check("longer", &[good.as_slice(), b"x"].concat(), host, COOKIE);
+        for length in 0..good.len() {
+            check("cut short", &good[..length], host, COOKIE);
+        }
+        for at in (0..good.len()).filter(|at| !(2..6).contains(at)) {
+            let mut changed = good.clone();
+            changed[at] ^= 1;
+            check("changed", &changed, host, COOKIE);
+        }
+    }
+
+    #[test]
+    fn the_ip_header_of_raw_sockets_is_skipped() {
+        let check = |packet: &[u8], expect: &[u8]| assert_eq!(without_ip_header(packet), expect);
+        check(&[&[0x45; 20][..], b"icmp"].concat(), b"icmp");
+        check(&[&[0x46; 24][..], b"icmp"].concat(), b"icmp");
+        check(&[0x4f; 30], b"");
+        check(&[], b"");
+    }
+}

@@ -93,7 +93,8 @@ impl Interfaces {
             interface.ipv4.push(Ipv4Entry {
                 address: ip.ip(),
                 mask: mask.map_or(Ipv4Addr::BROADCAST, |mask| mask.ip()),
-                broadcast: broadcast.map(|ip| ip.ip()),
+                // The C library shows the address itself where there is no broadcast address.
+                broadcast: broadcast.map(|ip| ip.ip()).filter(|other| *other != ip.ip()),
             });
         } else if let Some(ip) = address.as_sockaddr_in6() {
             interface.ipv6.push(ip.ip());

@@ -24,7 +24,7 @@ pub(super) struct Link {
     pub(super) medium: Medium,
     pub(super) binding: Binding,
     udp_port: u16,
-    /// Of `ucast` only.
+    /// Of `ucast` only, from the first look on.
     host: Option<Host>,
     sender: Option<Sender>,
     /// Why nothing can be received; `None` while it can.
@@ -56,19 +56,12 @@ struct Route {
 
 impl Link {
     pub(super) fn new(id: LinkId, medium: Medium, udp_port: u16) -> Self {
-        let host = match &medium {
-            Medium::Unicast { host, .. } => Some(Host::new(host, Family::V4)),
-            Medium::Broadcast { .. }
-            | Medium::Unicast6 { .. }
-            | Medium::Multicast { .. }
-            | Medium::Multicast6 { .. } => None,
-        };
         Self {
             id,
             binding: Binding::of(&medium, udp_port),
             medium,
             udp_port,
-            host,
+            host: None,
             sender: None,
             receive_failure: None,
             send_failure: None,
@@ -200,33 +193,38 @@ impl Link {
         Ok((interface, Some(Route { index: interface.index, destination, source })))
     }
 
+    /// Where to send. The kernel sends from an interface without address, too, and says nothing;
+    /// such a link is failed here.
     fn destination(
         &mut self,
         interface: &Interface,
         patience: Duration,
     ) -> Result<SocketAddr, String> {
-        let no_ipv4 = || format!("interface {} has no IPv4 address", interface.name);
+        let no_address =
+            |family: &str| format!("interface {} has no {family} address", interface.name);
+        let no_ipv4 = || no_address("IPv4");
         match &self.medium {
             Medium::Broadcast { .. } => {
                 let address = interface.broadcast().ok_or_else(no_ipv4)?;
                 Ok(SocketAddr::from((address, self.udp_port)))
             }
-            Medium::Unicast { .. } => match &mut self.host {
-                Some(host) => {
-                    let mut address = host.resolve(patience)?;
-                    address.set_port(self.udp_port);
-                    Ok(address)
-                }
-                None => Err("no host".into()),
-            },
+            Medium::Unicast { host, .. } => {
+                interface.ipv4.first().ok_or_else(no_ipv4)?;
+                let host = self.host.get_or_insert_with(|| Host::new(host, Family::V4));
+                let mut address = host.resolve(patience)?;
+                address.set_port(self.udp_port);
+                Ok(address)
+            }
             Medium::Multicast { group, port, .. } => {
                 interface.ipv4.first().ok_or_else(no_ipv4)?;
                 Ok(SocketAddr::from((*group, *port)))
             }
             Medium::Unicast6 { address, .. } => {
+                interface.ipv6.first().ok_or_else(|| no_address("IPv6"))?;
                 Ok(scoped(SocketAddr::from((*address, self.udp_port)), interface.index))
             }
             Medium::Multicast6 { group, port, .. } => {
+                interface.ipv6.first().ok_or_else(|| no_address("IPv6"))?;
                 Ok(scoped(SocketAddr::from((*group, *port)), interface.index))
             }
         }

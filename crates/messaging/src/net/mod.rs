@@ -4,7 +4,7 @@
 //! Nothing here fails for good. A socket that cannot be made or used is a failed link with a
 //! reason, looked at again each second: [`Links::recv`] tells [`NetEvent::Failed`] and, once it
 //! works, [`NetEvent::Restored`].
-#![expect(clippy::disallowed_methods, reason = "sockets and their timer live here")]
+#![forbid(unsafe_code)]
 
 mod icmp;
 mod interfaces;

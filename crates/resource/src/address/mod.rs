@@ -299,7 +299,7 @@ impl Addresses {
 
     fn send(&self, ip: IpAddr, interface: &Interface, announce: Announce) -> Step<()> {
         let sent = self.announcer.announce(ip, interface, announce);
-        sent.map_err(|reason| failed(format!("announcement of {ip} {reason}")))
+        sent.map_err(|reason| failed(format!("announcement of {ip}: {reason}")))
     }
 
     fn is_owned(&self, entry: &Entry) -> bool {
@@ -392,4 +392,22 @@ fn keep_siblings(interface: &str) -> io::Result<()> {
 fn kernel_knows_tags() -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease");
     release.is_ok_and(|release| plan::release_knows_protocols(&release))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Only reads: it may run on the machine's own network.
+    #[test]
+    fn a_connection_that_died_is_made_anew() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let addresses = Addresses::open().unwrap();
+            let ip = IpAddr::from([127, 0, 0, 1]);
+            let before = addresses.netlink.addresses(ip).await.unwrap();
+            addresses.netlink.break_connection();
+            assert_eq!(addresses.netlink.addresses(ip).await.unwrap(), before);
+        });
+    }
 }

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use hb_config::settings::Settings;
 
+/// This node's name.
+pub const NODE_VARIABLE: &str = "HA_CURHOST";
 /// The group (its first resource as written) that a process was started for.
 pub const GROUP_VARIABLE: &str = "HA_GROUP";
 /// The resource, as written in haresources, that a process was started for.
@@ -79,7 +81,7 @@ fn computed(settings: &Settings, paths: &Paths) -> Vec<(&'static str, String)> {
     let log = &settings.logging;
     let mut list = vec![
         ("PATH", paths.path.clone()),
-        ("HA_CURHOST", settings.node.as_str().to_owned()),
+        (NODE_VARIABLE, settings.node.as_str().to_owned()),
         ("HA_DIR", paths.configuration.clone()),
         ("HA_FUNCS", format!("{}/shellfuncs", paths.configuration)),
         ("HA_RCDIR", format!("{}/rc.d", paths.configuration)),

@@ -5,8 +5,8 @@
 //! - process groups: an agent runs in a group of its own, and what it leaves there is recorded with
 //!   start times when the agent ends. Lost when the daemon restarts; blind to what made a session
 //!   of its own, as daemons do.
-//! - the environment: every agent gets `HA_GROUP` and `HA_RESOURCE`, which daemons inherit. It
-//!   survives the daemon and sees other sessions; blind to programs that clear or write over their
+//! - the environment: every agent gets `HA_CURHOST`, `HA_GROUP` and `HA_RESOURCE`, which daemons
+//!   inherit. It survives the daemon and sees other sessions; blind to programs that clear or write over their
 //!   environment (nginx does).
 //!
 //! What neither sees is not killed. A control group per resource would see all of it.
@@ -18,7 +18,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use super::environment::{GROUP_VARIABLE, RESOURCE_VARIABLE};
+use super::environment::{GROUP_VARIABLE, NODE_VARIABLE, RESOURCE_VARIABLE};
 use super::proc::{self, Process};
 use crate::operation::Operation;
 
@@ -37,7 +37,11 @@ type Owner = (String, String);
 
 /// Process groups that agents have left behind.
 #[derive(Debug, Default)]
-pub(super) struct Leftovers(Mutex<BTreeMap<Owner, Vec<Group>>>);
+pub(super) struct Leftovers {
+    /// This node's name, as agents get it. Two nodes may share a machine in tests.
+    node: String,
+    recorded: Mutex<BTreeMap<Owner, Vec<Group>>>,
+}
 
 /// A process group and the members that it had when its agent ended.
 #[derive(Clone, Debug)]
@@ -59,6 +63,12 @@ impl Group {
 }
 
 impl Leftovers {
+    /// `environment` is what agents get.
+    pub(super) fn new(environment: &[(String, String)]) -> Self {
+        let node = environment.iter().find(|(name, _)| name == NODE_VARIABLE);
+        Self { node: node.map(|(_, value)| value.clone()).unwrap_or_default(), ..Self::default() }
+    }
+
     /// Records what is left of the group of an agent that has ended.
     pub(super) fn record(&self, operation: &Operation, group: i32) {
         // Mostly nobody is left, and one system call says so.
@@ -88,7 +98,7 @@ impl Leftovers {
             targets.extend(proc::living_members(group.id));
             let _ = killpg(Pid::from_raw(group.id), Signal::SIGKILL);
         }
-        for process in marked(operation) {
+        for process in self.marked(operation) {
             if !targets.iter().any(|one| one.pid == process.pid) {
                 let _ = kill(Pid::from_raw(process.pid), Signal::SIGKILL);
                 targets.push(process);
@@ -96,36 +106,43 @@ impl Leftovers {
         }
         let found = targets.len();
         if found > 0 {
-            tracing::warn!(resource = operation.resource.text, found, "killed what was left running");
+            tracing::warn!(
+                resource = operation.resource.text,
+                found,
+                "killed what was left running"
+            );
             await_death(targets, DEATH_WAIT).await;
         }
         found
     }
 
+    /// Processes that were started with the variables of this resource on this node. Never this
+    /// process itself, which has them when a resource script has restarted the daemon.
+    fn marked(&self, operation: &Operation) -> Vec<Process> {
+        let marks = [
+            (NODE_VARIABLE, self.node.as_str()),
+            (GROUP_VARIABLE, operation.group.as_str()),
+            (RESOURCE_VARIABLE, operation.resource.text.as_str()),
+        ]
+        .map(|(name, value)| format!("{name}={value}").into_bytes());
+        let is_marked = |process: &Process| {
+            let Some(environment) = proc::environment(process.pid) else { return false };
+            marks.iter().all(|mark| environment.split(|byte| *byte == 0).any(|one| one == mark))
+        };
+        let me = std::process::id();
+        proc::processes()
+            .into_iter()
+            .filter(|one| one.is_alive() && u32::try_from(one.pid) != Ok(me) && is_marked(one))
+            .collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Owner, Vec<Group>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn owner(operation: &Operation) -> Owner {
     (operation.group.clone(), operation.resource.text.clone())
-}
-
-/// Processes that were started with the variables of this resource. Never this process itself,
-/// which has them when a resource script has restarted the daemon.
-fn marked(operation: &Operation) -> Vec<Process> {
-    let group = format!("{GROUP_VARIABLE}={}", operation.group);
-    let resource = format!("{RESOURCE_VARIABLE}={}", operation.resource.text);
-    let is_marked = |process: &Process| {
-        let Some(environment) = proc::environment(process.pid) else { return false };
-        let has = |wanted: &str| environment.split(|b| *b == 0).any(|one| one == wanted.as_bytes());
-        has(&group) && has(&resource)
-    };
-    let me = std::process::id();
-    proc::processes()
-        .into_iter()
-        .filter(|one| one.is_alive() && u32::try_from(one.pid) != Ok(me) && is_marked(one))
-        .collect()
 }
 
 /// Waits until all of `processes` are dead, at most `limit`. Says in the log which are not.

@@ -67,10 +67,10 @@ impl Runner {
         let places = Places { resource_dirs, init_dir, ocf_root, systemctl };
         Self(Arc::new(Inner {
             places,
+            leftovers: Leftovers::new(&environment),
             environment,
             kill_grace,
             shared: Shared::default(),
-            leftovers: Leftovers::default(),
         }))
     }
 
@@ -152,9 +152,8 @@ impl Runner {
             Err(_) => return Err("its file system does not answer".to_owned()),
         };
         let Operation { resource, action, timeout, .. } = operation;
-        let invocation =
-            agent::invocation(resource, *action, *timeout, &found, &self.0.places)
-                .map_err(|error| error.to_string())?;
+        let invocation = agent::invocation(resource, *action, *timeout, &found, &self.0.places)
+            .map_err(|error| error.to_string())?;
         Ok((found, invocation))
     }
 

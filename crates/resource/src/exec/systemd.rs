@@ -35,13 +35,11 @@ impl Systemd<'_> {
         let deadline = Instant::now() + limit;
         let job = match action {
             Action::Status => Output::default(),
-            Action::Start | Action::Stop | Action::Announce => {
-                match self.call(call, limit).await {
-                    End::Exited { output, .. } => output,
-                    End::TimedOut => return Outcome::TimedOut,
-                    End::CouldNotRun { reason } => return Outcome::CouldNotRun { reason },
-                }
-            }
+            Action::Start | Action::Stop | Action::Announce => match self.call(call, limit).await {
+                End::Exited { output, .. } => output,
+                End::TimedOut => return Outcome::TimedOut,
+                End::CouldNotRun { reason } => return Outcome::CouldNotRun { reason },
+            },
         };
         let left = deadline.saturating_duration_since(Instant::now());
         let query = match agent::unit_query(unit, self.systemctl) {

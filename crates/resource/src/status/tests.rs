@@ -150,11 +150,8 @@ fn units_are_judged_by_their_state() {
 #[test]
 fn the_state_of_a_unit_is_read_line_by_line() {
     let state = UnitState::parse(b"LoadState=loaded\nActiveState=active\nSubState=running\n");
-    let expect = UnitState {
-        load: "loaded".into(),
-        active: "active".into(),
-        sub: "running".into(),
-    };
+    let expect =
+        UnitState { load: "loaded".into(), active: "active".into(), sub: "running".into() };
     assert_eq!(state, Some(expect));
     for nothing in ["", "Failed to connect to bus: Host is down\n", "ActiveState=\n"] {
         assert_eq!(UnitState::parse(nothing.as_bytes()), None, "{nothing:?}");
@@ -178,7 +175,10 @@ fn reasons_are_the_last_lines_in_one_plain_line() {
     check(b"red \x1b[31m\r\n", "red ?[31m");
     check(b"\xff\xfe", "\u{fffd}\u{fffd}");
     let many: String = (0..100).map(|n| format!("line {n}\n")).collect();
-    check(many.as_bytes(), "line 92; line 93; line 94; line 95; line 96; line 97; line 98; line 99");
+    check(
+        many.as_bytes(),
+        "line 92; line 93; line 94; line 95; line 96; line 97; line 98; line 99",
+    );
 }
 
 proptest! {

@@ -48,8 +48,10 @@ pub(super) struct Step {
 /// What the client saw of a step.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Seen {
-    /// Longest time without an answer, in ms.
+    /// Longest outage, in ms; 0 when no probe failed and the server did not change.
     pub(super) outage_ms: f64,
+    /// Longest time between two answers, outage or not, in ms.
+    pub(super) longest_gap_ms: f64,
     /// Who served before; `None` before the first start.
     pub(super) from: Option<String>,
     /// Who served afterwards.
@@ -129,6 +131,7 @@ mod tests {
     fn step(outage_ms: f64, target_ms: Option<u64>, failure: Option<&str>) -> Step {
         let seen = Seen {
             outage_ms,
+            longest_gap_ms: outage_ms,
             from: None,
             to: "node2".to_owned(),
             stalled_ms: 0.0,

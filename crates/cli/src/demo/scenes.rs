@@ -39,9 +39,19 @@ pub(super) const ALL: [Scene; 5] = [
     Scene { id: "stop", title: "orderly stop", act: stop },
 ];
 
+/// Whether there was service before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// No: what counts is the time to the first page.
+    Start,
+    /// Yes: what counts is the outage.
+    Move,
+}
+
 /// What was done.
 #[derive(Debug)]
 struct Act {
+    kind: Kind,
     /// What, for people.
     title: String,
     /// The moment before it.
@@ -77,7 +87,7 @@ pub(super) fn play(scene: Scene, stage: &mut Stage) -> Step {
     step.failure = finish(stage, &act).err();
     step.seen = look(stage, &act);
     step.within_target = is_within(step.seen.as_ref(), act.target_ms);
-    step.events = events(stage, &act, step.seen.as_ref());
+    step.events = events(stage, &act);
     step
 }
 
@@ -100,7 +110,14 @@ fn cold_start(stage: &mut Stage) -> Result<Act, String> {
     }
     let [preferred, _] = NODES;
     let title = format!("cold start of {}", NODES.join(" and "));
-    Ok(Act { title, at, heir: Some(preferred), target_ms: None, moves: BTreeMap::new() })
+    Ok(Act {
+        kind: Kind::Start,
+        title,
+        at,
+        heir: Some(preferred),
+        target_ms: None,
+        moves: BTreeMap::new(),
+    })
 }
 
 fn power_loss(stage: &mut Stage) -> Result<Act, String> {
@@ -108,6 +125,7 @@ fn power_loss(stage: &mut Stage) -> Result<Act, String> {
     let moves = moves(stage);
     let at = stage.power_off(owner).map_err(|e| e.to_string())?;
     Ok(Act {
+        kind: Kind::Move,
         title: format!("power loss of {owner}"),
         at,
         heir: Some(heir),
@@ -128,6 +146,7 @@ fn power_return(stage: &mut Stage) -> Result<Act, String> {
     let goes_home = stage.pair.auto_failback && back == preferred;
     let (heir, what) = if goes_home { (back, "failback") } else { (other(back)?, "no failback") };
     let act = Act {
+        kind: Kind::Move,
         title: format!("return of {back}, {what}"),
         at,
         heir: Some(heir),
@@ -146,6 +165,7 @@ fn standby(stage: &mut Stage) -> Result<Act, String> {
     let at = Instant::now();
     stage.command(owner, &["hb", "standby"])?;
     Ok(Act {
+        kind: Kind::Move,
         title: format!("hb standby on {owner}"),
         at,
         heir: Some(heir),
@@ -160,6 +180,7 @@ fn stop(stage: &mut Stage) -> Result<Act, String> {
     let at = Instant::now();
     stage.command(owner, &["heartbeat", "-k"])?;
     Ok(Act {
+        kind: Kind::Move,
         title: format!("orderly stop of {owner}"),
         at,
         heir: Some(heir),
@@ -195,26 +216,27 @@ fn moves(stage: &Stage) -> BTreeMap<&'static str, u64> {
 
 /// What the client saw of `act`.
 fn look(stage: &Stage, act: &Act) -> Option<Seen> {
-    let (last, first, from, to, stalled) = match stage.prober.outage_since(act.at) {
-        Some(o) if !act.moves.is_empty() => (o.last, o.first, Some(o.from), o.to, o.stalled),
-        _ => {
-            let (first, to) = stage.prober.first_answer(act.at)?;
-            (act.at, first, None, to, Duration::ZERO)
-        }
+    let (first_at, first) = stage.prober.first_answer(act.at)?;
+    let outage = stage.prober.outage_since(act.at);
+    let (last, back, from, to, stalled) = match (act.kind, outage) {
+        (Kind::Start, _) => (act.at, first_at, None, first, Duration::ZERO),
+        (Kind::Move, Some(o)) => (o.last, o.first, Some(o.from), o.to, o.stalled),
+        (Kind::Move, None) => (act.at, act.at, Some(first.clone()), first, Duration::ZERO),
     };
     let summary = stage.prober.summary_since(act.at);
-    let outage = first.saturating_duration_since(last);
-    let length = outage.mul_f64(1.3).max(BAR_MIN);
-    let begin = last.checked_sub(length.saturating_sub(outage) / 2).unwrap_or(last);
+    let length = back.saturating_duration_since(last);
+    let bar_length = length.mul_f64(1.3).max(BAR_MIN);
+    let begin = last.checked_sub(bar_length.saturating_sub(length) / 2).unwrap_or(last);
     Some(Seen {
-        outage_ms: ms(outage),
+        outage_ms: ms(length),
+        longest_gap_ms: ms(stage.prober.longest_gap_since(act.at)),
         from: from.map(|node| node.to_string()),
         to: to.to_string(),
         stalled_ms: ms(stalled),
         probes: summary.probes,
         missed: summary.missed.iter().map(|(miss, n)| (miss.word().to_owned(), *n)).collect(),
-        bar: bar(&stage.prober.probes_since(begin), begin, length),
-        bar_ms: ms(length),
+        bar: bar(&stage.prober.probes_since(begin), begin, bar_length),
+        bar_ms: ms(bar_length),
     })
 }
 
@@ -241,11 +263,10 @@ fn index(node: &str) -> usize {
 }
 
 /// What happened when: the client's view, then the daemons' own.
-fn events(stage: &Stage, act: &Act, seen: Option<&Seen>) -> Vec<Event> {
+fn events(stage: &Stage, act: &Act) -> Vec<Event> {
     let mut events = Vec::new();
-    if let (Some(seen), Some(outage)) = (seen, stage.prober.outage_since(act.at))
-        && seen.from.is_some()
-    {
+    let outage = stage.prober.outage_since(act.at).filter(|_| act.kind == Kind::Move);
+    if let Some(outage) = outage {
         let since = |at: Instant| ms(at.saturating_duration_since(act.at));
         events.push(Event {
             at_ms: Some(since(outage.last)),

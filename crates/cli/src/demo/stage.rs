@@ -14,7 +14,7 @@ use hb_node::api::{self, HistoryEntry, Request, Response, StatusSnapshot, Verdic
 
 use super::pair::{NODES, Pair, Web};
 use crate::client::{self, Client};
-use crate::lab::{Lab, LabConfig, LabError, PROGRAMS, Prober, Proc};
+use crate::lab::{self, Lab, LabConfig, LabError, PROGRAMS, Prober, Proc};
 
 /// How often a daemon is asked whether it is ready.
 const ASK_INTERVAL: Duration = Duration::from_millis(10);
@@ -22,8 +22,6 @@ const ASK_INTERVAL: Duration = Duration::from_millis(10);
 const ASK_LIMIT: Duration = Duration::from_secs(2);
 /// Lines of each log that are shown after a failure.
 const LAST_LINES: usize = 15;
-/// Logs of a node: the daemon's own, and what it printed.
-const LOGS: [&str; 2] = ["/var/log/ha-log", "/var/log/heartbeat.out"];
 /// What the daemon prints goes here, below /var/log.
 const OUTPUT: &str = "heartbeat.out";
 /// Bytes of the demo's key.
@@ -35,8 +33,8 @@ pub(super) struct Stage {
     pub(super) pair: Pair,
     pub(super) prober: Prober,
     running: BTreeMap<String, Vec<Proc>>,
-    /// What of each log was shown already, in bytes.
-    shown: BTreeMap<(String, &'static str), usize>,
+    /// How many lines of each node's log were shown already.
+    shown: BTreeMap<String, usize>,
     // Last: what runs in the lab ends before it.
     lab: Lab,
 }
@@ -49,7 +47,7 @@ impl Stage {
         let config = LabConfig::pair().program("heartbeat", &daemon).program("hb", &hb);
         let lab = Lab::new(config)?;
         let key = random_key()?;
-        let is_root = is_machines_root();
+        let is_root = lab::is_machines_root();
         for node in NODES {
             for (path, text, mode) in pair.files(node, &key, is_root) {
                 lab.write_file(node, &path, &text, mode)?;
@@ -164,13 +162,11 @@ impl Stage {
     pub(super) fn fresh_logs(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
         for node in NODES {
-            for log in LOGS {
-                let text = self.lab.read_file(node, log).unwrap_or_default();
-                let shown = self.shown.entry((node.to_owned(), log)).or_default();
-                let fresh = text.get(*shown..).unwrap_or_default();
-                lines.extend(fresh.lines().map(|line| format!("{node}| {line}")));
-                *shown = text.len();
-            }
+            let log = self.log(node);
+            let shown = self.shown.entry(node.to_owned()).or_default();
+            let fresh = log.get(*shown..).unwrap_or_default();
+            lines.extend(fresh.iter().map(|line| format!("{node}| {line}")));
+            *shown = log.len();
         }
         lines
     }
@@ -179,15 +175,18 @@ impl Stage {
     pub(super) fn last_logs(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for node in NODES {
-            for log in LOGS {
-                let text = self.lab.read_file(node, log).unwrap_or_default();
-                let all: Vec<&str> = text.lines().collect();
-                let from = all.len().saturating_sub(LAST_LINES);
-                let last = all.get(from..).unwrap_or_default();
-                lines.extend(last.iter().map(|line| format!("{node}| {line}")));
-            }
+            let log = self.log(node);
+            let last = log.get(log.len().saturating_sub(LAST_LINES)..).unwrap_or_default();
+            lines.extend(last.iter().map(|line| format!("{node}| {line}")));
         }
         lines
+    }
+
+    /// What the daemon of `node` printed since the lab began. In the foreground it prints what it
+    /// logs, and what is wrong before there is a log.
+    fn log(&self, node: &str) -> Vec<String> {
+        let text = self.lab.read_file(node, &format!("/var/log/{OUTPUT}")).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
     }
 
     /// Lets the client go on for a while, to see what follows an event.
@@ -197,34 +196,10 @@ impl Stage {
     }
 }
 
-/// Whether this process is root of the machine and not of a user namespace alone.
-fn is_machines_root() -> bool {
-    let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
-    is_whole_map(&map)
-}
-
-/// user_namespaces(7): the initial namespace maps every id to itself.
-fn is_whole_map(map: &str) -> bool {
-    map.split_whitespace().eq(["0", "0", "4294967295"])
-}
-
 fn random_key() -> Result<String, LabError> {
     let mut bytes = [0; KEY_BYTES];
     File::open("/dev/urandom")
         .and_then(|mut file| file.read_exact(&mut bytes))
         .map_err(|e| LabError::system("making a key", e))?;
     Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn root_of_the_machine() {
-        let check = |map: &str, expect: bool| assert_eq!(is_whole_map(map), expect, "{map:?}");
-        check("         0          0 4294967295\n", true);
-        check("         0       1000          1\n", false);
-        check("", false);
-    }
 }

@@ -134,10 +134,15 @@ impl View {
             let at = event.at_ms.map_or(" ".repeat(10), |ms| format!("{ms:+7.1} ms"));
             line(&self.paint("2", &format!("    {at}  {}", event.text)));
         }
-        let seen = step.seen.as_ref().filter(|s| self.verbose && !s.missed.is_empty());
+        let seen = step.seen.as_ref().filter(|_| self.verbose);
         if let Some(seen) = seen {
             let missed: Vec<_> = seen.missed.iter().map(|(why, n)| format!("{n} {why}")).collect();
-            line(&format!("    {} probes, unanswered: {}", seen.probes, missed.join(", ")));
+            line(&format!(
+                "    {} probes, unanswered: {}; longest time between answers {:.1} ms",
+                seen.probes,
+                missed.join(", "),
+                seen.longest_gap_ms,
+            ));
         }
     }
 

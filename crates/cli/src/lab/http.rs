@@ -40,6 +40,9 @@ const USAGE: i32 = 2;
 /// Serves the page of node `name` on `address` for ever. Closes its standard output once it
 /// accepts connections.
 pub(super) fn serve(name: &str, address: &str) -> i32 {
+    // What is measured is the cluster and not this machine's other work; without root it stays as
+    // it is.
+    let _ = rustix::process::setpriority_process(None, prober::NICE);
     let served = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -32,6 +32,7 @@ pub(crate) use http::html as page_html;
 pub use node::{KEPT, PROGRAMS, SELF};
 pub(crate) use prober::SERVED_BY;
 pub use prober::{Miss, Outage, Probe, Prober, Summary};
+pub(crate) use root::is_machines_root;
 
 use node::Node;
 use switch::Switch;

@@ -26,6 +26,8 @@ use super::error::LabError;
 pub(super) const INTERVAL: Duration = Duration::from_millis(2);
 /// Time that a probe may take.
 pub(super) const TIMEOUT: Duration = Duration::from_millis(50);
+/// Longest time from the end of an outage until all probes that began in it have ended.
+const MISS_MAX: Duration = Duration::from_secs(1);
 /// Header of an answer that names the node.
 pub(crate) const SERVED_BY: &str = "X-Served-By";
 /// Probes that are remembered: at one every two milliseconds, more than eight minutes.
@@ -37,7 +39,7 @@ const SERVED_PROBES: usize = 25;
 /// A wait between two probes longer than this is a fault of the prober, not of the service.
 const STALL_MIN: Duration = Duration::from_millis(8);
 /// Best priority; needs root.
-const NICE: i32 = -20;
+pub(super) const NICE: i32 = -20;
 
 /// Why a probe was not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -84,7 +86,8 @@ pub struct Probe {
     pub result: Result<Arc<str>, Miss>,
 }
 
-/// The longest time without an answer around an event.
+/// A time without an answer in which at least one probe failed, or after which another node answered.
+/// Answers that were merely late are no outage: nobody was turned away.
 #[derive(Clone, Debug)]
 pub struct Outage {
     /// The last answer before it.
@@ -215,10 +218,24 @@ impl Prober {
         answers.find(|(at, _)| *at > since).map(|(at, node)| (at, node.clone()))
     }
 
-    /// The longest time between two answers of which the second came after `since`. `None` when
-    /// there are no two such answers.
+    /// The longest outage that ended after `since`, if there was one.
     pub fn outage_since(&self, since: Instant) -> Option<Outage> {
         self.shared.record().outage(since)
+    }
+
+    /// The longest time between two answers of which the second came after `since`, whether or not
+    /// it was an outage: how exactly an outage can be known.
+    pub fn longest_gap_since(&self, since: Instant) -> Duration {
+        let record = self.shared.record();
+        let mut longest = Duration::ZERO;
+        let mut before: Option<Instant> = None;
+        for (at, _) in record.answers() {
+            if let Some(last) = before.filter(|_| at > since) {
+                longest = longest.max(at.saturating_duration_since(last));
+            }
+            before = Some(at);
+        }
+        longest
     }
 
     /// All probes that ended after `since`, in that order.
@@ -269,6 +286,7 @@ impl Record {
             if let Some((last, from)) = before
                 && at > since
                 && longest.as_ref().is_none_or(|o| at.saturating_duration_since(last) > o.length())
+                && (from != node || self.has_miss(last, at))
             {
                 longest = Some(Outage {
                     last,
@@ -281,6 +299,14 @@ impl Record {
             before = Some((at, node));
         }
         longest
+    }
+
+    /// Whether a probe that began in this time failed.
+    fn has_miss(&self, from: Instant, to: Instant) -> bool {
+        // Probes are in the order of their ends, and none takes longer than its limit.
+        let first = self.probes.partition_point(|p| p.end < from);
+        let mut rest = self.probes.range(first..).take_while(|p| p.end <= to + MISS_MAX);
+        rest.any(|p| p.result.is_err() && p.start >= from && p.start <= to)
     }
 
     fn stalled(&self, from: Instant, to: Instant) -> Duration {
@@ -415,10 +441,28 @@ mod tests {
         check(&[], 0, None);
         check(&[(1, a)], 0, None);
         // Misses do not end an outage, and a longer one before the event does not count.
-        check(&[(0, a), (90, a), (92, None), (95, None), (110, b), (112, b)], 91, Some((20, "b")));
+        check(&[(0, a), (90, b), (92, None), (95, None), (110, b), (112, b)], 91, Some((20, "b")));
         // The outage begins with the last answer before the event.
         check(&[(0, a), (50, b)], 10, Some((50, "b")));
         check(&[(0, a), (50, b)], 60, None);
+        // Late answers of the same node are no outage; a failed probe makes them one.
+        check(&[(0, a), (50, a)], 10, None);
+        check(&[(0, a), (20, None), (50, a)], 10, Some((50, "a")));
+        check(&[(0, a), (10, b), (50, b)], 5, Some((10, "b")));
+    }
+
+    #[test]
+    fn a_failed_probe_counts_where_it_began() {
+        let base = Instant::now();
+        let at = |ms: u64| base + Duration::from_millis(ms);
+        let check = |begun: u64, expect: Option<Duration>| {
+            let mut record = record(base, &[(0, Some("a")), (20, Some("a")), (70, None)]);
+            record.probes[2].start = at(begun);
+            record.probes.push_back(Probe { start: at(75), end: at(75), result: Ok("a".into()) });
+            assert_eq!(record.outage(base).map(|o| o.length()), expect, "begun at {begun}");
+        };
+        check(10, Some(Duration::from_millis(20)));
+        check(30, Some(Duration::from_millis(55)));
     }
 
     #[test]

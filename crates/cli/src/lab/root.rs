@@ -30,6 +30,11 @@ const OWN: [&str; 7] = ["dev", "etc", "proc", "run", "sys", "tmp", "var"];
 /// Entries of the machine's /etc and /var that a node has in another form.
 const REPLACED: [&str; 7] =
     ["/etc/hostname", "/etc/hosts", "/var/cache", "/var/lib", "/var/lock", "/var/run", "/var/tmp"];
+/// In a user namespace: the only user and group that exist, under the names that are asked for.
+const ONE_USER: [(&str, &str); 2] = [
+    ("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nhacluster:x:0:0::/:/bin/false\n"),
+    ("/etc/group", "root:x:0:\nhaclient:x:0:\n"),
+];
 /// Devices of a node: no disk, no watchdog, no console, no log socket of the machine.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Commands that a node must not be able to run on the machine.
@@ -130,6 +135,11 @@ fn link_machine(root: &Path, folder: &str, disk: &BTreeSet<&str>) -> Result<(), 
 /// The node's disk, programs, host name and host table.
 fn own_files(spec: &MachineSpec) -> Result<(), LabError> {
     let inside = |path: &str| spec.root.join(path.trim_start_matches('/'));
+    for (path, text) in ONE_USER.iter().filter(|_| !is_machines_root()) {
+        // A link into the machine's /etc is replaced, and not what it leads to.
+        let _ = fs::remove_file(inside(path));
+        write(&inside(path), text)?;
+    }
     for (folder, place) in &spec.disk {
         make_folder(&inside(folder))?;
         bind(place, &inside(folder))?;
@@ -237,6 +247,16 @@ fn make_read_only(place: &Path) {
     let _ = mount(NONE, place, NONE, flags, NONE);
 }
 
+/// Whether this process is root of the machine and not of a user namespace alone.
+pub(crate) fn is_machines_root() -> bool {
+    is_whole_map(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default())
+}
+
+/// user_namespaces(7): the initial namespace maps every id to itself.
+fn is_whole_map(map: &str) -> bool {
+    map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 fn bind(source: &Path, target: &Path) -> Result<(), LabError> {
     mount(Some(source), target, NONE, MsFlags::MS_BIND | MsFlags::MS_REC, NONE).map_err(|e| {
         LabError::system(format!("binding {} to {}", source.display(), target.display()), e)
@@ -277,4 +297,17 @@ pub(super) fn open_log(place: &Path) -> Result<fs::File, LabError> {
         .append(true)
         .open(place)
         .map_err(|e| failed("opening", place, e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_of_the_machine() {
+        let check = |map: &str, expect: bool| assert_eq!(is_whole_map(map), expect, "{map:?}");
+        check("         0          0 4294967295\n", true);
+        check("         0       1000          1\n", false);
+        check("", false);
+    }
 }

@@ -94,10 +94,10 @@ pub(super) fn play(scene: Scene, stage: &mut Stage) -> Step {
 /// Waits for what must come of `act`.
 fn finish(stage: &mut Stage, act: &Act) -> Result<(), String> {
     let limit = PATIENCE + Duration::from_millis(stage.pair.deadtime_ms);
-    stage.prober.wait_served(act.heir, limit).map_err(|e| e.to_string())?;
+    stage.wait_served(act.heir, limit)?;
     stage.watch(AFTERMATH);
     // The service must have stayed where it went.
-    stage.prober.wait_served(act.heir, AFTERMATH).map(drop).map_err(|e| e.to_string())
+    stage.wait_served(act.heir, AFTERMATH).map(drop)
 }
 
 fn cold_start(stage: &mut Stage) -> Result<Act, String> {
@@ -178,7 +178,7 @@ fn stop(stage: &mut Stage) -> Result<Act, String> {
     let (owner, heir) = roles(stage)?;
     let moves = moves(stage);
     let at = Instant::now();
-    stage.command(owner, &["heartbeat", "-k"])?;
+    stage.stop(owner)?;
     Ok(Act {
         kind: Kind::Move,
         title: format!("orderly stop of {owner}"),
@@ -192,7 +192,7 @@ fn stop(stage: &mut Stage) -> Result<Act, String> {
 /// Once all is well: who serves, and who is to serve next.
 fn roles(stage: &mut Stage) -> Result<(&'static str, &'static str), String> {
     stage.wait_healthy(PATIENCE)?;
-    let server = stage.prober.wait_served(None, PATIENCE).map_err(|e| e.to_string())?;
+    let server = stage.wait_served(None, PATIENCE)?;
     let heir = other(&server)?;
     Ok((other(heir)?, heir))
 }

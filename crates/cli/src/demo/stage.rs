@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ use crate::lab::{self, Lab, LabConfig, LabError, PROGRAMS, Prober, Proc};
 
 /// How often a daemon is asked whether it is ready.
 const ASK_INTERVAL: Duration = Duration::from_millis(10);
+/// How often is looked whether a daemon has ended.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Time that a daemon has to answer on its status socket.
 const ASK_LIMIT: Duration = Duration::from_secs(2);
 /// Lines of each log that are shown after a failure.
@@ -32,11 +35,20 @@ const KEY_BYTES: usize = 32;
 pub(super) struct Stage {
     pub(super) pair: Pair,
     pub(super) prober: Prober,
-    running: BTreeMap<String, Vec<Proc>>,
+    running: BTreeMap<String, Running>,
     /// How many lines of each node's log were shown already.
     shown: BTreeMap<String, usize>,
     // Last: what runs in the lab ends before it.
     lab: Lab,
+}
+
+/// What runs on a node that is on.
+#[derive(Debug, Default)]
+struct Running {
+    /// The daemon, unless it was stopped in good order.
+    daemon: Option<Proc>,
+    /// The web server, when it runs at all times.
+    _web: Option<Proc>,
 }
 
 impl Stage {
@@ -60,11 +72,11 @@ impl Stage {
     /// Switches `node` on; its web server runs if it runs at all times, its daemon does not.
     pub(super) fn boot(&mut self, node: &str) -> Result<(), LabError> {
         self.lab.boot(node)?;
-        let warm = match self.pair.web {
-            Web::Warm => vec![self.lab.serve(node)?],
-            Web::Nginx(_) | Web::BuiltIn => Vec::new(),
+        let web = match self.pair.web {
+            Web::Warm => Some(self.lab.serve(node)?),
+            Web::Nginx(_) | Web::BuiltIn => None,
         };
-        self.running.insert(node.to_owned(), warm);
+        self.running.insert(node.to_owned(), Running { daemon: None, _web: web });
         Ok(())
     }
 
@@ -72,8 +84,49 @@ impl Stage {
     pub(super) fn start(&mut self, node: &str) -> Result<(), LabError> {
         let program = format!("{PROGRAMS}/heartbeat");
         let daemon = self.lab.spawn(node, &[&program, "-f"], OUTPUT)?;
-        self.running.entry(node.to_owned()).or_default().push(daemon);
+        self.running.entry(node.to_owned()).or_default().daemon = Some(daemon);
         Ok(())
+    }
+
+    /// Stops the daemon of `node` in good order.
+    ///
+    /// # Errors
+    /// What the command said, when its exit code is not 0.
+    pub(super) fn stop(&mut self, node: &str) -> Result<(), String> {
+        self.command(node, &["heartbeat", "-k"])?;
+        if let Some(running) = self.running.get_mut(node) {
+            running.daemon = None;
+        }
+        Ok(())
+    }
+
+    /// A daemon that ended though nobody stopped it.
+    fn ended(&mut self) -> Option<String> {
+        self.running.iter_mut().find_map(|(node, running)| {
+            let status = running.daemon.as_mut()?.status()?;
+            Some(format!("the daemon of {node} has ended ({status})"))
+        })
+    }
+
+    /// Waits until `node`, or any, serves the page without a miss. Gives up early when a daemon
+    /// ends.
+    pub(super) fn wait_served(
+        &mut self,
+        node: Option<&str>,
+        limit: Duration,
+    ) -> Result<Arc<str>, String> {
+        let begin = Instant::now();
+        loop {
+            let left = limit.saturating_sub(begin.elapsed());
+            match self.prober.wait_served(node, left.min(LOOK_INTERVAL)) {
+                Ok(server) => return Ok(server),
+                Err(_) if left <= LOOK_INTERVAL => {
+                    let who = node.unwrap_or("any node");
+                    return Err(format!("the page was not served by {who} within {limit:?}"));
+                }
+                Err(_) => self.ended().map_or(Ok(()), Err)?,
+            }
+        }
     }
 
     /// Power loss of `node`. The moment before anything was done.
@@ -107,6 +160,9 @@ impl Stage {
         loop {
             let problem = NODES.iter().find_map(|node| self.problem(node));
             let Some(problem) = problem else { return Ok(()) };
+            if let Some(ended) = self.ended() {
+                return Err(ended);
+            }
             if begin.elapsed() > limit {
                 return Err(format!("the pair is not healthy after {limit:?}: {problem}"));
             }

@@ -5,19 +5,25 @@
 
 use std::fs;
 use std::io::{self, Read};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
+use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, Signal};
-use nix::unistd::{getgid, getpid, getuid, sethostname};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Pid, getgid, getpid, getppid, getuid, sethostname};
 
 use super::helper;
 
-/// Set for the program inside; the first process of a PID namespace believes it.
+/// Set inside: [`FIRST`] for the first process of the PID namespace, [`MAIN`] for the program.
 const INSIDE: &str = "HB_LAB_INSIDE";
+/// The process that collects orphans.
+const FIRST: &str = "first";
+/// The program itself, a child of the first process.
+const MAIN: &str = "main";
 /// Exit code when a signal ended the lab, as shells have it.
 const SIGNAL_BASE: i32 = 128;
 /// Host name of the lab itself, where the client is.
@@ -42,8 +48,14 @@ pub enum Entered {
 /// The reason, for people, when the kernel does not allow it. A test prints SKIP then.
 pub fn enter() -> Result<Entered, String> {
     helper::help_if_asked();
-    if std::env::var_os(INSIDE).is_some() && getpid().as_raw() == 1 {
-        return settle().map(|()| Entered::Inside);
+    let inside = std::env::var(INSIDE).unwrap_or_default();
+    if inside == FIRST && getpid().as_raw() == 1 {
+        settle()?;
+        let code = run_main().map_err(|e| format!("cannot run inside namespaces: {e}"))?;
+        std::process::exit(code);
+    }
+    if inside == MAIN && getppid().as_raw() == 1 {
+        return Ok(Entered::Inside);
     }
     leave_home()?;
     run_inside().map(Entered::Outside).map_err(|e| format!("cannot run inside namespaces: {e}"))
@@ -70,11 +82,17 @@ fn leave_home() -> Result<(), String> {
         fs::write(format!("/proc/self/{file}"), text)
             .map_err(|e| format!("cannot write /proc/self/{file}: {e}"))?;
     }
-    unshare(others).map_err(|e| refused("network and PID", e))
+    unshare(others).map_err(|e| format!("no namespaces in a user namespace ({e}); run it as root"))
 }
 
-fn refused(what: &str, error: nix::errno::Errno) -> String {
-    format!("the kernel refuses a {what} namespace ({error}); run it as root")
+fn refused(what: &str, error: Errno) -> String {
+    let text = format!("the kernel refuses a {what} namespace ({error})");
+    if getuid().is_root() {
+        // Root without the right is root of a container.
+        format!("{text}; a container needs CAP_SYS_ADMIN for it")
+    } else {
+        format!("{text}; run it as root")
+    }
 }
 
 /// Starts the program inside and waits for its end.
@@ -91,7 +109,7 @@ fn run_inside() -> io::Result<u8> {
     // program inside that the outer process is gone.
     let mut child = Command::new("/proc/self/exe")
         .args(std::env::args_os().skip(1))
-        .env(INSIDE, "1")
+        .env(INSIDE, FIRST)
         .stdin(Stdio::piped())
         .process_group(0)
         .spawn()?;
@@ -106,13 +124,34 @@ fn wait(child: &mut Child, signals: SigSet) -> io::Result<u8> {
         let signal = signals.wait()?;
         if signal == Signal::SIGCHLD {
             if let Some(status) = child.try_wait()? {
-                let code = status.code().or(status.signal().map(|s| SIGNAL_BASE + s));
-                return Ok(code.and_then(|c| u8::try_from(c).ok()).unwrap_or(1));
+                return Ok(status.code().and_then(|c| u8::try_from(c).ok()).unwrap_or(1));
             }
         } else {
             child.kill()?;
             child.wait()?;
             return Ok(u8::try_from(SIGNAL_BASE + signal as i32).unwrap_or(1));
+        }
+    }
+}
+
+/// As the first process: runs the program as a child, collects all others that lose their parent, and
+/// returns the program's exit code. A dead process of a node that nobody collects would keep the
+/// node's PID namespace from ending.
+fn run_main() -> io::Result<i32> {
+    let main = Command::new("/proc/self/exe")
+        .args(std::env::args_os().skip(1))
+        .env(INSIDE, MAIN)
+        .stdin(Stdio::null())
+        .spawn()?;
+    let main = Pid::from_raw(main.id().cast_signed());
+    loop {
+        match waitpid(None, None) {
+            Ok(WaitStatus::Exited(pid, code)) if pid == main => return Ok(code),
+            Ok(WaitStatus::Signaled(pid, signal, _)) if pid == main => {
+                return Ok(SIGNAL_BASE + signal as i32);
+            }
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

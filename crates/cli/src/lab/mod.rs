@@ -328,6 +328,21 @@ impl Lab {
     }
 }
 
+impl Drop for Lab {
+    /// Switches everything off and takes it away, so that the next lab finds nothing.
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            if node.is_on() {
+                let _ = node.kill();
+                node.wait_gone();
+            }
+            let _ = self.runtime.block_on(self.switch.unplug(node.number()));
+        }
+        self.runtime.block_on(self.switch.remove());
+        root::remove_base(&self.base);
+    }
+}
+
 #[expect(clippy::disallowed_methods, reason = "a lab measures real time")]
 fn now() -> Instant {
     Instant::now()

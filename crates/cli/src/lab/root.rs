@@ -65,6 +65,11 @@ pub(super) fn make_base<'a>(
     Ok(base.to_owned())
 }
 
+/// Takes the lab's tmpfs away; what still uses it keeps it until then.
+pub(super) fn remove_base(base: &Path) {
+    let _ = umount2(base, MntFlags::MNT_DETACH);
+}
+
 /// Inside a node: makes its root, moves into it and covers what could harm the machine.
 pub(super) fn build(spec: &MachineSpec) -> Result<(), LabError> {
     mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)
@@ -161,7 +166,7 @@ fn own_files(spec: &MachineSpec) -> Result<(), LabError> {
 fn make_devices(root: &Path) -> Result<(), LabError> {
     let dev = root.join("dev");
     tmpfs(&dev, "0755")?;
-    for name in DEVICES {
+    for name in DEVICES.iter().filter(|name| Path::new("/dev").join(name).exists()) {
         write(&dev.join(name), "")?;
         bind(&Path::new("/dev").join(name), &dev.join(name))?;
     }

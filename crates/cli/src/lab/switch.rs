@@ -117,6 +117,13 @@ impl Switch {
         Ok(())
     }
 
+    /// Removes the bridges.
+    pub(super) async fn remove(&self) {
+        for index in &self.bridges {
+            let _ = self.handle.link().del(*index).execute().await;
+        }
+    }
+
     /// Pulls the cable `port`: nothing passes from here on, and the node loses its carrier.
     pub(super) async fn cut(&self, port: &str) -> Result<(), LabError> {
         let index = self.index(port).await?;

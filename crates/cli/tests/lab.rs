@@ -2,6 +2,11 @@
 //! own; where the kernel allows none it says SKIP, which `HB_FORBID_SKIPS=1` makes a failure.
 
 #![allow(clippy::disallowed_methods, reason = "tests with real time and real processes")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "says what it does, as a test harness"
+)]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

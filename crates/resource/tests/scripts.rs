@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 
 use hb_resource::operation::{Action, Outcome};
 
-use bench::{Bench, PATH, is_alive, reason, script, short, until};
+use bench::{Bench, PATH, is_alive, reason, script, short, skip, until};
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../resource.d").canonicalize().unwrap()
@@ -29,12 +29,6 @@ fn bench() -> Bench {
         }
     }
     bench
-}
-
-/// Says what is not tested, where nobody can overlook it.
-#[expect(clippy::print_stderr, reason = "a test that cannot run has to say so")]
-fn skip(what: &str) {
-    eprintln!("SKIP: {what}");
 }
 
 #[test]

@@ -6,4 +6,6 @@
 
 pub mod engine;
 pub mod message;
+#[cfg(feature = "net")]
+pub mod net;
 pub mod time;

@@ -246,7 +246,7 @@ impl Manager {
         match step {
             StandbyStep::Me => self.asked_to_take(seen_from_peer(&which), out),
             StandbyStep::Other => self.agreed(&which, out),
-            StandbyStep::Done => self.said_done(out),
+            StandbyStep::Done => self.said_done(),
         }
     }
 
@@ -314,7 +314,7 @@ impl Manager {
         }
     }
 
-    fn said_done(&mut self, out: &mut Vec<Output>) {
+    fn said_done(&mut self) {
         match &self.dialogue {
             Dialogue::Given(giving, _) => {
                 self.dialogue = Dialogue::Given(giving.clone(), true);

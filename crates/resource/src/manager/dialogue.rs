@@ -304,10 +304,13 @@ impl Manager {
         if let Which::Sets(sets) = giving.which {
             self.booked = self.booked.without(sets);
         }
-        let reason = match giving.cause {
-            Cause::Failback => format!("{} is back and it prefers that node", self.peer_name()),
-            Cause::Takeover => format!("{} wants it", self.peer_name()),
-            _ => format!("given to {} by an operator", self.peer_name()),
+        let peer = self.peer_name();
+        let reason = if giving.cause == Cause::Failback {
+            format!("{peer} is back and it prefers that node")
+        } else if giving.cause == Cause::Takeover {
+            format!("{peer} wants it")
+        } else {
+            format!("given to {peer} by an operator")
         };
         for index in self.selected(&giving.which) {
             self.release(index, giving.cause, &reason, out);

@@ -185,7 +185,7 @@ pub enum PingKind {
 }
 
 /// `auto_failback`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AutoFailback {
     /// Groups go home when their preferred node returns.

@@ -33,7 +33,25 @@ impl Holdings {
     /// All other groups.
     pub const FOREIGN: Self = Self { local: false, foreign: true };
 
+    /// Whether both name a common set.
+    pub fn intersects(self, other: Self) -> bool {
+        (self.local && other.local) || (self.foreign && other.foreign)
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn with(self, other: Self) -> Self {
+        Self { local: self.local || other.local, foreign: self.foreign || other.foreign }
+    }
+
+    /// Without those of `other`.
+    #[must_use]
+    pub fn without(self, other: Self) -> Self {
+        Self { local: self.local && !other.local, foreign: self.foreign && !other.foreign }
+    }
+
     /// The same sets as the other node names them.
+    #[must_use]
     pub fn seen_from_peer(self) -> Self {
         Self { local: self.foreign, foreign: self.local }
     }
@@ -86,6 +104,27 @@ pub enum GroupClaim {
     Failed,
     /// A stop failed there: parts may still run. It must not be started elsewhere.
     Blocked,
+}
+
+impl GroupClaim {
+    /// The word in `x_groups`, logs and status.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Released => "released",
+            Self::Acquiring => "acquiring",
+            Self::Held => "held",
+            Self::Releasing => "releasing",
+            Self::Failed => "failed",
+            Self::Blocked => "blocked",
+        }
+    }
+
+    /// The claim that `word` names.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Released, Self::Acquiring, Self::Held, Self::Releasing, Self::Failed, Self::Blocked]
+            .into_iter()
+            .find(|claim| claim.word() == word)
+    }
 }
 
 /// Messages between two resource managers. The node translates them to and from the wire.

@@ -9,7 +9,9 @@ pub mod address;
 pub mod agent;
 #[cfg(feature = "exec")]
 pub mod exec;
+pub mod group;
 pub mod input;
+pub mod manager;
 pub mod operation;
 pub mod output;
 pub mod status;

@@ -1,0 +1,434 @@
+//! The node-level machine: which groups this node shall have, and what it tells the peer.
+//!
+//! Untimed and level-triggered: each input updates what is known (`peer`, `dialogue`), then
+//! [`Manager::settle`](settle) derives what follows. A lost or repeated message therefore costs a
+//! delay, never a dead end. How a group is started and stopped is in `group`.
+
+mod dialogue;
+mod peer;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hb_config::settings::{AutoFailback, FailurePolicy, GroupSpec, NodeName, Operations};
+use serde::Serialize;
+
+use crate::group::{Cause, Context, Group};
+use crate::input::{GroupClaim, Holdings, Input, PeerMessage, PeerStatus, RequestId, Which};
+use crate::operation::{GroupKey, OpId, Outcome};
+use crate::output::{Answer, Output, Timer};
+use dialogue::Dialogue;
+
+/// What the manager must know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct ManagerConfig {
+    /// This node.
+    pub node: NodeName,
+    /// The other member; `None` when ha.cf names only this node.
+    pub peer: Option<NodeName>,
+    /// Groups in haresources order.
+    pub groups: Vec<GroupSpec>,
+    /// Whether groups go home. `Legacy` acts as `Off`.
+    pub auto_failback: AutoFailback,
+    /// Limits of agent actions.
+    pub operations: Operations,
+    /// What a failed start or stop leads to.
+    pub failure: FailurePolicy,
+}
+
+/// Phase of the negotiation (Heartbeat 3.0.6, §7.1 of the protocol description).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Phase {
+    /// Not started, or still looking at what runs here.
+    Init,
+    /// `starting` was sent, or waits for the peer to be ready for it.
+    Starting,
+    /// The peer has said `starting` as well.
+    BothStarting,
+    /// The peer has said what it holds.
+    ResourcesReceived,
+    /// Negotiated: transitions follow from events.
+    Stable,
+    /// Releasing everything.
+    Stopping,
+    /// Everything is released and the peer was told.
+    Stopped,
+}
+
+impl Phase {
+    /// The word in status.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Starting => "starting",
+            Self::BothStarting => "both starting",
+            Self::ResourcesReceived => "resources received",
+            Self::Stable => "stable",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+/// What is known of the peer; everything it said is void when it restarts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+struct Peer {
+    status: PeerStatus,
+    native: bool,
+    holdings: Option<Holdings>,
+    stable: Option<bool>,
+    groups: Option<BTreeMap<GroupKey, GroupClaim>>,
+    /// It said `shutdone`: it holds nothing although it is not dead yet.
+    left: bool,
+    /// Groups that it could not stop before it left. They may still run there.
+    blocked: BTreeSet<GroupKey>,
+}
+
+impl Peer {
+    fn new() -> Self {
+        Self {
+            status: PeerStatus::Unknown,
+            native: false,
+            holdings: None,
+            stable: None,
+            groups: None,
+            left: false,
+            blocked: BTreeSet::new(),
+        }
+    }
+
+    fn forget(&mut self) {
+        self.holdings = None;
+        self.stable = None;
+        self.groups = None;
+    }
+}
+
+/// A message that was sent, kept to send it again only when it changed.
+type Said = (Holdings, Option<bool>, Option<BTreeMap<GroupKey, GroupClaim>>);
+
+/// The resource manager of one node.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Manager {
+    config: ManagerConfig,
+    groups: Vec<Group>,
+    phase: Phase,
+    peer: Peer,
+    dialogue: Dialogue,
+    /// Sets this node stands for even where they contain no group (Heartbeat books them so).
+    booked: Holdings,
+    /// `starting` was sent to this incarnation of the peer.
+    greeted: bool,
+    /// The 10 s of a joint start with a 3.0.6 peer are over.
+    waited: bool,
+    /// Groups of the peer came here because it was away.
+    failback_due: bool,
+    /// The peer claimed what this node keeps: announce again when it lets go.
+    contested: BTreeSet<GroupKey>,
+    said: Option<Said>,
+    next_id: u64,
+    late_results: u64,
+}
+
+impl Manager {
+    /// A manager that has seen nothing.
+    pub fn new(config: ManagerConfig) -> Self {
+        Self {
+            groups: config.groups.iter().cloned().map(Group::new).collect(),
+            config,
+            phase: Phase::Init,
+            peer: Peer::new(),
+            dialogue: Dialogue::None,
+            booked: Holdings::NONE,
+            greeted: false,
+            waited: false,
+            failback_due: false,
+            contested: BTreeSet::new(),
+            said: None,
+            next_id: 0,
+            late_results: 0,
+        }
+    }
+
+    /// Feeds one input and appends, in the order they must happen, the outputs it causes.
+    pub fn handle(&mut self, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Started => self.started(out),
+            Input::Peer(status) => self.peer_status(status, out),
+            Input::PeerRestarted => self.peer_restarted(out),
+            Input::PeerReturned => self.peer_returned(out),
+            Input::PeerIsNative(native) => self.peer.native = native,
+            Input::Message(message) => self.message(message, out),
+            Input::Timer(timer) => self.timer(timer, out),
+            Input::Done { op, outcome } => self.done(op, &outcome, out),
+            Input::Standby { request, which } => self.standby(request, which, out),
+            Input::Takeover { request, which } => self.takeover(request, which, out),
+            Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
+            Input::Stop => self.stop(out),
+        }
+        self.settle(out);
+    }
+
+    /// Phase of the negotiation.
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// What this node stands for on the wire: a set counts as held while any of it may run here,
+    /// so that a peer that knows only sets never starts what is not free.
+    pub fn holdings(&self) -> Holdings {
+        let holds = |local: bool, booked: bool| {
+            let mut any = false;
+            for group in self.groups.iter().filter(|group| self.prefers_us(group) == local) {
+                any = true;
+                if !group.is_released() && !group.is_probing() {
+                    return true;
+                }
+            }
+            booked && (!any || !self.peer.native)
+        };
+        Holdings {
+            local: holds(true, self.booked.local),
+            foreign: holds(false, self.booked.foreign),
+        }
+    }
+
+    /// No transition is under way.
+    pub fn is_stable(&self) -> bool {
+        self.phase == Phase::Stable
+            && matches!(self.dialogue, Dialogue::None)
+            && !self.groups.iter().any(Group::in_transition)
+    }
+
+    /// `none`, `local`, `foreign`, `all` or `transition` (`cl_status rscstatus`).
+    pub fn rscstatus(&self) -> &'static str {
+        if self.is_stable() { self.holdings().word() } else { "transition" }
+    }
+
+    /// What the peer holds from its own point of view, as it last said.
+    pub fn peer_holdings(&self) -> Option<Holdings> {
+        self.peer.holdings
+    }
+
+    /// Whether the peer has no transition under way, as it last said.
+    pub fn peer_stable(&self) -> Option<bool> {
+        self.peer.stable
+    }
+
+    /// What a Twinbeat peer last said of each group.
+    pub fn peer_groups(&self) -> Option<&BTreeMap<GroupKey, GroupClaim>> {
+        self.peer.groups.as_ref()
+    }
+
+    /// The groups in haresources order.
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.groups.iter()
+    }
+
+    /// Results of operations that nobody waited for any more.
+    pub fn late_results(&self) -> u64 {
+        self.late_results
+    }
+
+    fn prefers_us(&self, group: &Group) -> bool {
+        group.spec().preferred == self.config.node
+    }
+
+    fn peer_name(&self) -> &str {
+        self.config.peer.as_ref().map_or("the other node", NodeName::as_str)
+    }
+
+    /// Nobody else can run anything: there is no peer, it is dead, or it left in order.
+    fn is_alone(&self) -> bool {
+        self.config.peer.is_none() || self.peer.status == PeerStatus::Dead || self.peer.left
+    }
+
+    fn peer_claim(&self, key: &str) -> Option<GroupClaim> {
+        self.peer.groups.as_ref().and_then(|groups| groups.get(key).copied())
+    }
+
+    /// Indices of the groups that `which` means, seen from this node.
+    fn selected(&self, which: &Which) -> Vec<usize> {
+        let chosen = |group: &Group| match which {
+            Which::Sets(sets) => {
+                if self.prefers_us(group) {
+                    sets.local
+                } else {
+                    sets.foreign
+                }
+            }
+            Which::Group(key) => group.key() == key,
+        };
+        (0..self.groups.len()).filter(|index| chosen(&self.groups[*index])).collect()
+    }
+
+    /// Borrows a group and what its steps need.
+    fn with_group<T>(
+        &mut self,
+        index: usize,
+        out: &mut Vec<Output>,
+        step: impl FnOnce(&mut Group, &mut Context<'_>) -> T,
+    ) -> T {
+        let mut ctx = Context {
+            next_id: &mut self.next_id,
+            operations: self.config.operations,
+            failure: self.config.failure,
+            out,
+        };
+        step(&mut self.groups[index], &mut ctx)
+    }
+
+    fn acquire(&mut self, index: usize, cause: Cause, reason: &str, out: &mut Vec<Output>) {
+        self.with_group(index, out, |group, ctx| group.acquire(cause, reason.into(), ctx));
+    }
+
+    fn release(&mut self, index: usize, cause: Cause, reason: &str, out: &mut Vec<Output>) {
+        self.with_group(index, out, |group, ctx| group.release(cause, reason.into(), ctx));
+    }
+
+    fn announce_all(&mut self, out: &mut Vec<Output>) {
+        for index in 0..self.groups.len() {
+            self.with_group(index, out, Group::announce);
+        }
+    }
+
+    fn started(&mut self, out: &mut Vec<Output>) {
+        if self.phase != Phase::Init {
+            return;
+        }
+        self.phase = Phase::Starting;
+        for index in 0..self.groups.len() {
+            self.with_group(index, out, Group::probe);
+        }
+    }
+
+    fn timer(&mut self, timer: Timer, out: &mut Vec<Output>) {
+        match timer {
+            Timer::StartupWait => self.startup_waited(out),
+            Timer::StandbyAnswer => self.no_answer(out),
+            Timer::StandbyEnd => self.dialogue_too_long(out),
+            Timer::FailbackRetry => self.failback_due = true,
+            Timer::OfferGroup(key) => self.offer(&key, out),
+            Timer::StopRetry(key) => {
+                if let Some(index) = self.groups.iter().position(|group| group.key() == key) {
+                    self.with_group(index, out, Group::retry_stop);
+                }
+            }
+            Timer::Linger => {
+                if self.phase == Phase::Stopped {
+                    out.push(Output::Stopped);
+                }
+            }
+        }
+    }
+
+    /// The 10 s of a joint start are over; a peer that has said nothing by then never will.
+    fn startup_waited(&mut self, out: &mut Vec<Output>) {
+        self.waited = true;
+        if self.phase != Phase::Stable && self.peer.holdings.is_none() {
+            let text = format!(
+                "{} does not say what it holds, so nothing is started here. If its ha.cf has no \
+                 `auto_failback on` or `off`, add it there: the legacy mode cannot be mixed",
+                self.peer_name()
+            );
+            out.push(Output::Alert { error: true, text });
+        }
+    }
+
+    fn done(&mut self, op: OpId, outcome: &Outcome, out: &mut Vec<Output>) {
+        for index in 0..self.groups.len() {
+            if self.with_group(index, out, |group, ctx| group.done(op, outcome, ctx)) {
+                return;
+            }
+        }
+        self.late_results += 1;
+    }
+
+    fn cleanup(&mut self, request: RequestId, key: Option<&str>, out: &mut Vec<Output>) {
+        let named = |group: &Group| key.is_none_or(|key| group.key() == key);
+        let chosen: Vec<usize> =
+            (0..self.groups.len()).filter(|index| named(&self.groups[*index])).collect();
+        if chosen.is_empty() {
+            out.push(Output::Answer(request, Answer::Refused { reason: self.unknown_group(key) }));
+            return;
+        }
+        for index in chosen {
+            self.peer.blocked.remove(self.groups[index].key());
+            let reason = "an operator had the failure forgotten";
+            self.with_group(index, out, |group, ctx| group.cleanup(Cause::Cleanup, reason, ctx));
+            let peer_failed = self.peer_claim(self.groups[index].key()) == Some(GroupClaim::Failed);
+            if peer_failed && self.phase == Phase::Stable && self.groups[index].is_released() {
+                self.acquire(index, Cause::Cleanup, "an operator wants it tried again", out);
+            }
+        }
+        let text = "failures forgotten; trying again where something is to be done".into();
+        out.push(Output::Answer(request, Answer::Done { text }));
+    }
+
+    fn unknown_group(&self, key: Option<&str>) -> String {
+        let known: Vec<&str> = self.groups.iter().map(Group::key).collect();
+        format!(
+            "no group {}; haresources has: {}",
+            key.unwrap_or_default(),
+            if known.is_empty() { "none".into() } else { known.join(", ") }
+        )
+    }
+
+    fn stop(&mut self, out: &mut Vec<Output>) {
+        match self.phase {
+            Phase::Stopping | Phase::Stopped => return,
+            Phase::Init => {
+                self.phase = Phase::Stopped;
+                out.push(Output::Stopped);
+                return;
+            }
+            Phase::Starting | Phase::BothStarting | Phase::ResourcesReceived | Phase::Stable => {}
+        }
+        self.cancel_dialogue("this node stops", out);
+        self.phase = Phase::Stopping;
+        self.booked = Holdings::NONE;
+        self.failback_due = false;
+        for timer in [Timer::StartupWait, Timer::FailbackRetry] {
+            out.push(Output::CancelTimer(timer));
+        }
+        for index in 0..self.groups.len() {
+            let key = self.groups[index].key().to_owned();
+            out.push(Output::CancelTimer(Timer::OfferGroup(key)));
+            self.release(index, Cause::Shutdown, "this node stops", out);
+        }
+        if self.can_talk() {
+            self.say(Some("shutdown"), out);
+        }
+    }
+
+    /// Whether resource messages reach the peer.
+    fn can_talk(&self) -> bool {
+        self.config.peer.is_some() && self.peer.status == PeerStatus::Active && !self.peer.left
+    }
+
+    /// Sends what this node holds, whether it changed or not.
+    fn say(&mut self, info: Option<&str>, out: &mut Vec<Output>) {
+        let said = self.to_say();
+        let (holdings, stable, groups) = said.clone();
+        self.said = Some(said);
+        out.push(Output::Send(PeerMessage::Resources {
+            holdings,
+            full: true,
+            stable,
+            info: info.map(str::to_owned),
+            groups,
+        }));
+    }
+
+    fn to_say(&self) -> Said {
+        let claims =
+            |group: &Group| (!group.is_probing()).then(|| (group.key().to_owned(), group.claim()));
+        let groups = self.peer.native.then(|| self.groups.iter().filter_map(claims).collect());
+        let stopping = matches!(self.phase, Phase::Stopping | Phase::Stopped);
+        // Heartbeat says `none` as soon as it begins to stop; only `shutdone` means released.
+        let holdings = if stopping { Holdings::NONE } else { self.holdings() };
+        (holdings, Some(self.is_stable()), groups)
+    }
+}

@@ -1,0 +1,539 @@
+//! The standby dialogue of Heartbeat 3.0.6 (§7.8), from both sides: the giver asks, the taker
+//! agrees, the giver releases, the taker acquires. Between two Twinbeat nodes it also moves single
+//! groups, and its end is judged by what the groups are, not by what was promised.
+
+use std::time::Duration;
+
+use super::settle::FAILBACK_RETRY;
+use super::*;
+use crate::input::StandbyStep;
+
+/// Heartbeat's patience for the answer to the first step.
+const ANSWER_WAIT: Duration = Duration::from_secs(10);
+/// Heartbeat's patience for all further steps; agents may take long to stop and start.
+const END_WAIT: Duration = Duration::from_secs(3_600);
+
+/// Where a dialogue stands. `which` is from this node's point of view on both sides.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub(super) enum Dialogue {
+    None,
+    /// Step 1 was sent.
+    Asked(Giving),
+    /// The peer agreed: releasing.
+    Releasing(Giving),
+    /// Released and said so; `true` once the peer said that it is done.
+    Given(Giving, bool),
+    /// An operator here wants groups of the peer; its first step is awaited.
+    Wanting {
+        request: RequestId,
+        which: Which,
+    },
+    /// Agreed; the peer releases.
+    Taking(Taking),
+    /// The peer has released: acquiring.
+    Acquiring(Taking),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub(super) struct Giving {
+    which: Which,
+    cause: Cause,
+    request: Option<RequestId>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub(super) struct Taking {
+    which: Which,
+    request: Option<RequestId>,
+    /// Groups that were begun: each is tried once.
+    tried: BTreeSet<usize>,
+}
+
+impl Dialogue {
+    fn giving(&self) -> Option<&Giving> {
+        match self {
+            Self::Asked(giving) | Self::Releasing(giving) | Self::Given(giving, _) => Some(giving),
+            Self::None | Self::Wanting { .. } | Self::Taking(_) | Self::Acquiring(_) => None,
+        }
+    }
+
+    fn which(&self) -> Option<&Which> {
+        match self {
+            Self::None | Self::Wanting { .. } => None,
+            Self::Asked(giving) | Self::Releasing(giving) | Self::Given(giving, _) => {
+                Some(&giving.which)
+            }
+            Self::Taking(taking) | Self::Acquiring(taking) => Some(&taking.which),
+        }
+    }
+
+    fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::None => None,
+            Self::Wanting { request, .. } => Some(*request),
+            Self::Asked(giving) | Self::Releasing(giving) | Self::Given(giving, _) => {
+                giving.request
+            }
+            Self::Taking(taking) | Self::Acquiring(taking) => taking.request,
+        }
+    }
+
+    /// The word that goes with a `resource` message while this is under way.
+    pub(super) fn info(&self) -> Option<&'static str> {
+        self.giving().map(|_| "standby")
+    }
+}
+
+/// The same groups as the other node names them.
+fn seen_from_peer(which: &Which) -> Which {
+    match which {
+        Which::Sets(sets) => Which::Sets(sets.seen_from_peer()),
+        Which::Group(key) => Which::Group(key.clone()),
+    }
+}
+
+fn words(which: &Which) -> String {
+    match which {
+        Which::Sets(sets) => format!("{} groups", sets.word()),
+        Which::Group(key) => format!("group {key}"),
+    }
+}
+
+impl Manager {
+    /// Whether a dialogue under way decides about this group.
+    pub(super) fn in_dialogue(&self, index: usize) -> bool {
+        self.dialogue.which().is_some_and(|which| self.selected(which).contains(&index))
+    }
+
+    /// Whether this group is being handed to the peer.
+    pub(super) fn is_given(&self, index: usize) -> bool {
+        self.dialogue.giving().is_some() && self.in_dialogue(index)
+    }
+
+    pub(super) fn standby(&mut self, request: RequestId, which: Which, out: &mut Vec<Output>) {
+        if let Some(reason) = self.cannot_move(&which) {
+            out.push(Output::Answer(request, Answer::Refused { reason }));
+            return;
+        }
+        let holds = match &which {
+            Which::Sets(sets) => self.holdings().intersects(*sets),
+            Which::Group(_) => {
+                self.selected(&which).iter().any(|index| self.groups[*index].is_wanted())
+            }
+        };
+        if !holds {
+            let text = format!("nothing to do: this node holds no {}", words(&which));
+            out.push(Output::Answer(request, Answer::Done { text }));
+            return;
+        }
+        self.give(which, Cause::Standby, Some(request), out);
+    }
+
+    pub(super) fn takeover(&mut self, request: RequestId, which: Which, out: &mut Vec<Output>) {
+        if let Some(reason) = self.cannot_move(&which) {
+            out.push(Output::Answer(request, Answer::Refused { reason }));
+            return;
+        }
+        let there = seen_from_peer(&which);
+        let holds = match (&there, &self.peer.groups) {
+            (_, Some(claims)) => self.selected(&which).iter().any(|index| {
+                let claim = claims.get(self.groups[*index].key());
+                matches!(claim, Some(GroupClaim::Held | GroupClaim::Acquiring))
+            }),
+            (Which::Sets(sets), None) => {
+                self.peer.holdings.unwrap_or(Holdings::ALL).intersects(*sets)
+            }
+            (Which::Group(_), None) => true,
+        };
+        if !holds {
+            let text = format!("nothing to do: {} holds no {}", self.peer_name(), words(&there));
+            out.push(Output::Answer(request, Answer::Done { text }));
+            return;
+        }
+        out.push(Output::Send(PeerMessage::HbTakeover { which: which.clone() }));
+        out.push(Output::SetTimer(Timer::StandbyAnswer, ANSWER_WAIT));
+        self.dialogue = Dialogue::Wanting { request, which };
+    }
+
+    /// Why nothing can move between the nodes at this moment, with the way out.
+    fn cannot_move(&self, which: &Which) -> Option<String> {
+        let peer = self.peer_name();
+        if self.config.peer.is_none() {
+            return Some("ha.cf names no other node".into());
+        }
+        if self.is_alone() || self.peer.status == PeerStatus::Unknown {
+            return Some(format!(
+                "No reply to standby request: {peer} is not there. Start heartbeat on {peer} first"
+            ));
+        }
+        if self.phase != Phase::Stable || self.peer.status != PeerStatus::Active {
+            return Some(format!(
+                "the nodes have not settled yet (this node is {}); try again in a moment",
+                self.phase.word()
+            ));
+        }
+        if !matches!(self.dialogue, Dialogue::None) {
+            return Some("a standby or takeover is under way; wait for its end".into());
+        }
+        if !self.is_stable() || self.peer.stable == Some(false) {
+            return Some("a transition is under way (resources in flux); wait for its end".into());
+        }
+        if let Which::Group(key) = which {
+            if self.selected(which).is_empty() {
+                return Some(self.unknown_group(Some(key)));
+            }
+            if !self.peer.native {
+                return Some(format!(
+                    "{peer} runs Heartbeat 3, which moves only all, local or foreign groups"
+                ));
+            }
+        }
+        None
+    }
+
+    /// Begins a standby as the giver.
+    pub(super) fn give(
+        &mut self,
+        which: Which,
+        cause: Cause,
+        request: Option<RequestId>,
+        out: &mut Vec<Output>,
+    ) {
+        let message = PeerMessage::AskResources { which: which.clone(), step: StandbyStep::Me };
+        out.push(Output::Send(message));
+        out.push(Output::SetTimer(Timer::StandbyAnswer, ANSWER_WAIT));
+        self.dialogue = Dialogue::Asked(Giving { which, cause, request });
+    }
+
+    /// The peer's operator wants groups from here.
+    pub(super) fn takeover_wanted(&mut self, which: Which, out: &mut Vec<Output>) {
+        let which = seen_from_peer(&which);
+        if self.cannot_move(&which).is_none() {
+            self.give(which, Cause::Takeover, None, out);
+        }
+    }
+
+    /// A failed group is offered to the peer, when that may help.
+    pub(super) fn offer(&mut self, key: &str, out: &mut Vec<Output>) {
+        let Some(index) = self.groups.iter().position(|group| group.key() == key) else { return };
+        let claim = self.peer_claim(key);
+        let served = matches!(claim, Some(GroupClaim::Held | GroupClaim::Acquiring));
+        if !self.groups[index].has_failed() || self.is_alone() || served {
+            return;
+        }
+        if claim == Some(GroupClaim::Failed) {
+            let text = format!(
+                "group {key} failed to start on both nodes and is not served. Mend it, then \
+                 `hb cleanup {key}`"
+            );
+            out.push(Output::Alert { error: true, text });
+            return;
+        }
+        let which = match (self.peer.native, self.prefers_us(&self.groups[index])) {
+            (true, _) => Which::Group(key.to_owned()),
+            (false, true) => Which::Sets(Holdings::LOCAL),
+            (false, false) => Which::Sets(Holdings::FOREIGN),
+        };
+        if self.cannot_move(&which).is_some() {
+            out.push(Output::SetTimer(Timer::OfferGroup(key.to_owned()), FAILBACK_RETRY));
+            return;
+        }
+        self.give(which, Cause::Offered, None, out);
+    }
+
+    pub(super) fn asked(&mut self, which: Which, step: StandbyStep, out: &mut Vec<Output>) {
+        // The set is named from the giver's point of view.
+        match step {
+            StandbyStep::Me => self.asked_to_take(seen_from_peer(&which), out),
+            StandbyStep::Other => self.agreed(&which, out),
+            StandbyStep::Done => self.said_done(),
+        }
+    }
+
+    fn asked_to_take(&mut self, which: Which, out: &mut Vec<Output>) {
+        let request = match &self.dialogue {
+            Dialogue::None => None,
+            Dialogue::Wanting { request, .. } => Some(*request),
+            // Both go standby at once: the node whose name sorts first is the giver.
+            // A 3.0.6 peer that asks has shut its ears to our question, so it is the giver.
+            Dialogue::Asked(giving) => {
+                let first = self.config.peer.as_ref().is_none_or(|peer| self.config.node < *peer);
+                if first && self.peer.native {
+                    return;
+                }
+                self.failback_due |= giving.cause == Cause::Failback;
+                let reason = format!("{} is going standby at the same moment", self.peer_name());
+                if let Some(request) = giving.request {
+                    out.push(Output::Answer(request, Answer::Refused { reason }));
+                }
+                None
+            }
+            Dialogue::Releasing(_)
+            | Dialogue::Given(..)
+            | Dialogue::Taking(_)
+            | Dialogue::Acquiring(_) => return,
+        };
+        let ready = self.phase == Phase::Stable && !self.groups.iter().any(Group::in_transition);
+        if !ready || self.selected_is_unknown(&which) {
+            return;
+        }
+        out.push(Output::CancelTimer(Timer::StandbyAnswer));
+        out.push(Output::SetTimer(Timer::StandbyEnd, END_WAIT));
+        self.peer.stable = Some(false);
+        let message =
+            PeerMessage::AskResources { which: seen_from_peer(&which), step: StandbyStep::Other };
+        self.dialogue = Dialogue::Taking(Taking { which, request, tried: BTreeSet::new() });
+        out.push(Output::Send(message));
+    }
+
+    /// A group that only the peer's haresources has cannot be taken.
+    fn selected_is_unknown(&self, which: &Which) -> bool {
+        matches!(which, Which::Group(_)) && self.selected(which).is_empty()
+    }
+
+    /// Step 2: release, in reverse order within each group, all groups side by side.
+    fn agreed(&mut self, which: &Which, out: &mut Vec<Output>) {
+        let Dialogue::Asked(giving) = &self.dialogue else { return };
+        if giving.which != *which {
+            return;
+        }
+        let giving = giving.clone();
+        out.push(Output::CancelTimer(Timer::StandbyAnswer));
+        out.push(Output::SetTimer(Timer::StandbyEnd, END_WAIT));
+        self.dialogue = Dialogue::Releasing(giving.clone());
+        if let Which::Sets(sets) = giving.which {
+            self.booked = self.booked.without(sets);
+        }
+        let peer = self.peer_name();
+        let reason = if giving.cause == Cause::Failback {
+            format!("{peer} is back and it prefers that node")
+        } else if giving.cause == Cause::Takeover {
+            format!("{peer} wants it")
+        } else {
+            format!("given to {peer} by an operator")
+        };
+        for index in self.selected(&giving.which) {
+            self.release(index, giving.cause, &reason, out);
+        }
+    }
+
+    fn said_done(&mut self) {
+        match &self.dialogue {
+            Dialogue::Given(giving, _) => {
+                self.dialogue = Dialogue::Given(giving.clone(), true);
+            }
+            Dialogue::Taking(taking) => {
+                let taking = taking.clone();
+                if let Which::Sets(sets) = taking.which {
+                    self.booked = self.booked.with(sets);
+                }
+                self.dialogue = Dialogue::Acquiring(taking);
+            }
+            Dialogue::None
+            | Dialogue::Asked(_)
+            | Dialogue::Releasing(_)
+            | Dialogue::Wanting { .. }
+            | Dialogue::Acquiring(_) => {}
+        }
+    }
+
+    /// Takes what the giver has let go. A Twinbeat giver's claims decide, for a message that says
+    /// `released` may arrive after the one that says `done`.
+    fn acquire_given(&mut self, taking: &mut Taking, out: &mut Vec<Output>) {
+        let reason = format!("given by {}", self.peer_name());
+        for index in self.selected(&taking.which) {
+            if taking.tried.contains(&index) {
+                continue;
+            }
+            let group = &self.groups[index];
+            let free = !self.peer.native
+                || matches!(
+                    self.peer_claim(group.key()),
+                    Some(GroupClaim::Released | GroupClaim::Failed)
+                );
+            let failed_on_both =
+                group.has_failed() && self.peer_claim(group.key()) == Some(GroupClaim::Failed);
+            if free && !group.is_wanted() && group.is_released() && !failed_on_both {
+                taking.tried.insert(index);
+                self.acquire(index, Cause::Standby, &reason, out);
+            }
+        }
+    }
+
+    /// Advances the dialogue as far as the groups allow.
+    pub(super) fn settle_dialogue(&mut self, out: &mut Vec<Output>) {
+        match self.dialogue.clone() {
+            Dialogue::None
+            | Dialogue::Asked(_)
+            | Dialogue::Wanting { .. }
+            | Dialogue::Taking(_) => {}
+            Dialogue::Releasing(giving) => self.settle_releasing(giving, out),
+            Dialogue::Given(giving, done) => self.settle_given(&giving, done, out),
+            Dialogue::Acquiring(taking) => self.settle_acquiring(taking, out),
+        }
+    }
+
+    fn settle_releasing(&mut self, giving: Giving, out: &mut Vec<Output>) {
+        let chosen = self.selected(&giving.which);
+        if chosen.iter().any(|index| self.groups[*index].in_transition()) {
+            return;
+        }
+        let blocked = |index: &usize| self.groups[*index].claim() == GroupClaim::Blocked;
+        if !self.peer.native && chosen.iter().any(blocked) {
+            // A 3.0.6 taker starts everything on `done`, so it never hears it.
+            let reason = "a resource could not be stopped; see `hb status`".to_owned();
+            self.end_dialogue(Some(Answer::Failed { reason }), out);
+            return;
+        }
+        let which = giving.which.clone();
+        self.dialogue = Dialogue::Given(giving, false);
+        self.say_done(which, out);
+    }
+
+    fn settle_given(&mut self, giving: &Giving, done: bool, out: &mut Vec<Output>) {
+        let chosen = self.selected(&giving.which);
+        let arrived = |index: &usize| {
+            let claim = self.peer_claim(self.groups[*index].key());
+            !self.peer.native
+                || self.groups[*index].claim() == GroupClaim::Blocked
+                || matches!(
+                    claim,
+                    Some(GroupClaim::Held | GroupClaim::Failed | GroupClaim::Blocked)
+                )
+        };
+        if !done || !chosen.iter().all(arrived) {
+            return;
+        }
+        let mut trouble = Vec::new();
+        for index in chosen {
+            let key = self.groups[index].key().to_owned();
+            if self.groups[index].claim() == GroupClaim::Blocked {
+                trouble.push(format!("{key} could not be stopped here"));
+            } else if self.peer_claim(&key) == Some(GroupClaim::Failed) {
+                trouble.push(self.taken_back(index, &key, out));
+            } else if self.peer_claim(&key) == Some(GroupClaim::Blocked) {
+                trouble.push(format!("{key} is blocked on {}", self.peer_name()));
+            }
+        }
+        let answer = if trouble.is_empty() {
+            let text =
+                format!("{} has {}", self.peer_name(), words(&seen_from_peer(&giving.which)));
+            Answer::Done { text }
+        } else {
+            Answer::Failed { reason: trouble.join("; ") }
+        };
+        self.end_dialogue(Some(answer), out);
+    }
+
+    /// The peer could not start it: here it ran.
+    fn taken_back(&mut self, index: usize, key: &str, out: &mut Vec<Output>) -> String {
+        let peer = self.peer_name().to_owned();
+        if self.groups[index].has_failed() {
+            let text = format!(
+                "group {key} failed to start on both nodes and is not served. Mend it, then \
+                 `hb cleanup {key}`"
+            );
+            out.push(Output::Alert { error: true, text });
+            return format!("{key} failed to start on both nodes");
+        }
+        self.acquire(index, Cause::TakenBack, &format!("{peer} could not start it"), out);
+        format!("{key} failed to start on {peer} and was taken back")
+    }
+
+    fn settle_acquiring(&mut self, mut taking: Taking, out: &mut Vec<Output>) {
+        self.acquire_given(&mut taking, out);
+        self.dialogue = Dialogue::Acquiring(taking.clone());
+        let chosen = self.selected(&taking.which);
+        let open = |index: &usize| {
+            let group = &self.groups[*index];
+            let there = self.peer_claim(group.key());
+            let awaited = self.peer.native
+                && !group.is_wanted()
+                && !group.has_failed()
+                && there != Some(GroupClaim::Blocked);
+            group.in_transition() || awaited
+        };
+        if chosen.iter().any(open) {
+            return;
+        }
+        let failed: Vec<&str> = chosen
+            .iter()
+            .map(|index| &self.groups[*index])
+            .filter(|group| group.claim() != GroupClaim::Held)
+            .map(Group::key)
+            .collect();
+        let answer = if failed.is_empty() {
+            Answer::Done { text: format!("this node has {}", words(&taking.which)) }
+        } else {
+            Answer::Failed { reason: format!("not acquired here: {}", failed.join(" ")) }
+        };
+        self.say_done(seen_from_peer(&taking.which), out);
+        self.end_dialogue(Some(answer), out);
+    }
+
+    /// Ends a dialogue. With a 3.0.6 peer both sides then say what they hold (§7.8, step 4).
+    fn end_dialogue(&mut self, answer: Option<Answer>, out: &mut Vec<Output>) {
+        let dialogue = std::mem::replace(&mut self.dialogue, Dialogue::None);
+        out.push(Output::CancelTimer(Timer::StandbyAnswer));
+        out.push(Output::CancelTimer(Timer::StandbyEnd));
+        if let (Some(request), Some(answer)) = (dialogue.request(), answer) {
+            out.push(Output::Answer(request, answer));
+        }
+        if !self.peer.native && self.can_talk() {
+            self.say(None, out);
+        }
+    }
+
+    /// The peer died, left, restarted, or this node stops: what was half done follows from the
+    /// rules of possession.
+    pub(super) fn cancel_dialogue(&mut self, why: &str, out: &mut Vec<Output>) {
+        if let Some(giving) = self.dialogue.giving()
+            && giving.cause == Cause::Failback
+        {
+            self.failback_due = true;
+        }
+        let dialogue = std::mem::replace(&mut self.dialogue, Dialogue::None);
+        if dialogue == Dialogue::None {
+            return;
+        }
+        out.push(Output::CancelTimer(Timer::StandbyAnswer));
+        out.push(Output::CancelTimer(Timer::StandbyEnd));
+        if let Some(request) = dialogue.request() {
+            let reason = format!("ended early: {why}");
+            out.push(Output::Answer(request, Answer::Failed { reason }));
+        }
+    }
+
+    /// Ten seconds without an answer to the first step.
+    pub(super) fn no_answer(&mut self, out: &mut Vec<Output>) {
+        let failback = match &self.dialogue {
+            Dialogue::Asked(giving) => giving.cause == Cause::Failback,
+            Dialogue::Wanting { .. } => false,
+            Dialogue::None
+            | Dialogue::Releasing(_)
+            | Dialogue::Given(..)
+            | Dialogue::Taking(_)
+            | Dialogue::Acquiring(_) => return,
+        };
+        let reason = format!(
+            "No reply to standby request from {}: standby request cancelled. Look at its log and \
+             try again",
+            self.peer_name()
+        );
+        out.push(Output::Alert { error: false, text: reason.clone() });
+        self.end_dialogue(Some(Answer::Failed { reason }), out);
+        if failback {
+            out.push(Output::SetTimer(Timer::FailbackRetry, FAILBACK_RETRY));
+        }
+    }
+
+    /// An hour: something hangs for good. The rules of possession take over.
+    pub(super) fn dialogue_too_long(&mut self, out: &mut Vec<Output>) {
+        if self.dialogue == Dialogue::None {
+            return;
+        }
+        let reason = "the standby did not end within an hour and was given up".to_owned();
+        out.push(Output::Alert { error: true, text: reason.clone() });
+        self.end_dialogue(Some(Answer::Failed { reason }), out);
+    }
+}

@@ -1,0 +1,209 @@
+//! What the peer's status changes and messages mean for this node. Nothing is started here: what
+//! follows from the new knowledge is derived in `settle`.
+
+use std::time::Duration;
+
+use super::*;
+
+impl Manager {
+    pub(super) fn peer_status(&mut self, status: PeerStatus, out: &mut Vec<Output>) {
+        let before = std::mem::replace(&mut self.peer.status, status);
+        if before == status {
+            return;
+        }
+        match status {
+            PeerStatus::Dead => self.peer_dead(out),
+            PeerStatus::Unknown | PeerStatus::Starting => self.peer_begins(before, out),
+            PeerStatus::Active => {
+                if before != PeerStatus::Starting {
+                    self.peer_begins(before, out);
+                }
+            }
+        }
+    }
+
+    fn peer_dead(&mut self, out: &mut Vec<Output>) {
+        let left = self.peer.left;
+        self.peer.forget();
+        self.greeted = false;
+        self.said = None;
+        let reason = format!("{} died", self.peer_name());
+        self.cancel_dialogue(&reason, out);
+        if !left {
+            self.failback_due = true;
+            self.forget_failures(Cause::PeerDead, &reason, out);
+        }
+    }
+
+    /// The other node cannot help any more: what failed here is worth another try.
+    fn forget_failures(&mut self, cause: Cause, reason: &str, out: &mut Vec<Output>) {
+        for index in 0..self.groups.len() {
+            if self.groups[index].has_failed() {
+                self.with_group(index, out, |group, ctx| group.cleanup(cause, reason, ctx));
+            }
+        }
+    }
+
+    /// A new incarnation, or the first sign of one.
+    fn peer_begins(&mut self, before: PeerStatus, out: &mut Vec<Output>) {
+        self.peer.forget();
+        self.peer.left = false;
+        self.peer.blocked.clear();
+        self.greeted = false;
+        self.said = None;
+        if before == PeerStatus::Active {
+            let reason = format!("{} restarted", self.peer_name());
+            self.cancel_dialogue(&reason, out);
+        }
+    }
+
+    /// A restart inside deadtime: no takeover, but everything it said is void.
+    pub(super) fn peer_restarted(&mut self, out: &mut Vec<Output>) {
+        self.peer_begins(PeerStatus::Active, out);
+        self.failback_due = true;
+    }
+
+    /// Both may hold everything. Neither restarts: both say what they hold, the conflict rule
+    /// decides, and who keeps a group announces its addresses at once, because switches and
+    /// neighbours may have learnt the other's.
+    pub(super) fn peer_returned(&mut self, out: &mut Vec<Output>) {
+        self.peer.forget();
+        self.peer.left = false;
+        self.peer.blocked.clear();
+        self.failback_due = true;
+        if self.phase == Phase::Stable {
+            // Both were negotiated before they lost each other: no `starting` again.
+            self.greeted = true;
+            self.announce_all(out);
+            if self.can_talk() {
+                self.say(None, out);
+            }
+        }
+    }
+
+    pub(super) fn message(&mut self, message: PeerMessage, out: &mut Vec<Output>) {
+        match message {
+            PeerMessage::Starting => self.peer_starting(out),
+            PeerMessage::Resources { holdings, full, stable, info: _, groups } => {
+                self.peer_resources(holdings, full, stable, groups, out);
+            }
+            PeerMessage::AskResources { which, step } => self.asked(which, step, out),
+            PeerMessage::HbTakeover { which } => self.takeover_wanted(which, out),
+            PeerMessage::Shutdone => self.peer_left(out),
+        }
+    }
+
+    /// Heartbeat 3.0.6 §7.3: the answer is what we hold, in whichever state we are.
+    fn peer_starting(&mut self, out: &mut Vec<Output>) {
+        self.peer.forget();
+        self.peer.left = false;
+        self.peer.stable = Some(false);
+        if self.phase == Phase::Starting {
+            self.phase = Phase::BothStarting;
+        }
+        if !matches!(self.phase, Phase::Init | Phase::Stopping | Phase::Stopped) {
+            self.say(None, out);
+        }
+    }
+
+    fn peer_resources(
+        &mut self,
+        holdings: Holdings,
+        full: bool,
+        stable: Option<bool>,
+        groups: Option<BTreeMap<GroupKey, GroupClaim>>,
+        out: &mut Vec<Output>,
+    ) {
+        let asked = self.greeted || self.phase == Phase::Stable;
+        if !asked && !matches!(self.phase, Phase::Stopping | Phase::Stopped) {
+            // Said to an earlier incarnation of this node; the answer to `starting` comes after it.
+            return;
+        }
+        let known = self.peer.holdings.unwrap_or_default();
+        self.peer.holdings = Some(match (full, holdings) {
+            (true, _) | (false, Holdings::NONE) => holdings,
+            (false, _) => known.with(holdings),
+        });
+        if self.peer.native && groups.is_some() {
+            self.peer.groups = groups;
+        }
+        if matches!(self.phase, Phase::Starting | Phase::BothStarting) && !self.probing() {
+            self.phase = Phase::ResourcesReceived;
+        }
+        let settled = stable == Some(true) && self.peer.stable != Some(true);
+        self.peer.stable = stable.or(self.peer.stable);
+        if settled && !self.peer.native && self.phase == Phase::Stable {
+            // Heartbeat 3.0.6 §7.4: who learns that the other has settled says what it holds.
+            self.say(None, out);
+        }
+        if settled {
+            self.offer_again(out);
+        }
+        self.note_conflicts(out);
+    }
+
+    /// What failed here while the peer was away can be offered once it has settled.
+    fn offer_again(&mut self, out: &mut Vec<Output>) {
+        let delay = Duration::from_millis(self.config.failure.offer_delay_ms);
+        for group in self.groups.iter().filter(|group| group.has_failed()) {
+            out.push(Output::SetTimer(Timer::OfferGroup(group.key().to_owned()), delay));
+        }
+    }
+
+    /// The peer claims what is held here. Who keeps it says so once more, for the peer may not
+    /// know that it was thought dead; who loses it releases it in `settle`.
+    fn note_conflicts(&mut self, out: &mut Vec<Output>) {
+        let mut kept = false;
+        for index in 0..self.groups.len() {
+            let key = self.groups[index].key().to_owned();
+            let claimed =
+                matches!(self.peer_claim(&key), Some(GroupClaim::Held | GroupClaim::Acquiring));
+            if claimed && self.groups[index].is_wanted() && self.wins_conflict(index) {
+                kept = true;
+                self.contested.insert(key);
+            } else if !claimed
+                && self.peer_claim(&key) != Some(GroupClaim::Releasing)
+                && self.contested.remove(&key)
+            {
+                self.with_group(index, out, Group::announce);
+            }
+        }
+        if kept && self.can_talk() {
+            self.say(None, out);
+        }
+    }
+
+    /// The preferred node keeps a group that both hold: both sides know the rule and the answer.
+    pub(super) fn wins_conflict(&self, index: usize) -> bool {
+        self.prefers_us(&self.groups[index])
+    }
+
+    pub(super) fn probing(&self) -> bool {
+        self.groups.iter().any(Group::is_probing)
+    }
+
+    fn peer_left(&mut self, out: &mut Vec<Output>) {
+        self.peer.left = true;
+        self.greeted = false;
+        self.failback_due = true;
+        let blocked = |claims: &BTreeMap<GroupKey, GroupClaim>| {
+            let stuck = claims.iter().filter(|(_, claim)| **claim == GroupClaim::Blocked);
+            stuck.map(|(key, _)| key.clone()).collect()
+        };
+        self.peer.blocked = self.peer.groups.as_ref().map(blocked).unwrap_or_default();
+        if !self.peer.blocked.is_empty() {
+            let keys: Vec<&str> = self.peer.blocked.iter().map(String::as_str).collect();
+            let text = format!(
+                "{} stopped without being able to stop {}; not taken over. See to it there, then \
+                 `hb cleanup` here",
+                self.peer_name(),
+                keys.join(" ")
+            );
+            out.push(Output::Alert { error: true, text });
+        }
+        let reason = format!("{} stopped", self.peer_name());
+        self.cancel_dialogue(&reason, out);
+        self.peer.forget();
+        self.forget_failures(Cause::PeerLeft, &reason, out);
+    }
+}

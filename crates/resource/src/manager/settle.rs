@@ -1,0 +1,219 @@
+//! What follows from what is known, derived afresh after each input: which groups this node
+//! acquires or lets go, when it is settled, when a failback is due, what it tells the peer.
+
+use std::time::Duration;
+
+use super::*;
+use crate::input::StandbyStep;
+
+/// With a 3.0.6 peer that starts at the same time, Heartbeat waits 10 s before it acquires (§7.4).
+const STARTUP_WAIT: Duration = Duration::from_secs(10);
+/// A failback that came to nothing is looked at again after this time.
+pub(super) const FAILBACK_RETRY: Duration = Duration::from_secs(10);
+/// How long a node stays after `shutdone`, so that a lost one can be asked for again.
+const LINGER: Duration = Duration::from_millis(300);
+/// A 3.0.6 peer expects its partner to stay for a second (§7.12).
+const LINGER_LEGACY: Duration = Duration::from_millis(1_500);
+
+impl Manager {
+    pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+        match self.phase {
+            Phase::Init | Phase::Stopped => return,
+            Phase::Stopping => return self.settle_stop(out),
+            Phase::Starting | Phase::BothStarting | Phase::ResourcesReceived => {
+                self.settle_start(out);
+            }
+            Phase::Stable => {}
+        }
+        if self.phase == Phase::Stable {
+            self.settle_groups(out);
+            self.settle_dialogue(out);
+            self.settle_failback(out);
+        }
+        self.tell_changes(out);
+    }
+
+    /// From `Started` to `Stable`.
+    fn settle_start(&mut self, out: &mut Vec<Output>) {
+        if self.probing() {
+            return;
+        }
+        if self.is_alone() {
+            self.booked = Holdings::ALL;
+            return self.become_stable(out);
+        }
+        if self.peer.status == PeerStatus::Active && !self.greeted {
+            self.greeted = true;
+            out.push(Output::Send(PeerMessage::Starting));
+            self.say(None, out);
+            if !self.peer.native {
+                out.push(Output::SetTimer(Timer::StartupWait, STARTUP_WAIT));
+            }
+        }
+        let heard = match self.peer.native {
+            true => self.peer.groups.is_some(),
+            // A 3.0.6 peer that is settled has answered; one that starts with us never says more
+            // than what it holds, so that time must pass.
+            false => {
+                self.peer.holdings.is_some() && (self.peer.stable == Some(true) || self.waited)
+            }
+        };
+        if heard {
+            let taken = !self.peer.native && self.peer.holdings.is_some_and(|held| held.foreign);
+            self.booked.local = !taken;
+            self.become_stable(out);
+        }
+    }
+
+    fn become_stable(&mut self, out: &mut Vec<Output>) {
+        self.phase = Phase::Stable;
+        out.push(Output::CancelTimer(Timer::StartupWait));
+    }
+
+    /// The rules of possession. A dialogue under way has its own say about its groups.
+    fn settle_groups(&mut self, out: &mut Vec<Output>) {
+        if self.is_alone() {
+            self.booked = Holdings::ALL;
+        }
+        for index in 0..self.groups.len() {
+            if self.groups[index].is_probing() {
+                continue;
+            }
+            let free = self.may_start(index);
+            self.with_group(index, out, |group, ctx| group.hold_back(!free, ctx));
+            if self.is_alone() {
+                self.settle_alone(index, out);
+            } else if self.peer.native {
+                self.settle_native(index, out);
+            } else {
+                self.settle_legacy(index, out);
+            }
+        }
+    }
+
+    /// S2: nothing is started while the peer may run it. A 3.0.6 peer says less; after a healed
+    /// partition it gives everything up by itself.
+    fn may_start(&self, index: usize) -> bool {
+        let claim = self.peer_claim(self.groups[index].key());
+        self.is_alone()
+            || !self.peer.native
+            || matches!(claim, Some(GroupClaim::Released | GroupClaim::Failed))
+    }
+
+    fn settle_alone(&mut self, index: usize, out: &mut Vec<Output>) {
+        let group = &self.groups[index];
+        let stuck_there = self.peer.blocked.contains(group.key());
+        if group.is_wanted() || group.has_failed() || stuck_there {
+            return;
+        }
+        let peer = self.peer_name();
+        let (cause, reason) = if self.config.peer.is_none() {
+            (Cause::Startup, "this node is alone in ha.cf".to_owned())
+        } else if self.peer.left {
+            (Cause::PeerLeft, format!("{peer} stopped and released it"))
+        } else {
+            (Cause::PeerDead, format!("{peer} is dead"))
+        };
+        self.acquire(index, cause, &reason, out);
+    }
+
+    fn settle_native(&mut self, index: usize, out: &mut Vec<Output>) {
+        let group = &self.groups[index];
+        let Some(claim) = self.peer_claim(group.key()) else { return };
+        match claim {
+            GroupClaim::Held | GroupClaim::Acquiring => {
+                if group.is_wanted() && !self.wins_conflict(index) && !self.is_given(index) {
+                    let reason =
+                        format!("{} holds it too, and it prefers that node", self.peer_name());
+                    self.release(index, Cause::Conflict, &reason, out);
+                }
+            }
+            GroupClaim::Released | GroupClaim::Failed => {
+                let free = !group.is_wanted() && !group.has_failed() && group.is_released();
+                if free && self.prefers_us(group) && !self.in_dialogue(index) {
+                    let reason =
+                        format!("it prefers this node and {} does not hold it", self.peer_name());
+                    self.acquire(index, Cause::Startup, &reason, out);
+                }
+            }
+            GroupClaim::Releasing | GroupClaim::Blocked => {}
+        }
+    }
+
+    /// A 3.0.6 peer says sets. Its `foreign` is what prefers this node.
+    fn settle_legacy(&mut self, index: usize, out: &mut Vec<Output>) {
+        let group = &self.groups[index];
+        let entitled = self.prefers_us(group)
+            && self.booked.local
+            && self.peer.holdings.is_some_and(|held| !held.foreign);
+        if entitled && !group.is_wanted() && !group.has_failed() && !self.in_dialogue(index) {
+            let reason = format!("it prefers this node and {} does not hold it", self.peer_name());
+            self.acquire(index, Cause::Startup, &reason, out);
+        }
+    }
+
+    /// `auto_failback on`: give the peer its groups when both have settled.
+    fn settle_failback(&mut self, out: &mut Vec<Output>) {
+        let due = self.failback_due && !self.is_alone();
+        if !due || !self.is_stable() || self.peer.stable != Some(true) || !self.can_talk() {
+            return;
+        }
+        self.failback_due = false;
+        if self.config.auto_failback != AutoFailback::On {
+            return;
+        }
+        let sets = Which::Sets(Holdings::FOREIGN);
+        let goes_home = |index: &usize| {
+            let claim = self.peer_claim(self.groups[*index].key());
+            let free = claim == Some(GroupClaim::Released) || !self.peer.native;
+            self.groups[*index].is_wanted() && free
+        };
+        let any = self.selected(&sets).iter().any(goes_home);
+        if any || (!self.peer.native && self.booked.foreign) {
+            self.give(sets, Cause::Failback, None, out);
+        }
+    }
+
+    /// Says what changed, once per change, after everything that must happen before it is said.
+    pub(super) fn tell_changes(&mut self, out: &mut Vec<Output>) {
+        let begun = self.greeted || self.phase == Phase::Stable;
+        if begun && self.can_talk() && !self.probing() && self.said.as_ref() != Some(&self.to_say())
+        {
+            self.say(self.dialogue.info(), out);
+        }
+    }
+
+    /// Every group at rest: tell the peer, linger, leave.
+    fn settle_stop(&mut self, out: &mut Vec<Output>) {
+        for index in 0..self.groups.len() {
+            // A group that was still being looked at may have turned out to run here.
+            if !self.groups[index].is_probing() {
+                self.release(index, Cause::Shutdown, "this node stops", out);
+            }
+        }
+        if self.groups.iter().any(|group| group.in_transition() || group.is_busy()) {
+            return self.tell_changes(out);
+        }
+        self.tell_changes(out);
+        self.phase = Phase::Stopped;
+        let stuck = self.groups.iter().any(|group| group.claim() == GroupClaim::Blocked);
+        let talk = self.can_talk();
+        // A 3.0.6 peer takes `shutdone` as leave to start everything, so it is not said while
+        // something may still run here. A Twinbeat peer knows which group is blocked.
+        if talk && (self.peer.native || !stuck) {
+            out.push(Output::Send(PeerMessage::Shutdone));
+        }
+        let linger = match (talk, self.peer.native) {
+            (true, true) => LINGER,
+            (true, false) => LINGER_LEGACY,
+            (false, _) => Duration::ZERO,
+        };
+        out.push(Output::SetTimer(Timer::Linger, linger));
+    }
+
+    /// The step that ends a side's part, said after the claims that belong to it.
+    pub(super) fn say_done(&mut self, which: Which, out: &mut Vec<Output>) {
+        self.say(self.dialogue.info(), out);
+        out.push(Output::Send(PeerMessage::AskResources { which, step: StandbyStep::Done }));
+    }
+}

@@ -1,6 +1,7 @@
 //! The command `hb`, also under its legacy names `hb_standby`, `hb_takeover` and `cl_status`.
 #![forbid(unsafe_code)]
 
+mod address;
 mod cl_status;
 mod client;
 mod exit;
@@ -37,6 +38,8 @@ enum Verb {
     Takeover(MoveArgs),
     /// Forget failures of a group and try it again
     Cleanup(CleanupArgs),
+    /// Set, remove, look at or announce a floating address
+    Address(address::AddressArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
     ClStatus {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Verb::Standby(args) => moves::run(run_dir, Direction::Standby, &args),
         Verb::Takeover(args) => moves::run(run_dir, Direction::Takeover, &args),
         Verb::Cleanup(args) => moves::cleanup(run_dir, &args),
+        Verb::Address(args) => address::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }
 }

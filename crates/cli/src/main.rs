@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(unreachable_pub, reason = "a module moves between binary and library as it stands")]
 
+mod address;
 mod cl_status;
 mod moves;
 mod print;
@@ -39,6 +40,8 @@ enum Verb {
     Cleanup(CleanupArgs),
     /// Play failovers on this machine: two nodes in namespaces, and a client that measures
     Demo(demo::Args),
+    /// Set, remove, look at or announce a floating address
+    Address(address::AddressArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
     ClStatus {
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Verb::Takeover(args) => moves::run(run_dir, Direction::Takeover, &args),
         Verb::Cleanup(args) => moves::cleanup(run_dir, &args),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Address(args) => address::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }
 }

@@ -12,7 +12,7 @@ use hb_config::settings::{AddressSpec, AgentSpec, BuiltIn};
 use hb_resource::operation::{Action, Operation, Outcome};
 
 use bench::{
-    Bench, LONG, PATH, is_alive, ocf, operation, reason, resource, script, short, unit, until,
+    Bench, LONG, PATH, is_alive, ocf, operation, reason, resource, script, short, skip, unit, until,
 };
 
 #[tokio::test]
@@ -241,6 +241,38 @@ fn agents_start_with_a_clean_process() {
 }
 
 #[tokio::test]
+async fn agents_are_not_protected_from_the_oom_killer_as_the_daemon_is() {
+    let own = "/proc/self/oom_score_adj";
+    let before = fs::read_to_string(own).unwrap();
+    if fs::write(own, "-100").is_err() {
+        return skip("not permitted to lower oom_score_adj");
+    }
+    let bench = Bench::new();
+    bench.script(
+        "resource.d/x",
+        "until read -r score </proc/$$/oom_score_adj && [ $score = 0 ]; do sleep 0.01; done",
+    );
+    let outcome = bench.run(script("x", &[]), Action::Start).await;
+    fs::write(own, before.trim()).unwrap();
+    assert_eq!(outcome, Outcome::Ok);
+}
+
+#[tokio::test]
+async fn a_script_that_is_being_written_is_not_run() {
+    use std::io::Write;
+
+    let bench = Bench::new();
+    bench.script("resource.d/x", "exit 0");
+    let mut writer = fs::OpenOptions::new().append(true).open(bench.path("resource.d/x")).unwrap();
+    writer.write_all(b"# more").unwrap();
+    let outcome = bench.run(script("x", &[]), Action::Start).await;
+    drop(writer);
+    assert!(reason(&outcome).contains("busy"), "{outcome:?}");
+    assert_eq!(short(&outcome), "could not run");
+    assert_eq!(bench.run(script("x", &[]), Action::Start).await, Outcome::Ok);
+}
+
+#[tokio::test]
 async fn many_agents_run_at_once() {
     let bench = Bench::new();
     // Each waits until all are there.
@@ -351,6 +383,20 @@ async fn units_are_judged_by_the_state_that_the_job_left() {
     check(Action::Status, "0", &up, "ok", "").await;
     check(Action::Status, "0", &down, "not running", "").await;
     check(Action::Status, "0", "", "could not run", "state unknown").await;
+}
+
+#[tokio::test]
+async fn systemd_that_does_not_run_is_unknown_not_stopped() {
+    let mut bench = Bench::new();
+    bench.config.systemctl = "/usr/bin/systemctl".into();
+    if !bench.config.systemctl.exists() || fs::exists("/run/systemd/system").unwrap_or(true) {
+        return skip("needs systemctl on a machine that systemd does not run");
+    }
+    for action in [Action::Status, Action::Start, Action::Stop] {
+        let outcome = bench.run(unit("twinbeat-test.service"), action).await;
+        assert_eq!(short(&outcome), "could not run", "{outcome:?}");
+        assert!(reason(&outcome).contains("systemd"), "{outcome:?}");
+    }
 }
 
 #[tokio::test]

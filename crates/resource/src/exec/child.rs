@@ -22,6 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use super::leftovers::{group_gone, kill_group};
 use super::lookup;
 use super::orphans::{ChildGuard, Children};
+use super::proc;
 use crate::agent::Invocation;
 use crate::status::{Exit, Text};
 
@@ -216,6 +217,7 @@ async fn start_once(
         }
         let (child, guard) = children.spawn(&mut command)?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX);
+        proc::unprotect_from_oom(group);
         Ok(Spawned { child, group, is_wanted: false, _guard: guard })
     });
     match timeout_at(deadline, task).await {
@@ -384,4 +386,45 @@ fn poll_stream<S: AsyncRead + Unpin>(
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_shortages_are_tried_again() {
+        let check = |errno: Errno, expect| {
+            let error = io::Error::from_raw_os_error(errno as i32);
+            assert_eq!(is_passing(&error), expect, "{errno}");
+        };
+        for errno in [Errno::EAGAIN, Errno::ENOMEM, Errno::EMFILE, Errno::ENFILE, Errno::ETXTBSY] {
+            check(errno, true);
+        }
+        for errno in [Errno::ENOENT, Errno::EACCES, Errno::ENOEXEC, Errno::E2BIG, Errno::EPERM] {
+            check(errno, false);
+        }
+        assert!(!is_passing(&io::Error::from(io::ErrorKind::TimedOut)));
+    }
+
+    #[test]
+    fn a_tail_is_the_end_of_all_that_was_pushed() {
+        let check = |chunks: &[usize]| {
+            let mut all = Vec::new();
+            let mut tail = Tail::default();
+            for (number, length) in chunks.iter().enumerate() {
+                let chunk = vec![u8::try_from(number % 251).unwrap(); *length];
+                tail.push(&chunk);
+                all.extend(chunk);
+            }
+            let expect = &all[all.len().saturating_sub(OUTPUT_MAX)..];
+            assert_eq!(tail.0.make_contiguous(), expect, "{chunks:?}");
+        };
+        check(&[]);
+        check(&[1, 2, 0, 3]);
+        check(&[OUTPUT_MAX, 1]);
+        check(&[OUTPUT_MAX - 1, 1, 1]);
+        check(&[1, OUTPUT_MAX + 7]);
+        check(&[CHUNK; 9]);
+    }
 }

@@ -150,3 +150,37 @@ pub(super) fn overridden(name: &str, places: &Places) -> bool {
         Ok(_) | Err(_) => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_of_the_kernel_name_the_file_and_the_cure() {
+        let check = |errno: Errno, word: &str| {
+            let error = io::Error::from_raw_os_error(errno as i32);
+            let said = explain_spawn(Path::new("/bin/sh"), &error);
+            assert!(said.starts_with("/bin/sh: ") || said.starts_with("/bin/sh is "), "{said}");
+            assert!(said.contains(word), "{word:?} in {said}");
+        };
+        check(Errno::EAGAIN, "TasksMax");
+        check(Errno::ENOMEM, "no memory");
+        check(Errno::E2BIG, "too long");
+        check(Errno::ENOEXEC, "#!/bin/sh");
+        check(Errno::EACCES, "noexec");
+        check(Errno::ENOENT, "interpreter");
+        check(Errno::EMFILE, "LimitNOFILE");
+        check(Errno::EIO, "");
+    }
+
+    #[test]
+    fn the_first_component_that_is_missing_is_named() {
+        let check = |path: &str, expect: &str| {
+            assert_eq!(problem(Path::new(path)).as_deref(), Some(expect));
+        };
+        check("/no/such/dir/script", "/no does not exist");
+        check("/dev/null/script", "/dev/null is not a directory");
+        check("/dev/null", "/dev/null is not a regular file");
+        check("/dev/nothing-here", "/dev/nothing-here does not exist");
+    }
+}

@@ -14,7 +14,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
@@ -66,7 +66,7 @@ impl Children {
         let mut known = self.lock();
         let zombies: Vec<_> = proc::own_children()
             .into_iter()
-            .filter(|one| one.state == 'Z' && !known.waited_for.contains(&one.pid))
+            .filter(|one| !one.is_alive() && !known.waited_for.contains(&one.pid))
             .map(|one| (one.pid, one.start))
             .collect();
         known.seen.retain(|zombie, _| zombies.contains(zombie));
@@ -75,8 +75,8 @@ impl Children {
             let since = *known.seen.entry(zombie).or_insert_with(Instant::now);
             if since.elapsed() >= age {
                 known.seen.remove(&zombie);
-                let flags = Some(WaitPidFlag::WNOHANG);
-                reaped += usize::from(waitpid(Pid::from_raw(zombie.0), flags).is_ok());
+                let status = waitpid(Pid::from_raw(zombie.0), Some(WaitPidFlag::WNOHANG));
+                reaped += usize::from(status.is_ok_and(|end| end != WaitStatus::StillAlive));
             }
         }
         reaped

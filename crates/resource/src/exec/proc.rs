@@ -1,6 +1,6 @@
-//! Reads what `/proc` says of processes: state, parent, group, start time, environment. It does
-//! I/O; it signals nobody.
-#![expect(clippy::disallowed_methods, reason = "edge: reads /proc")]
+//! What `/proc` says of processes: state, parent, group, start time, environment; and the one thing
+//! that is written there, the OOM score of a child. It does I/O; it signals nobody.
+#![expect(clippy::disallowed_methods, reason = "edge: reads and writes /proc")]
 
 use std::fs;
 use std::io::Read;
@@ -16,14 +16,16 @@ pub(super) struct Process {
     pub(super) state: char,
     pub(super) parent: i32,
     pub(super) group: i32,
+    pub(super) threads: u32,
     /// Clock ticks from boot to the start of the process.
     pub(super) start: u64,
 }
 
 impl Process {
-    /// Whether it can still run code. A zombie holds nothing but its number.
+    /// Whether it still holds files and ports. A zombie holds nothing but its number, unless it is
+    /// but the first thread of a process whose other threads have not ended yet.
     pub(super) fn is_alive(&self) -> bool {
-        !matches!(self.state, 'Z' | 'X')
+        !matches!(self.state, 'Z' | 'X') || self.threads > 1
     }
 }
 
@@ -76,6 +78,17 @@ pub(super) fn environment(pid: i32) -> Option<Vec<u8>> {
     (bytes.len() as u64 <= ENVIRONMENT_MAX).then_some(bytes)
 }
 
+/// Takes from a child what protects this process from the OOM killer: inherited, it would make every
+/// service that an agent starts as hard to kill as the daemon. Does nothing when this process is
+/// not protected. A child that forks in its first microseconds escapes it.
+pub(super) fn unprotect_from_oom(pid: i32) {
+    let own = fs::read_to_string("/proc/self/oom_score_adj").unwrap_or_default();
+    if own.trim().parse::<i32>().is_ok_and(|adjustment| adjustment < 0) {
+        // Raising the score needs no right; it fails only when the child has ended.
+        let _ = fs::write(format!("/proc/{pid}/oom_score_adj"), "0");
+    }
+}
+
 /// Reads a line of proc(5) `stat`. The name in brackets may hold blanks and brackets itself.
 fn parse_stat(line: &str) -> Option<Process> {
     let pid = line.split(' ').next()?.parse().ok()?;
@@ -83,9 +96,10 @@ fn parse_stat(line: &str) -> Option<Process> {
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    // Field 22 of the line; 5 is the next.
-    let start = fields.nth(16)?.parse().ok()?;
-    Some(Process { pid, state, parent, group, start })
+    // Fields 20 and 22 of the line; 6 is the next.
+    let threads = fields.nth(14)?.parse().ok()?;
+    let start = fields.nth(1)?.parse().ok()?;
+    Some(Process { pid, state, parent, group, threads, start })
 }
 
 #[cfg(test)]
@@ -96,9 +110,10 @@ mod tests {
     fn stat_lines_are_read_around_odd_names() {
         let check = |name: &str| {
             let line = format!(
-                "42 ({name}) S 1 40 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 98765 10 20 30\n"
+                "42 ({name}) S 1 40 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 98765 10 20 30\n"
             );
-            let expect = Process { pid: 42, state: 'S', parent: 1, group: 40, start: 98_765 };
+            let expect =
+                Process { pid: 42, state: 'S', parent: 1, group: 40, threads: 3, start: 98_765 };
             assert_eq!(parse_stat(&line), Some(expect), "{name:?}");
         };
         check("nginx");
@@ -107,6 +122,20 @@ mod tests {
         for bad in ["", "42", "42 (x", "42 (x)", "42 (x) S 1 40", "x (x) S 1 2 3"] {
             assert_eq!(parse_stat(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_process_is_dead_when_its_last_thread_is() {
+        let check = |state, threads, expect| {
+            let one = Process { pid: 2, state, parent: 1, group: 2, threads, start: 3 };
+            assert_eq!(one.is_alive(), expect, "{state} {threads}");
+        };
+        check('S', 1, true);
+        check('D', 1, true);
+        check('Z', 1, false);
+        check('X', 0, false);
+        // HAProxy while it ends: the first thread is gone, another still holds its port.
+        check('Z', 2, true);
     }
 
     #[test]

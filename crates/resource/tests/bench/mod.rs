@@ -129,11 +129,12 @@ pub(crate) async fn until(what: &str, condition: impl Fn() -> bool) {
     assert!(tokio::time::timeout(LONG, wait).await.is_ok(), "never came true: {what}");
 }
 
-/// Whether `pid` runs; a zombie does not.
+/// Whether `pid` runs; a zombie without other threads does not.
 pub(crate) fn is_alive(pid: &str) -> bool {
     let stat = fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat"));
     stat.is_ok_and(|line| {
-        line.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+        let rest: Vec<_> = line.rsplit_once(") ").unwrap().1.split(' ').collect();
+        !["Z", "X"].contains(&rest[0]) || rest[17].parse::<u32>().unwrap() > 1
     })
 }
 
@@ -155,4 +156,10 @@ pub(crate) fn reason(outcome: &Outcome) -> &str {
         Outcome::Failed { reason, .. } | Outcome::CouldNotRun { reason } => reason,
         Outcome::Ok | Outcome::NotRunning | Outcome::TimedOut => "",
     }
+}
+
+/// Says what is not tested, where nobody can overlook it.
+#[expect(clippy::print_stderr, reason = "a test that cannot run has to say so")]
+pub(crate) fn skip(what: &str) {
+    eprintln!("SKIP: {what}");
 }

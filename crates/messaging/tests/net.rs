@@ -112,10 +112,10 @@ fn a_flood_on_one_link_does_not_hide_the_other() {
         let mut links = Links::open(&[bcast(), mcast()], PORT);
         assert_eq!(links.try_recv(), None);
         right_too.wait().await;
+        links.send(LinkId(1), b"heartbeat");
         for _ in 0..500 {
             links.send(LinkId(0), b"flood");
         }
-        links.send(LinkId(1), b"heartbeat");
         left.raise();
     };
     let reader = async move |net: Net| {

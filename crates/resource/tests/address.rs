@@ -32,6 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const ONCE: Announce = Announce { count: 1, interval_ms: 0 };
 const THRICE: Announce = Announce { count: 3, interval_ms: 10 };
+const NEVER_AGAIN: Announce = Announce { count: 2, interval_ms: 86_400_000 };
 
 #[test]
 fn an_ipv4_address_comes_and_goes_with_all_its_attributes() {
@@ -124,18 +125,19 @@ fn ipv4_is_announced_at_once_and_repeated() {
     in_namespace("ipv4_is_announced_at_once_and_repeated", async |net: Net| {
         let addresses = Addresses::open().unwrap();
         let mac = net.mac("eth0").await;
-        let mut wire = Wire::open(&net).await;
+        let wire = Wire::open(&net).await;
         let spec = spec("10.0.0.170/24", Some("eth0"));
-        assert_eq!(addresses.start(&spec, THRICE).await, Outcome::Ok);
-        // The first pair left before `start` returned.
         let pair = [arp(1, mac, [10, 0, 0, 170]), arp(2, mac, [10, 0, 0, 170])];
-        assert_eq!(wire.waiting(), pair);
+        // The first announcement does not wait for the interval.
+        assert_eq!(addresses.start(&spec, NEVER_AGAIN).await, Outcome::Ok);
+        assert_eq!(wire.take(2).await, pair);
+        // Another announcement takes the place of the one under way.
+        assert_eq!(addresses.announce(&spec, THRICE).await, Outcome::Ok);
         addresses.announcements_finished().await;
-        assert_eq!(wire.waiting(), [pair.clone(), pair.clone()].concat());
-        assert_eq!(addresses.announce(&spec, ONCE).await, Outcome::Ok);
-        assert_eq!(wire.waiting(), pair);
+        assert_eq!(wire.take(6).await, [pair.clone(), pair.clone(), pair].concat());
         assert_eq!(addresses.send_arp([10, 0, 0, 9].into(), "eth0", ONCE).await, Outcome::Ok);
-        assert_eq!(wire.waiting(), [arp(1, mac, [10, 0, 0, 9]), arp(2, mac, [10, 0, 0, 9])]);
+        let next = [arp(1, mac, [10, 0, 0, 9]), arp(2, mac, [10, 0, 0, 9])];
+        assert_eq!(wire.take(2).await, next, "and nothing between");
     });
 }
 
@@ -144,20 +146,17 @@ fn ipv6_is_announced_at_once_and_serves_at_once() {
     in_namespace("ipv6_is_announced_at_once_and_serves_at_once", async |net: Net| {
         let addresses = Addresses::open().unwrap();
         let mac = net.mac("eth0").await;
-        let mut wire = Wire::open(&net).await;
+        let wire = Wire::open(&net).await;
         let spec = spec("fd00::170/64", Some("eth0"));
-        let advertisement = |flags: u8| {
-            move |frame: &Vec<u8>| {
-                frame[12..14] == [0x86, 0xdd]
-                    && frame[..6] == [0x33, 0x33, 0, 0, 0, 1]
-                    && frame[6..12] == mac
-                    && frame[54] == 136
-                    && frame[58] == flags
-                    && frame[80..86] == mac
-            }
+        let is_advertisement = |frame: &[u8], flags: u8| {
+            frame[12..14] == [0x86, 0xdd]
+                && frame[..6] == [0x33, 0x33, 0, 0, 0, 1]
+                && frame[6..12] == mac
+                && frame[58] == flags
+                && frame[80..86] == mac
         };
         assert_eq!(addresses.start(&spec, ONCE).await, Outcome::Ok);
-        assert_eq!(wire.waiting().into_iter().filter(advertisement(0x20)).count(), 1);
+        while !is_advertisement(&wire.next().await, 0x20) {}
         let message = net.find("eth0", "fd00::170").await.unwrap();
         let is_tentative = |attribute: &AddressAttribute| {
             matches!(attribute, AddressAttribute::Flags(flags)
@@ -166,7 +165,7 @@ fn ipv6_is_announced_at_once_and_serves_at_once() {
         assert!(!message.attributes.iter().any(is_tentative), "{message:?}");
         std::fs::write("/proc/sys/net/ipv6/conf/eth0/forwarding", "1").unwrap();
         assert_eq!(addresses.announce(&spec, ONCE).await, Outcome::Ok);
-        assert_eq!(wire.waiting().into_iter().filter(advertisement(0xa0)).count(), 1);
+        while !is_advertisement(&wire.next().await, 0xa0) {}
         assert_eq!(addresses.stop(&spec).await, Outcome::Ok);
         assert_eq!(net.find("eth0", "fd00::170").await, None);
     });
@@ -177,25 +176,26 @@ fn what_is_not_here_is_not_announced_and_a_stop_ends_the_repeats() {
     let test = "what_is_not_here_is_not_announced_and_a_stop_ends_the_repeats";
     in_namespace(test, async |net: Net| {
         let addresses = Addresses::open().unwrap();
-        let mut wire = Wire::open(&net).await;
+        let mac = net.mac("eth0").await;
+        let wire = Wire::open(&net).await;
         let spec = spec("10.0.0.170/24", Some("eth0"));
         let refused = addresses.announce(&spec, ONCE).await;
         assert!(refused.describe().contains("10.0.0.170 is not on this node"), "{refused:?}");
-        assert_eq!(wire.waiting(), Vec::<Vec<u8>>::new());
+        let other: IpAddr = [10, 0, 0, 9].into();
+        assert_eq!(addresses.send_arp(other, "eth0", ONCE).await, Outcome::Ok);
+        assert!(wire.take(2).await.iter().all(|frame| frame[38..42] == [10, 0, 0, 9]));
 
         let endless = Announce { count: u32::MAX, interval_ms: 1 };
         assert_eq!(addresses.start(&spec, endless).await, Outcome::Ok);
-        while wire.next().await[38..42] != [10, 0, 0, 170] {}
+        wire.take(10).await;
         assert_eq!(addresses.stop(&spec).await, Outcome::Ok);
-        wire.waiting();
-        // Ten more turns of a repeat, of another address.
-        let other: IpAddr = [10, 0, 0, 9].into();
+        // Other addresses mark the moment, and then ten more turns of the repeat.
+        assert_eq!(addresses.send_arp(other, "eth0", ONCE).await, Outcome::Ok);
+        while wire.next().await != arp(2, mac, [10, 0, 0, 9]) {}
         let ten = Announce { count: 10, interval_ms: 1 };
         assert_eq!(addresses.send_arp(other, "eth0", ten).await, Outcome::Ok);
         addresses.announcements_finished().await;
-        let frames = wire.waiting();
-        assert_eq!(frames.len(), 20);
-        assert!(frames.iter().all(|frame| frame[38..42] == [10, 0, 0, 9]));
+        assert!(wire.take(20).await.iter().all(|frame| frame[38..42] == [10, 0, 0, 9]));
     });
 }
 
@@ -252,6 +252,10 @@ fn an_address_on_another_interface_is_moved_if_ours_and_left_if_not() {
         assert_eq!(addresses.start(&on("eth0"), ONCE).await, Outcome::Ok);
         assert_eq!(net.find("far0", "10.0.0.170").await, None);
         assert!(net.find("eth0", "10.0.0.170").await.is_some());
+
+        // Stopped under another interface than it was started on.
+        assert_eq!(addresses.stop(&on("far0")).await, Outcome::Ok);
+        assert_eq!(net.find("eth0", "10.0.0.170").await, None);
 
         net.add("far0", "10.0.0.171/24", None).await;
         let outcome = addresses.start(&spec("10.0.0.171/24", Some("eth0")), ONCE).await;
@@ -362,26 +366,23 @@ impl Wire {
         socket.set_nonblocking(true).unwrap();
         let socket = UdpSocket::from_std(socket.into()).unwrap();
         let far = net.index("far0").await;
-        let mut wire = Self { socket, far };
-        wire.waiting();
-        wire
+        Self { socket, far }
     }
 
-    /// All frames of ours (ARP, neighbour advertisements) that have arrived.
-    fn waiting(&mut self) -> Vec<Vec<u8>> {
+    async fn take(&self, count: usize) -> Vec<Vec<u8>> {
         let mut frames = Vec::new();
-        while let Ok(frame) = self.read() {
-            frames.extend(frame);
+        while frames.len() < count {
+            frames.push(self.next().await);
         }
         frames
     }
 
-    async fn next(&mut self) -> Vec<u8> {
+    /// The next frame of ours (ARP, neighbour advertisement).
+    async fn next(&self) -> Vec<u8> {
         loop {
-            let read = || self.read();
             let frame = async {
                 self.socket.readable().await.unwrap();
-                self.socket.try_io(Interest::READABLE, read)
+                self.socket.try_io(Interest::READABLE, || self.read())
             };
             if let Ok(Some(frame)) = timeout(PATIENCE, frame).await.expect("nothing arrives") {
                 return frame;

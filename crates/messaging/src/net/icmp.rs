@@ -240,7 +240,18 @@ fn checksum(message: &[u8]) -> u16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_packet_is_borne(packet in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let source = IpAddr::from([10, 0, 0, 1]);
+            prop_assert!(without_ip_header(&packet).len() <= packet.len());
+            prop_assert_eq!(reply_to(&packet, source, COOKIE, &targets()), None);
+        }
+    }
 
     const COOKIE: u64 = 0x0123_4567_89ab_cdef;
 

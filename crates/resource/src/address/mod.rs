@@ -63,8 +63,11 @@ impl Addresses {
         outcome(self.try_start(spec, announce).await)
     }
 
-    /// Makes this machine not have the address. Fails on one that was neither added by this program
-    /// nor found by [`Self::start`]; its neighbours in the subnet survive.
+    /// Makes this machine not have the address; its neighbours in the subnet survive. Fails on one
+    /// that was neither added by this program nor found by [`Self::start`].
+    ///
+    /// Kernels before 5.18 do not keep the mark, and after a restart nothing tells what is ours:
+    /// there, it removes the address whoever added it, as Heartbeat does.
     pub async fn stop(&self, spec: &AddressSpec) -> Outcome {
         outcome(self.try_stop(spec).await)
     }
@@ -173,10 +176,14 @@ impl Addresses {
         // First: an announcement after the removal would draw traffic here that belongs elsewhere.
         self.announcer.cancel(spec.ip);
         let entries = self.netlink.addresses(spec.ip).await.map_err(unanswered)?;
-        let held = self.on_wanted_interface(spec, &entries).await?;
-        let tags_known = plan::shows_protocols(&entries) || kernel_knows_tags();
-        let (ours, foreign): (Vec<&Entry>, Vec<&Entry>) =
-            held.into_iter().partition(|entry| self.is_owned(entry) || !tags_known);
+        // Ours goes wherever it is: its interface may have been another one when it was added.
+        let mut ours = plan::held(spec.ip, &entries);
+        ours.retain(|entry| self.is_owned(entry));
+        let mut foreign = self.on_wanted_interface(spec, &entries).await?;
+        foreign.retain(|entry| !self.is_owned(entry));
+        if !(plan::shows_protocols(&entries) || kernel_knows_tags()) {
+            ours.append(&mut foreign);
+        }
         self.remove_all(&ours).await?;
         let Some(entry) = foreign.first() else { return Ok(()) };
         let interface = self.name_of(entry.index).await;

@@ -208,7 +208,7 @@ fn incomplete_messages_are_refused() {
 #[test]
 fn a_body_without_sense_is_told_and_leaves_no_gap() {
     let mut net = Net::active();
-    net.run(ms(2_000));
+    net.run(ms(50));
     net.kill(1);
     let newest =
         net.sent_fields(1).last().and_then(|list| u64::from_str_radix(list.text("seq")?, 16).ok());

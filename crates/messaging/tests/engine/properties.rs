@@ -1,6 +1,7 @@
 //! Whatever arrives and whenever: no panic, no busy loop, no unbounded state, no state from what
 //! is not verified.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use hb_messaging::engine::{Config, Event, Input, LinkId, Messaging, Output, PingId};
@@ -52,7 +53,7 @@ fn kind() -> impl Strategy<Value = String> {
         "shutdone",
         "other",
     ];
-    prop::sample::select(&kinds[..]).prop_map(str::to_owned)
+    prop::sample::select(kinds.to_vec()).prop_map(str::to_owned)
 }
 
 fn signed() -> impl Strategy<Value = Step> {
@@ -61,7 +62,7 @@ fn signed() -> impl Strategy<Value = Step> {
         "rsc_hold", "info", "isstable", "x_after", "x_a", "nodelist", "src",
     ];
     let small = (1_u64..400).prop_map(|number| format!("{number:x}"));
-    let fields = prop::collection::vec((prop::sample::select(&names[..]), word()), 0..8);
+    let fields = prop::collection::vec((prop::sample::select(names.to_vec()), word()), 0..8);
     (kind(), small, prop_oneof![Just("64"), Just("65")], fields).prop_map(
         |(kind, sequence, generation, fields)| {
             let mut all = vec![
@@ -102,7 +103,9 @@ fn first() -> Config {
     config
 }
 
-/// What a peer sends in half a minute, gaps and all.
+static RECORDING: LazyLock<Vec<Vec<u8>>> = LazyLock::new(recording);
+
+/// What a peer sends in some seconds of loss.
 fn recording() -> Vec<Vec<u8>> {
     let mut net = Net::new(vec![config(0), config(1)]);
     net.loss = 300;
@@ -205,16 +208,16 @@ fn check_events(events: &[Event]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn anything_in_any_order(
         steps in prop::collection::vec((0_u64..400_000, step()), 1..150)
     ) {
-        let recorded = recording();
+        let recorded = &*RECORDING;
         let mut engine = Messaging::new(first());
         engine.handle(Instant::ZERO, Input::Start, &mut Vec::new());
-        check_events(&run(&mut engine, &steps, &recorded));
+        check_events(&run(&mut engine, &steps, recorded));
     }
 
     #[test]
@@ -222,7 +225,7 @@ proptest! {
         noise in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..20),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..30)
     ) {
-        let recorded = recording();
+        let recorded = &*RECORDING;
         let mut engine = Messaging::new(first());
         engine.handle(Instant::ZERO, Input::Start, &mut Vec::new());
         let before = format!("{:?}", engine.nodes(Instant::ZERO));

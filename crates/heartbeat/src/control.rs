@@ -65,6 +65,13 @@ pub(crate) struct Control {
     waiting: BTreeMap<ClientId, oneshot::Sender<Response>>,
 }
 
+/// Removes both sockets from `dir`: whoever asks then learns that there is no daemon.
+pub(crate) fn remove(dir: &Path) {
+    for access in [Access::Read, Access::Command] {
+        let _ = std::fs::remove_file(dir.join(access.file_name()));
+    }
+}
+
 /// What the core is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {

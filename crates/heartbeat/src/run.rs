@@ -15,7 +15,7 @@ use nix::unistd::chdir;
 
 use crate::args::{Args, Paths};
 use crate::configuration::{self, Loaded};
-use crate::control::Control;
+use crate::control::{self, Control};
 use crate::daemonize::Report;
 use crate::exit::Fatal;
 use crate::history::FILE_NAME;
@@ -121,8 +121,8 @@ impl Prepared {
         });
         // A lookup or an agent that hangs must not keep the process.
         runtime.shutdown_background();
-        logger.say(Level::Info, "stopped", "Heartbeat shutdown complete.");
         logger.flush();
+        control::remove(&args.paths.run);
         lock.remove();
         result
     }

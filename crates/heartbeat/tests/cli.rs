@@ -261,6 +261,7 @@ fn one_runs_answers_and_stops() {
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
     assert_eq!(daemon.exit_code(), Some(0));
     assert!(!place.path("pid").exists());
+    assert!(!place.path("run/status.sock").exists());
     place.await_log("Heartbeat shutdown complete.");
     assert_eq!(code(&place.run(&["-s"])), Some(3));
 }

@@ -72,10 +72,18 @@ impl Watch {
             }
             Event::Received { body: Body::Shutdone, .. } => self.peer_left = true,
             Event::NodeStatus {
+                node,
+                from,
                 to: NodeStatus::Init | NodeStatus::Up | NodeStatus::Active,
                 ..
+            } => {
+                self.peer_left = false;
+                if *from == NodeStatus::Dead {
+                    // The silence led to its death and was told as that.
+                    self.late.remove(node);
+                }
             }
-            | Event::PeerRestarted { .. } => self.peer_left = false,
+            Event::PeerRestarted { .. } => self.peer_left = false,
             Event::Active
             | Event::NodeStatus { .. }
             | Event::ReturnedAfterPartition { .. }

@@ -117,7 +117,8 @@ impl Translator {
         let message = match body {
             Body::Starting => PeerMessage::Starting,
             Body::Resource { hold, full, stable, info, extensions } => {
-                let (groups, warning) = self.read_groups(&extensions);
+                let complete = stable == Some(true);
+                let (groups, warning) = self.read_groups(&extensions, complete);
                 let holdings = holdings_of(hold);
                 let message = PeerMessage::Resources { holdings, full, stable, info, groups };
                 return Incoming::Message { message, warning };
@@ -182,10 +183,11 @@ impl Translator {
     }
 
     /// `None` and a warning when the field cannot be read. A peer with other groups than ours is
-    /// understood as far as both have them.
+    /// understood as far as both have them; one that has settled says something of each.
     fn read_groups(
         &self,
         extensions: &Extensions,
+        complete: bool,
     ) -> (Option<BTreeMap<GroupKey, GroupClaim>>, Option<String>) {
         let Some(text) = extensions.get(GROUPS).filter(|_| self.native) else {
             return (None, None);
@@ -203,7 +205,7 @@ impl Translator {
                 return (None, Some(format!("{GROUPS} names {} twice", shown(key))));
             }
         }
-        let missing = self.groups.keys().find(|key| !known.contains_key(*key));
+        let missing = self.groups.keys().find(|key| complete && !known.contains_key(*key));
         let missing = missing.map(|key| format!("the peer has no group {}", shown(key)));
         (Some(known), unknown.or(missing))
     }

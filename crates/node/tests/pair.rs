@@ -299,6 +299,7 @@ fn each_of_two_groups_lives_where_it_prefers() {
     world.power_off(1);
     wait_served(&mut world, "db", 0, 60_000);
     assert!(served_by(&world, "www", 0));
+    world.run(ms(100));
     assert_eq!(world.status(0).expect("runs").this_node.rscstatus, "all");
     world.start(1);
     settle(&mut world);

@@ -155,6 +155,8 @@ fn play_on_stage(
             break;
         }
     }
+    let (load, processors) = stage::load();
+    report.note_load(load, processors);
     if args.keep {
         view.table(&report);
         stage.make_whole()?;

@@ -22,6 +22,10 @@ pub(super) struct Report {
     service: &'static str,
     /// Whether a missed target is a failure.
     strict: bool,
+    /// Processes that wanted a processor during the last minute, on average.
+    load: Option<f64>,
+    /// Processors of this machine.
+    processors: usize,
     /// In the order in which they were played.
     pub(super) steps: Vec<Step>,
 }
@@ -100,8 +104,23 @@ impl Report {
             deadtime_ms: pair.deadtime_ms,
             service: pair.service(),
             strict,
+            load: None,
+            processors: 1,
             steps: Vec::new(),
         }
+    }
+
+    /// Notes how busy the machine was.
+    pub(super) fn note_load(&mut self, load: Option<f64>, processors: usize) {
+        (self.load, self.processors) = (load, processors);
+    }
+
+    /// The load and the number of processors, when a target was missed on a machine that had more to
+    /// do than it has processors.
+    pub(super) fn excuse(&self) -> Option<(f64, usize)> {
+        let missed = self.steps.iter().any(|step| step.within_target == Some(false));
+        let processors = u32::try_from(self.processors).map_or(f64::MAX, f64::from);
+        self.load.filter(|load| missed && *load > processors).map(|load| (load, self.processors))
     }
 
     /// Adds a played step.
@@ -166,5 +185,20 @@ mod tests {
         check(false, std::slice::from_ref(&slow), true);
         check(true, &[slow, good.clone()], false);
         check(false, &[bad, good], false);
+    }
+
+    #[test]
+    fn busy_machine() {
+        let pair = Pair { keepalive_ms: 1, deadtime_ms: 3, auto_failback: true, web: Web::Warm };
+        let check = |outage_ms: f64, load: Option<f64>, expect: Option<(f64, usize)>| {
+            let mut report = Report::new(&pair, false);
+            report.add(step(outage_ms, Some(10), None));
+            report.note_load(load, 2);
+            assert_eq!(report.excuse(), expect, "{outage_ms} {load:?}");
+        };
+        check(11.0, Some(2.1), Some((2.1, 2)));
+        check(11.0, Some(1.9), None);
+        check(11.0, None, None);
+        check(9.0, Some(2.1), None);
     }
 }

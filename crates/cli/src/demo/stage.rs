@@ -252,6 +252,13 @@ impl Stage {
     }
 }
 
+/// How busy this machine is: the average of `/proc/loadavg` over a minute, and its processors.
+pub(super) fn load() -> (Option<f64>, usize) {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = text.split(' ').next().and_then(|word| word.parse().ok());
+    (load, thread::available_parallelism().map_or(1, usize::from))
+}
+
 fn random_key() -> Result<String, LabError> {
     let mut bytes = [0; KEY_BYTES];
     File::open("/dev/urandom")

@@ -177,6 +177,12 @@ impl View {
             let row = format!("{:TITLE$} {outage:>10}   {target:>10}   {verdict}", step.title);
             line(row.trim_end());
         }
+        if let Some((load, processors)) = report.excuse() {
+            line(&format!(
+                "This machine is busy (load {load} on {processors} processors), which delays the \
+                 nodes and the client alike."
+            ));
+        }
     }
 
     /// After the last step.

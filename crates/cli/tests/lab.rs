@@ -119,9 +119,18 @@ fn cut_and_mend(lab: &mut Lab) {
     prober.wait_served(Some("node1"), PATIENCE).expect("service");
     lab.cut("node1", lab::HEARTBEAT).expect("cut");
     prober.wait_served(Some("node1"), PATIENCE).expect("the other network goes on");
-    let cut = Instant::now();
-    lab.cut("node1", lab::PUBLIC).expect("cut");
-    assert_eq!(shell(lab, "node1", "cat /sys/class/net/eth0/carrier").1, "0");
+    cut_one(lab, &prober, Lab::cut, "0");
+    cut_one(lab, &prober, Lab::mute, "1");
+    lab.mend("node1", lab::HEARTBEAT).expect("mend");
+}
+
+type Cut = fn(&Lab, &str, &str) -> Result<(), LabError>;
+
+/// `cut` leaves the node this `carrier`, lets nothing pass, and can be undone.
+fn cut_one(lab: &Lab, prober: &Prober, cut: Cut, carrier: &str) {
+    let begin = Instant::now();
+    cut(lab, "node1", lab::PUBLIC).expect("cut");
+    assert_eq!(shell(lab, "node1", "cat /sys/class/net/eth0/carrier").1, carrier);
     let cut_ended = Instant::now();
     // Only what ends after all answers of before the cut are counted shows that nothing passes.
     let seen = || prober.probes_since(cut_ended);
@@ -130,9 +139,8 @@ fn cut_and_mend(lab: &mut Lab) {
     }
     assert!(seen().iter().all(|p| p.result.is_err()), "answers through a cut cable");
     lab.mend("node1", lab::PUBLIC).expect("mend");
-    lab.mend("node1", lab::HEARTBEAT).expect("mend");
     prober.wait_served(Some("node1"), PATIENCE).expect("service again");
-    let outage = prober.outage_since(cut).expect("an outage");
+    let outage = prober.outage_since(begin).expect("an outage");
     assert!(outage.last < cut_ended && outage.first > cut_ended, "{outage:?}");
 }
 

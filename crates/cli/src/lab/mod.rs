@@ -226,17 +226,27 @@ impl Lab {
     /// # Errors
     /// When there is no such node or cable, or netlink fails.
     pub fn cut(&self, node: &str, interface: &str) -> Result<(), LabError> {
-        let port = self.port(node, interface)?;
-        self.runtime.block_on(self.switch.cut(&port))
+        let (number, network) = self.cable(node, interface)?;
+        self.runtime.block_on(self.switch.cut(number, network))
     }
 
-    /// Puts the cable back.
+    /// Drops everything on one cable in both directions while every node keeps its carrier, as a
+    /// broken switch does.
+    ///
+    /// # Errors
+    /// As [`Lab::cut`].
+    pub fn mute(&self, node: &str, interface: &str) -> Result<(), LabError> {
+        let (number, network) = self.cable(node, interface)?;
+        self.runtime.block_on(self.switch.mute(number, network))
+    }
+
+    /// Undoes [`Lab::cut`] and [`Lab::mute`].
     ///
     /// # Errors
     /// As [`Lab::cut`].
     pub fn mend(&self, node: &str, interface: &str) -> Result<(), LabError> {
-        let port = self.port(node, interface)?;
-        self.runtime.block_on(self.switch.mend(&port))
+        let (number, network) = self.cable(node, interface)?;
+        self.runtime.block_on(self.switch.mend(number, network))
     }
 
     /// Takes the client's address away, so that pings to [`CLIENT`] stay unanswered, or gives it
@@ -318,13 +328,11 @@ impl Lab {
             .ok_or_else(|| LabError::Invalid(format!("there is no node {node}")))
     }
 
-    fn port(&self, node: &str, interface: &str) -> Result<String, LabError> {
-        let number = self.index(node)? + 1;
-        match interface {
-            PUBLIC => Ok(switch::port_name(number, 0)),
-            HEARTBEAT => Ok(switch::port_name(number, 1)),
-            other => Err(LabError::Invalid(format!("a node has no cable {other}"))),
-        }
+    /// Number of the node and of the network that a cable joins.
+    fn cable(&self, node: &str, interface: &str) -> Result<(usize, usize), LabError> {
+        let network = switch::network_of(interface)
+            .ok_or_else(|| LabError::Invalid(format!("a node has no cable {interface}")))?;
+        Ok((self.index(node)? + 1, network))
     }
 }
 

@@ -20,8 +20,13 @@ const BRIDGES: [&str; 2] = ["br0", "br1"];
 /// What the node calls its end of the cable to the bridge of the same index.
 const INTERFACES: [&str; 2] = [PUBLIC, HEARTBEAT];
 
+/// The network that a node's `interface` is on.
+pub(super) fn network_of(interface: &str) -> Option<usize> {
+    INTERFACES.iter().position(|name| *name == interface)
+}
+
 /// The lab's end of the cable of node `number` to bridge `network`.
-pub(super) fn port_name(number: usize, network: usize) -> String {
+fn port_name(number: usize, network: usize) -> String {
     format!("n{number}e{network}")
 }
 
@@ -124,16 +129,30 @@ impl Switch {
         }
     }
 
-    /// Pulls the cable `port`: nothing passes from here on, and the node loses its carrier.
-    pub(super) async fn cut(&self, port: &str) -> Result<(), LabError> {
-        let index = self.index(port).await?;
-        self.set_port(index, port, BridgePortState::Disabled).await?;
-        self.change(LinkUnspec::new_with_index(index).down().build(), port).await
+    /// Pulls the cable of node `number` to `network`: nothing passes from here on, and the node loses
+    /// its carrier.
+    pub(super) async fn cut(&self, number: usize, network: usize) -> Result<(), LabError> {
+        let name = port_name(number, network);
+        let index = self.index(&name).await?;
+        self.set_port(index, &name, BridgePortState::Disabled).await?;
+        self.change(LinkUnspec::new_with_index(index).down().build(), &name).await
     }
 
-    /// Puts the cable `port` back; without spanning tree the port forwards as soon as it is up.
-    pub(super) async fn mend(&self, port: &str) -> Result<(), LabError> {
-        self.set_up(port).await
+    /// Takes the cable out of the bridge: nothing passes, and the node keeps its carrier. A disabled
+    /// port would be enabled again by a late report that its carrier has come.
+    pub(super) async fn mute(&self, number: usize, network: usize) -> Result<(), LabError> {
+        let name = port_name(number, network);
+        let index = self.index(&name).await?;
+        self.change(LinkUnspec::new_with_index(index).nocontroller().build(), &name).await
+    }
+
+    /// Undoes [`Switch::cut`] and [`Switch::mute`]; without spanning tree a port forwards as soon as
+    /// it has a carrier.
+    pub(super) async fn mend(&self, number: usize, network: usize) -> Result<(), LabError> {
+        let name = port_name(number, network);
+        let index = self.index(&name).await?;
+        let link = LinkUnspec::new_with_index(index).controller(self.bridge(network)?).up();
+        self.change(link.build(), &name).await
     }
 
     async fn set_port(

@@ -7,6 +7,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::{Body, Extensions, NodeStatus};
 
+mod messaging;
+mod receive;
+mod send;
+mod startup;
+mod status;
+mod timers;
+
+pub use messaging::Messaging;
+
 /// Index of a configured medium in `Settings::media`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -144,7 +153,9 @@ pub enum Event {
         generation: u64,
     },
     /// A node that had been declared dead speaks under the same generation: a partition healed.
-    /// Comes after its `NodeStatus`.
+    /// So it did when such a node's first word is `active`, whatever its generation: it has
+    /// started, and decided, without this node. Comes after its `NodeStatus` and, with a higher
+    /// generation, after `PeerRestarted`.
     ReturnedAfterPartition {
         /// Which node.
         node: NodeName,

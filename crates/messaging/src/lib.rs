@@ -4,8 +4,20 @@
 //! No clock, socket, file or randomness inside: `Messaging::handle(now, input, &mut outputs)`.
 //! It knows nothing of resources; bodies pass through typed. Sockets are in `net` (feature `net`).
 
+#![forbid(unsafe_code)]
+
+pub mod auth;
 pub mod engine;
+pub mod error;
+pub mod fields;
+mod history;
+mod liveness;
 pub mod message;
 #[cfg(feature = "net")]
 pub mod net;
+mod order;
+mod ping;
+mod random;
+mod sequence;
 pub mod time;
+pub mod wire;

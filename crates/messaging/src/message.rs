@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use hb_config::settings::NodeName;
 use serde::{Deserialize, Serialize};
 
+pub(crate) mod codec;
+
 /// Twinbeat's own fields (`x_*`), which 3.0.6 ignores. Keys include the `x_` prefix.
 pub type Extensions = BTreeMap<String, String>;
 

@@ -1,0 +1,158 @@
+//! Signing and verification with the keys of authkeys: crc, md5, sha1 as in Heartbeat 3.0.6, and
+//! sha256. Works on bytes that `wire` names; never prints a key or an expected signature.
+
+mod crc;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use hb_config::settings::{AuthKeys, AuthMethod, Secret};
+use hmac::{Hmac, KeyInit, Mac};
+use md5::{Digest, Md5};
+use ring::hmac as ring_hmac;
+
+use crate::error::AuthError;
+use crate::wire::Signature;
+
+pub use crc::cksum;
+
+/// All keys of authkeys, ready for use.
+///
+/// Each packet is verified with the key of the index that it names. 3.0.6 takes the key of its own
+/// active index, which makes a rolling change of keys impossible.
+#[derive(Clone)]
+pub struct Authenticator {
+    active: (u8, Key),
+    keys: BTreeMap<u8, Key>,
+}
+
+#[derive(Clone)]
+enum Key {
+    Crc,
+    Md5(Hmac<Md5>),
+    Sha1(ring_hmac::Key),
+    Sha256(ring_hmac::Key),
+}
+
+impl Authenticator {
+    /// `None` when the active index has no key.
+    pub fn new(keys: &AuthKeys) -> Option<Self> {
+        let prepared: BTreeMap<u8, Key> = keys
+            .keys
+            .iter()
+            .map(|(index, key)| (*index, Key::new(key.method, &key.secret)))
+            .collect();
+        let active = (keys.active, prepared.get(&keys.active)?.clone());
+        Some(Self { active, keys: prepared })
+    }
+
+    /// Index and method of the key that signs.
+    pub fn signing_key(&self) -> (u8, AuthMethod) {
+        (self.active.0, self.active.1.method())
+    }
+
+    /// `<index> <token>` over `bytes`, with the active key.
+    pub fn sign(&self, bytes: &[u8]) -> String {
+        format!("{} {}", self.active.0, self.active.1.token(bytes))
+    }
+
+    /// Checks `signature` over `bytes`; says which method vouches for them.
+    pub fn verify(&self, signature: &Signature, bytes: &[u8]) -> Result<AuthMethod, AuthError> {
+        let index = signature.index;
+        let key = self.keys.get(&index).ok_or(AuthError::UnknownKey(index))?;
+        if key.matches(&signature.token, bytes) {
+            Ok(key.method())
+        } else {
+            Err(AuthError::Mismatch { index, method: key.method() })
+        }
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let methods: BTreeMap<u8, &str> =
+            self.keys.iter().map(|(index, key)| (*index, key.method().word())).collect();
+        f.debug_struct("Authenticator")
+            .field("active", &self.active.0)
+            .field("methods", &methods)
+            .finish()
+    }
+}
+
+impl Key {
+    fn new(method: AuthMethod, secret: &Secret) -> Self {
+        let bytes = secret.expose();
+        match method {
+            AuthMethod::Crc => Self::Crc,
+            AuthMethod::Md5 => Self::Md5(hmac_md5(bytes)),
+            AuthMethod::Sha1 => {
+                Self::Sha1(ring_hmac::Key::new(ring_hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, bytes))
+            }
+            AuthMethod::Sha256 => Self::Sha256(ring_hmac::Key::new(ring_hmac::HMAC_SHA256, bytes)),
+        }
+    }
+
+    fn method(&self) -> AuthMethod {
+        match self {
+            Self::Crc => AuthMethod::Crc,
+            Self::Md5(_) => AuthMethod::Md5,
+            Self::Sha1(_) => AuthMethod::Sha1,
+            Self::Sha256(_) => AuthMethod::Sha256,
+        }
+    }
+
+    fn token(&self, bytes: &[u8]) -> String {
+        match self {
+            // Heartbeat prints it with %lx: no leading zeros.
+            Self::Crc => format!("{:x}", cksum(bytes)),
+            Self::Md5(mac) => hex(&mac.clone().chain_update(bytes).finalize().into_bytes()),
+            Self::Sha1(key) | Self::Sha256(key) => hex(ring_hmac::sign(key, bytes).as_ref()),
+        }
+    }
+
+    /// The HMACs compare in constant time. crc has no secret to protect.
+    fn matches(&self, token: &str, bytes: &[u8]) -> bool {
+        match self {
+            Self::Crc => self.token(bytes) == token,
+            Self::Md5(mac) => {
+                let tag = unhex(token).unwrap_or_default();
+                mac.clone().chain_update(bytes).verify_slice(&tag).is_ok()
+            }
+            Self::Sha1(key) | Self::Sha256(key) => {
+                let tag = unhex(token).unwrap_or_default();
+                ring_hmac::verify(key, bytes, &tag).is_ok()
+            }
+        }
+    }
+}
+
+/// RFC 2104: a key longer than a block is replaced by its digest, a shorter one padded with zeros.
+fn hmac_md5(secret: &[u8]) -> Hmac<Md5> {
+    let mut block = [0; 64];
+    if secret.len() > block.len() {
+        block[..16].copy_from_slice(&Md5::digest(secret));
+    } else {
+        block[..secret.len()].copy_from_slice(secret);
+    }
+    Hmac::new(&block.into())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+}
+
+/// Lower-case digits only: a signature has one spelling.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! Heartbeat's ordered field list and the names of its fields and message types. Knows nothing of
+//! framing (`wire`) and nothing of what a message means (`message`, `engine`).
+
+/// `t`: message type, at most [`KIND_MAX`] characters.
+pub const KIND: &str = "t";
+/// `st`: status word of a node.
+pub const STATUS: &str = "st";
+/// `dt`: hex milliseconds after which the sender wants to be declared dead.
+pub const DEADTIME: &str = "dt";
+/// `protocol`: decimal; its presence says that the sender takes part in acknowledgements.
+pub const PROTOCOL: &str = "protocol";
+/// `dest`: destination node; absent for all.
+pub const DEST: &str = "dest";
+/// `destuuid`: UUID of the destination, 16 zero bytes when the sender does not know it.
+pub const DEST_UUID: &str = "destuuid";
+/// `src`: sending node.
+pub const SRC: &str = "src";
+/// `srcuuid`: UUID of the sending node.
+pub const SRC_UUID: &str = "srcuuid";
+/// `seq`: hex sequence number, from 1 in each generation; absent on `NS_*` types.
+pub const SEQUENCE: &str = "seq";
+/// `hg`: hex generation (incarnation) of the sender.
+pub const GENERATION: &str = "hg";
+/// `ts`: hex Unix time of the sender, never 0.
+pub const TIMESTAMP: &str = "ts";
+/// `ld`: first line of the sender's `/proc/loadavg`; absent on `NS_*` types.
+pub const LOAD: &str = "ld";
+/// `ttl`: decimal hop limit, never looked at by Heartbeat 3.0.6.
+pub const TTL: &str = "ttl";
+/// `auth`: key index and signature over the canonical text.
+pub const AUTH: &str = "auth";
+/// `firstseq`: decimal in `NS_rexmit`, hex in `NS_nak_rexmit`.
+pub const FIRST_SEQUENCE: &str = "firstseq";
+/// `lastseq`: decimal.
+pub const LAST_SEQUENCE: &str = "lastseq";
+/// `ackseq`: hex.
+pub const ACK_SEQUENCE: &str = "ackseq";
+/// `rsc_hold`: `none`, `local`, `foreign`, `all`.
+pub const HOLD: &str = "rsc_hold";
+/// `rtype`: `full` replaces what was known.
+pub const RESOURCE_TYPE: &str = "rtype";
+/// `isstable`: `1` or `0`.
+pub const STABLE: &str = "isstable";
+/// `info`: comment, or a step of the standby dialogue.
+pub const INFO: &str = "info";
+/// `node`: the node that a report is about.
+pub const NODE: &str = "node";
+/// `result`: result of fencing.
+pub const RESULT: &str = "result";
+/// `nodelist`: member names, each followed by a blank.
+pub const NODE_LIST: &str = "nodelist";
+/// `delnodelist`: removed members, a single blank for none.
+pub const DELETED_LIST: &str = "delnodelist";
+/// Prefix of Twinbeat's own fields, which 3.0.6 ignores.
+pub const EXTENSION_PREFIX: &str = "x_";
+/// `x_after`: hex sequence number of the sender's previous message for the resource layer, so that
+/// a receiver need not wait for a lost `status` (see `order`).
+pub const AFTER: &str = "x_after";
+/// `x_stopping=1` on `status`: the sender is stopping in order.
+pub const STOPPING: &str = "x_stopping";
+
+/// Fields that the engine adds to every message and that bodies never carry.
+pub const COMMON: [&str; 9] =
+    [DEST_UUID, SRC, SRC_UUID, SEQUENCE, GENERATION, TIMESTAMP, LOAD, TTL, AUTH];
+
+/// Longest message type (Heartbeat 3.0.6: 31 characters and a NUL).
+pub const KIND_MAX: usize = 31;
+/// Longest field name. The longest in use is `delnodelist`; the rest is room for extensions.
+pub const NAME_MAX: usize = 64;
+
+/// What a field holds. Heartbeat's nested, list and compressed types never occur in its
+/// resource-file mode and are refused on the wire.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// Type 0: bytes without NUL, usually ASCII.
+    Text(Vec<u8>),
+    /// Type 1: any bytes; used for UUIDs.
+    Binary(Vec<u8>),
+}
+
+/// One field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Printable ASCII without `=`, not beginning with `(`.
+    pub name: String,
+    /// Value.
+    pub value: Value,
+}
+
+/// Fields in the order of the wire. A name may occur twice; look-ups find the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldList(Vec<Field>);
+
+impl FieldList {
+    /// No fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends a string field.
+    pub fn push_text(&mut self, name: &str, value: impl Into<Vec<u8>>) {
+        self.push(Field { name: name.to_owned(), value: Value::Text(value.into()) });
+    }
+
+    /// Appends a binary field.
+    pub fn push_binary(&mut self, name: &str, value: impl Into<Vec<u8>>) {
+        self.push(Field { name: name.to_owned(), value: Value::Binary(value.into()) });
+    }
+
+    /// Appends a field.
+    pub fn push(&mut self, field: Field) {
+        self.0.push(field);
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All fields in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, Field> {
+        self.0.iter()
+    }
+
+    /// All string fields in order; bytes that are not UTF-8 are replaced.
+    pub fn texts(&self) -> impl Iterator<Item = (&str, String)> {
+        self.0.iter().filter_map(|field| match &field.value {
+            Value::Text(bytes) => {
+                Some((field.name.as_str(), String::from_utf8_lossy(bytes).into_owned()))
+            }
+            Value::Binary(_) => None,
+        })
+    }
+
+    /// The first field of that name when it is a string of valid UTF-8.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match &self.find(name)?.value {
+            Value::Text(bytes) => std::str::from_utf8(bytes).ok(),
+            Value::Binary(_) => None,
+        }
+    }
+
+    /// The first field of that name when it is a UUID.
+    pub fn uuid(&self, name: &str) -> Option<[u8; 16]> {
+        match &self.find(name)?.value {
+            Value::Text(_) => None,
+            Value::Binary(bytes) => bytes.as_slice().try_into().ok(),
+        }
+    }
+
+    /// The first field of that name.
+    pub fn find(&self, name: &str) -> Option<&Field> {
+        self.0.iter().find(|field| field.name == name)
+    }
+}
+
+/// Whether `name` can stand in both framings: printable ASCII without `=`, not beginning with the
+/// `(` of a type marker, 1 to [`NAME_MAX`] bytes.
+pub fn is_field_name(name: &[u8]) -> bool {
+    (1..=NAME_MAX).contains(&name.len())
+        && name[0] != b'('
+        && name.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'=')
+}
+
+/// Hex number as in `seq`, `hg`, `ts`, `dt`, `ackseq`: 1 to 16 digits, no sign, no `0x`.
+pub fn parse_hex(text: &str) -> Option<u64> {
+    let digits_only = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !digits_only || !(1..=16).contains(&text.len()) {
+        return None;
+    }
+    u64::from_str_radix(text, 16).ok()
+}
+
+/// Decimal number as in `firstseq` of `NS_rexmit`: digits only.
+pub fn parse_decimal(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    text.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_strict() {
+        fn check(text: &str, hex: Option<u64>, decimal: Option<u64>) {
+            assert_eq!(parse_hex(text), hex, "hex {text:?}");
+            assert_eq!(parse_decimal(text), decimal, "decimal {text:?}");
+        }
+        check("10", Some(16), Some(10));
+        check("fF", Some(255), None);
+        check("ffffffffffffffff", Some(u64::MAX), None);
+        check("00000000000000001", None, Some(1));
+        check("99999999999999999999", None, None);
+        for text in ["", "+1", "-1", " 1", "0x1", "1 ", "١"] {
+            check(text, None, None);
+        }
+    }
+
+    #[test]
+    fn first_of_a_name_wins_and_types_are_told_apart() {
+        let mut list = FieldList::new();
+        list.push_text("a", "1");
+        list.push_text("a", "2");
+        list.push_binary("b", [7; 16]);
+        list.push_text("c", [0xff]);
+        assert_eq!(list.text("a"), Some("1"));
+        assert_eq!((list.text("b"), list.uuid("b")), (None, Some([7; 16])));
+        assert_eq!((list.text("c"), list.uuid("a")), (None, None));
+        assert_eq!(list.texts().count(), 3);
+    }
+
+    #[test]
+    fn names_fit_both_framings() {
+        for (name, valid) in
+            [("t", true), ("x_groups", true), ("", false), ("a=b", false), ("(1)a", false)]
+        {
+            assert_eq!(is_field_name(name.as_bytes()), valid, "{name:?}");
+        }
+        assert!(!is_field_name(b"a b") && !is_field_name(b"a\n") && !is_field_name(&[0xe4]));
+        assert!(is_field_name(&[b'n'; NAME_MAX]) && !is_field_name(&[b'n'; NAME_MAX + 1]));
+    }
+}

@@ -65,9 +65,13 @@ impl Client {
         limit: Option<Duration>,
     ) -> Result<Self, ClientError> {
         let path = run_dir.join(name);
-        let stream = UnixStream::connect(&path).map_err(|source| match source.kind() {
-            io::ErrorKind::PermissionDenied => ClientError::Denied { path: path.clone() },
-            _ => ClientError::NotRunning { path: path.clone(), source },
+        let stream = UnixStream::connect(&path).map_err(|source| {
+            let path = path.clone();
+            if source.kind() == io::ErrorKind::PermissionDenied {
+                ClientError::Denied { path }
+            } else {
+                ClientError::NotRunning { path, source }
+            }
         })?;
         stream.set_read_timeout(limit)?;
         stream.set_write_timeout(Some(Duration::from_secs(5)))?;

@@ -1,10 +1,9 @@
 //! The command `hb`, also under its legacy names `hb_standby`, `hb_takeover` and `cl_status`.
 #![forbid(unsafe_code)]
+#![allow(unreachable_pub, reason = "a module moves between binary and library as it stands")]
 
 mod address;
 mod cl_status;
-mod client;
-mod exit;
 mod moves;
 mod print;
 mod status;
@@ -15,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hb_cli::{client, demo, exit, lab};
 use moves::{CleanupArgs, Direction, MoveArgs};
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -38,6 +38,8 @@ enum Verb {
     Takeover(MoveArgs),
     /// Forget failures of a group and try it again
     Cleanup(CleanupArgs),
+    /// Play failovers on this machine: two nodes in namespaces, and a client that measures
+    Demo(demo::Args),
     /// Set, remove, look at or announce a floating address
     Address(address::AddressArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
@@ -50,6 +52,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
+    lab::help_if_asked();
     let args: Vec<String> = std::env::args().collect();
     let cli = Cli::parse_from(under_legacy_name(args));
     let run_dir = cli.run_dir.as_path();
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Verb::Standby(args) => moves::run(run_dir, Direction::Standby, &args),
         Verb::Takeover(args) => moves::run(run_dir, Direction::Takeover, &args),
         Verb::Cleanup(args) => moves::cleanup(run_dir, &args),
+        Verb::Demo(args) => demo::run(&args),
         Verb::Address(args) => address::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }

@@ -37,6 +37,20 @@ pub struct LogEvent {
     pub fields: Vec<(String, String)>,
 }
 
+impl LogEvent {
+    /// A line without fields.
+    pub fn new(level: Level, event: &str, text: impl Into<String>) -> Self {
+        Self { level, event: event.to_owned(), text: text.into(), fields: Vec::new() }
+    }
+
+    /// The same line with one more field.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
+        self.fields.push((name.to_owned(), value.to_string()));
+        self
+    }
+}
+
 /// What a node wants done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {

@@ -6,4 +6,15 @@
 
 pub mod api;
 pub mod effect;
+pub mod history;
 pub mod input;
+mod node;
+mod problems;
+mod report;
+mod requests;
+mod since;
+mod snapshot;
+pub mod timers;
+pub mod translate;
+
+pub use node::{Identity, Node};

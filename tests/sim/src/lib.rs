@@ -1,1 +1,13 @@
-//! Placeholder of the test crate.
+//! The simulator: two real nodes in a modelled world, seeded faults, and properties that are
+//! checked after every event. Never shipped.
+#![forbid(unsafe_code)]
+
+pub mod agents;
+pub mod checker;
+pub mod network;
+pub mod plan;
+pub mod rng;
+pub mod run;
+pub mod setup;
+pub mod trace;
+pub mod world;

@@ -318,6 +318,7 @@ impl Manager {
         out.push(Output::CancelTimer(Timer::StandbyAnswer));
         self.await_end(out);
         self.dialogue = Dialogue::Releasing(giving.clone());
+        self.peer.stable = Some(false);
         if let Which::Sets(sets) = giving.which {
             self.booked = self.booked.without(sets);
         }
@@ -384,13 +385,24 @@ impl Manager {
     /// Advances the dialogue as far as the groups allow.
     pub(super) fn settle_dialogue(&mut self, out: &mut Vec<Output>) {
         match self.dialogue.clone() {
-            Dialogue::None
-            | Dialogue::Asked(_)
-            | Dialogue::Wanting { .. }
-            | Dialogue::Taking(_) => {}
+            Dialogue::None | Dialogue::Asked(_) | Dialogue::Wanting { .. } => {}
+            Dialogue::Taking(_) => self.settle_taking(out),
             Dialogue::Releasing(giving) => self.settle_releasing(giving, out),
             Dialogue::Given(giving, done) => self.settle_given(&giving, done, out),
             Dialogue::Acquiring(taking) => self.settle_acquiring(taking, out),
+        }
+    }
+
+    /// A Twinbeat peer is unsettled for as long as it takes part in a dialogue. One that says that
+    /// it has settled gave it up: it had thought this node dead for a while, unnoticed here.
+    fn peer_gave_up(&self) -> bool {
+        self.peer.native && self.peer.stable == Some(true)
+    }
+
+    fn settle_taking(&mut self, out: &mut Vec<Output>) {
+        if self.peer_gave_up() {
+            let reason = format!("{} gave up the standby", self.peer_name());
+            self.end_dialogue(Some(Answer::Failed { reason }), out);
         }
     }
 
@@ -422,11 +434,14 @@ impl Manager {
                     Some(GroupClaim::Held | GroupClaim::Failed | GroupClaim::Blocked)
                 )
         };
-        if !done || !chosen.iter().all(arrived) {
+        let over = self.peer_gave_up();
+        let chosen: Vec<(usize, bool)> =
+            chosen.into_iter().map(|index| (index, arrived(&index))).collect();
+        if !over && !(done && chosen.iter().all(|(_, arrived)| *arrived)) {
             return;
         }
         let mut trouble = Vec::new();
-        for index in chosen {
+        for (index, arrived) in chosen {
             let key = self.groups[index].key().to_owned();
             if self.groups[index].claim() == GroupClaim::Blocked {
                 trouble.push(format!("{key} could not be stopped here"));
@@ -434,6 +449,8 @@ impl Manager {
                 trouble.push(self.taken_back(index, &key, out));
             } else if self.peer_claim(&key) == Some(GroupClaim::Blocked) {
                 trouble.push(format!("{key} is blocked on {}", self.peer_name()));
+            } else if !arrived {
+                trouble.push(format!("{} did not take {key}", self.peer_name()));
             }
         }
         let answer = if trouble.is_empty() {
@@ -497,6 +514,7 @@ impl Manager {
             let group = &self.groups[*index];
             let there = self.peer_claim(group.key());
             let awaited = self.peer.native
+                && !self.peer_gave_up()
                 && !group.is_wanted()
                 && !group.has_failed()
                 && there != Some(GroupClaim::Blocked);

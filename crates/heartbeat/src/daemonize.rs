@@ -1,0 +1,136 @@
+//! Becoming a daemon without `fork`: the program starts itself again, once to leave the session and
+//! once to lose the way back to a terminal, before any thread exists (I/O). The caller waits on a
+//! pipe, so that its exit code tells whether the daemon is ready.
+#![expect(clippy::disallowed_methods, reason = "starts this program again, opens /dev/null")]
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, PipeReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+
+use crate::exit::{Exit, Fatal};
+use crate::pid_file::exe_of;
+
+/// Said on the pipe when the daemon works.
+const READY: &str = "ready";
+/// Said on the pipe, with a number, when it could not start.
+const EXIT: &str = "exit ";
+/// Longest report on the pipe.
+const REPORT_MAX: u64 = 32;
+
+/// How the process that called us learns what became of the daemon.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// In the foreground nobody waits.
+    Nobody,
+    /// Standard output is the pipe to the caller.
+    Pipe,
+}
+
+impl Report {
+    /// The daemon works: let the caller go and give up its terminal.
+    ///
+    /// # Errors
+    /// When standard input, output or error cannot be replaced.
+    pub(crate) fn ready(&mut self) -> Result<(), Fatal> {
+        match std::mem::replace(self, Self::Nobody) {
+            Self::Nobody => Ok(()),
+            Self::Pipe => {
+                // A caller that has gone does not matter any more.
+                let _ = writeln!(io::stdout(), "{READY}").and_then(|()| io::stdout().flush());
+                detach().map_err(Fatal::system("give up the terminal"))
+            }
+        }
+    }
+
+    /// The daemon could not start.
+    pub(crate) fn failed(&mut self, code: u8) {
+        match std::mem::replace(self, Self::Nobody) {
+            Self::Nobody => {}
+            Self::Pipe => {
+                let _ = writeln!(io::stdout(), "{EXIT}{code}").and_then(|()| io::stdout().flush());
+            }
+        }
+    }
+}
+
+/// First stage, in the caller's session: starts the second and waits for the third one's report.
+///
+/// # Errors
+/// `Child` with the exit code of a daemon that could not start.
+pub(crate) fn launch() -> Result<(), Fatal> {
+    let (report, writer) = io::pipe().map_err(Fatal::system("make a pipe"))?;
+    let mut command = again("1");
+    command.stdout(writer);
+    let mut session = command.spawn().map_err(Fatal::system("start the daemon"))?;
+    // The command holds our end of the pipe: without it the end of the daemon is the end of file.
+    drop(command);
+    session.wait().map_err(Fatal::system("wait for the daemon"))?;
+    match read_report(report) {
+        Some(0) => Ok(()),
+        Some(code) => Err(Fatal::Child { code }),
+        None => Err(Fatal::Child { code: Exit::General.code() }),
+    }
+}
+
+/// Second stage: leaves the session and starts the daemon proper, which is not a session leader and
+/// so can never acquire a terminal.
+///
+/// # Errors
+/// The system's answer.
+pub(crate) fn leave_session() -> Result<(), Fatal> {
+    setsid().map_err(Fatal::system("leave the session"))?;
+    again("2").spawn().map(drop).map_err(Fatal::system("start the daemon"))
+}
+
+/// This program with the same options, at another stage.
+fn again(stage: &str) -> Command {
+    let exe = exe_of(std::process::id()).filter(|exe| exe.exists());
+    let mut command = Command::new(exe.unwrap_or_else(|| PathBuf::from("/proc/self/exe")));
+    let is_stage = |arg: &OsString| arg.to_string_lossy().starts_with("--daemon-stage=");
+    command
+        .arg0("heartbeat")
+        .args(std::env::args_os().skip(1).filter(|arg| !is_stage(arg)))
+        .arg(format!("--daemon-stage={stage}"))
+        .stdin(Stdio::null());
+    command
+}
+
+/// 0 when ready, the exit code when not, `None` when it ended without a word.
+fn read_report(pipe: PipeReader) -> Option<u8> {
+    let mut text = String::new();
+    pipe.take(REPORT_MAX).read_to_string(&mut text).ok()?;
+    let line = text.lines().next()?;
+    if line == READY { Some(0) } else { line.strip_prefix(EXIT)?.parse().ok() }
+}
+
+fn detach() -> io::Result<()> {
+    let null: File = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_report_says_how_it_went() {
+        let check = |text: &str, expect: Option<u8>| {
+            let (reader, mut writer) = io::pipe().expect("a pipe");
+            writer.write_all(text.as_bytes()).expect("room");
+            drop(writer);
+            assert_eq!(read_report(reader), expect, "{text:?}");
+        };
+        check("ready\n", Some(0));
+        check("exit 6\n", Some(6));
+        check("", None);
+        check("exit much\n", None);
+    }
+}

@@ -1,0 +1,564 @@
+//! The node: feeds messaging and the resource manager, carries what each says to the other, and
+//! turns both into effects, strictly in order. It decides nothing about liveness or resources.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, NodeName, Settings, Timing};
+use hb_messaging::engine::{self as messaging, Event, Messaging};
+use hb_messaging::message::{AskStep, Body, NodeStatus};
+use hb_messaging::time::Instant;
+use hb_resource::group::{Group, ResourceState};
+use hb_resource::input::{self as resource, PeerMessage, PeerStatus};
+use hb_resource::manager::{Manager, ManagerConfig};
+use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
+use hb_resource::output::{Answer, Output, Transition};
+
+use crate::api::{Request, Response};
+use crate::effect::{Effect, Level, LogEvent};
+use crate::history::History;
+use crate::input::{ClientId, Input};
+use crate::problems::Watch;
+use crate::report;
+use crate::requests::Requests;
+use crate::since::Since;
+use crate::timers::TimerTable;
+use crate::translate::{Incoming, Translator};
+
+/// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
+/// at most 500 messages; more means that two parts answer each other without end.
+const EVENTS_MAX: usize = 4_096;
+
+/// What the node is told by its surroundings besides the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// This node's UUID (`hb_uuid`).
+    pub uuid: [u8; 16],
+    /// Generation of this start (`hb_generation`), above every earlier one.
+    pub generation: u64,
+    /// Seed of every random delay.
+    pub seed: u64,
+}
+
+/// What stays as it is for the life of a node; shown in status.
+#[derive(Clone, Debug)]
+pub(crate) struct Profile {
+    pub(crate) node: NodeName,
+    pub(crate) peer: Option<NodeName>,
+    pub(crate) cluster: String,
+    pub(crate) members: Vec<String>,
+    pub(crate) timing: Timing,
+    pub(crate) auto_failback: AutoFailback,
+    pub(crate) parameters: BTreeMap<String, String>,
+    pub(crate) groups: Vec<GroupSpec>,
+    pub(crate) generation: u64,
+}
+
+/// The whole node. Made once for each start of the daemon; fed by whoever owns it, with times that
+/// never go back. All that grows with input has a bound.
+#[derive(Clone, Debug)]
+pub struct Node {
+    pub(crate) profile: Profile,
+    pub(crate) messaging: Messaging,
+    pub(crate) manager: Manager,
+    pub(crate) history: History,
+    pub(crate) watch: Watch,
+    /// Since when each group has its claim.
+    pub(crate) claims: Since<GroupKey, resource::GroupClaim>,
+    /// Since when each member has its state, by group and position.
+    pub(crate) members: Since<(GroupKey, usize), ResourceState>,
+    /// Whether the peer is a Twinbeat node; `None` before its first status.
+    pub(crate) peer_native: Option<bool>,
+    pub(crate) stopping: bool,
+    translator: Translator,
+    timers: TimerTable,
+    requests: Requests,
+    /// Operations under way, as many as the manager has.
+    operations: BTreeMap<OpId, (Operation, Instant)>,
+    now: Instant,
+    unix_s: u64,
+    /// The service manager's last line; `None` before this node was active.
+    notified: Option<String>,
+    active: bool,
+    /// Whether the first negotiation of this start has ended.
+    settled_once: bool,
+    /// A takeover under way: from whom, since when, and how many groups were held before.
+    takeover: Option<(NodeName, Instant, usize)>,
+}
+
+/// One call of `handle`: where its effects go, and what is still to be carried.
+struct Turn<'a> {
+    effects: &'a mut Vec<Effect>,
+    events: VecDeque<Event>,
+    /// Whether anything happened that status may show.
+    changed: bool,
+}
+
+impl Turn<'_> {
+    fn log(&mut self, line: LogEvent) {
+        self.effects.push(Effect::Log(line));
+    }
+}
+
+impl Node {
+    /// A node that waits for `Input::Environment` and `Input::Start`.
+    pub fn new(settings: &Settings, identity: Identity) -> Self {
+        let Identity { uuid, generation, seed } = identity;
+        let messaging = messaging::Config {
+            node: settings.node.clone(),
+            uuid,
+            generation,
+            nodes: settings.nodes.clone(),
+            links: settings.media.iter().map(|medium| medium.interface().to_owned()).collect(),
+            pings: settings.pings.clone(),
+            timing: settings.timing,
+            keys: settings.keys.clone(),
+            framing: settings.native.framing,
+            inner_auth: settings.inner_auth,
+            hopfudge: settings.hopfudge,
+            max_rexmit_delay_ms: settings.max_rexmit_delay_ms,
+            seed,
+            announce: Translator::announcement(),
+        };
+        let manager = ManagerConfig {
+            node: settings.node.clone(),
+            peer: settings.peer().cloned(),
+            groups: settings.groups.clone(),
+            auto_failback: settings.auto_failback,
+            operations: settings.native.operations,
+            failure: settings.native.failure,
+        };
+        let profile = Profile {
+            node: settings.node.clone(),
+            peer: settings.peer().cloned(),
+            cluster: settings.cluster.clone(),
+            members: settings.nodes.iter().map(NodeName::to_string).collect(),
+            timing: settings.timing,
+            auto_failback: settings.auto_failback,
+            parameters: settings.parameters.clone(),
+            groups: settings.groups.clone(),
+            generation,
+        };
+        let mut node = Self {
+            profile,
+            messaging: Messaging::new(messaging),
+            manager: Manager::new(manager),
+            history: History::default(),
+            watch: Watch::default(),
+            claims: Since::default(),
+            members: Since::default(),
+            peer_native: None,
+            stopping: false,
+            translator: Translator::new(settings),
+            timers: TimerTable::default(),
+            requests: Requests::default(),
+            operations: BTreeMap::new(),
+            now: Instant::ZERO,
+            unix_s: 0,
+            notified: None,
+            active: false,
+            settled_once: false,
+            takeover: None,
+        };
+        node.note_states();
+        node
+    }
+
+    /// Feeds one input at `now` and appends the effects that it causes, in the order in which they
+    /// must happen. `now` must not go back; a moment that did is taken for the last one.
+    ///
+    /// `Input::Timeout` fires exactly one of the things that are due, the earliest (messaging
+    /// before the manager's timers, those in the order of `Timer`), so that each call has one
+    /// cause and datagrams that wait can be fed between two of them. The caller repeats it until
+    /// `next_timeout()` lies after `now`; a `Timeout` when nothing is due does nothing.
+    pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
+        debug_assert!(now >= self.now, "time went back from {:?} to {now:?}", self.now);
+        self.now = now.max(self.now);
+        let mut turn = Turn { effects, events: VecDeque::new(), changed: false };
+        self.take(input, &mut turn);
+        self.settle(&mut turn);
+        if turn.changed {
+            self.refresh(&mut turn);
+        }
+    }
+
+    /// Other keys from here on (SIGHUP after a change of authkeys). Not an `Input`, because a
+    /// recording of inputs never holds keys.
+    pub fn rekey(&mut self, now: Instant, keys: AuthKeys, effects: &mut Vec<Effect>) {
+        self.now = now.max(self.now);
+        let mut turn = Turn { effects, events: VecDeque::new(), changed: true };
+        self.feed_messaging(messaging::Input::Rekey(keys), &mut turn);
+        self.settle(&mut turn);
+        self.refresh(&mut turn);
+    }
+
+    /// When `Input::Timeout` is to be fed next.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        [self.messaging.next_timeout(), self.timers.next()].into_iter().flatten().min()
+    }
+
+    fn take(&mut self, input: Input, turn: &mut Turn<'_>) {
+        match input {
+            Input::Environment { unix_s, load } => {
+                self.unix_s = unix_s;
+                // Problems that are "recent" end by themselves.
+                turn.changed = true;
+                self.feed_messaging(messaging::Input::Environment { unix_s, load }, turn);
+            }
+            Input::Start => self.feed_messaging(messaging::Input::Start, turn),
+            Input::Datagram { link, bytes } => {
+                self.feed_messaging(messaging::Input::Datagram { link, bytes }, turn);
+            }
+            Input::EchoReply { ping, sequence } => {
+                self.feed_messaging(messaging::Input::EchoReply { ping, sequence }, turn);
+            }
+            Input::Link { link, failure } => {
+                turn.changed = true;
+                let input = match failure {
+                    Some(reason) => messaging::Input::LinkFailed { link, reason },
+                    None => messaging::Input::LinkRestored { link },
+                };
+                self.feed_messaging(input, turn);
+            }
+            Input::Timeout => self.fire(turn),
+            Input::Done { op, outcome } => self.take_result(op, outcome, turn),
+            Input::Request { client, request } => self.take_request(client, request, turn),
+            Input::ClientGone { client } => self.requests.forget(client),
+            Input::Shutdown => self.stop(turn),
+        }
+    }
+
+    fn fire(&mut self, turn: &mut Turn<'_>) {
+        let due = |at: &Instant| *at <= self.now;
+        let messaging = self.messaging.next_timeout().filter(due);
+        let timer = self.timers.next().filter(due);
+        self.note_lateness(messaging.into_iter().chain(timer).min(), turn);
+        match (messaging, timer) {
+            (Some(messaging), timer) if timer.is_none_or(|timer| messaging <= timer) => {
+                self.feed_messaging(messaging::Input::Timeout, turn);
+            }
+            (_, Some(_)) => {
+                if let Some(timer) = self.timers.pop(self.now) {
+                    self.feed_manager(resource::Input::Timer(timer), turn);
+                }
+            }
+            (_, None) => {}
+        }
+    }
+
+    /// A timer that fires long after its time means that this process did not run, and so did not
+    /// say that it lives.
+    fn note_lateness(&mut self, due: Option<Instant>, turn: &mut Turn<'_>) {
+        let late = report::millis(due.map_or(Duration::ZERO, |due| self.now - due));
+        if late > self.profile.timing.warntime_ms {
+            let text = format!("this process stood still for {late} ms");
+            turn.log(LogEvent::new(Level::Warn, "core_stalled", text).with("elapsed_ms", late));
+        }
+    }
+
+    fn take_result(&mut self, op: OpId, outcome: Outcome, turn: &mut Turn<'_>) {
+        match self.operations.remove(&op) {
+            Some((operation, begun)) => {
+                turn.log(report::operation_ended(&operation, &outcome, self.now - begun));
+            }
+            None => turn.log(report::operation_unknown(op)),
+        }
+        self.feed_manager(resource::Input::Done { op, outcome }, turn);
+    }
+
+    fn take_request(&mut self, client: ClientId, request: Request, turn: &mut Turn<'_>) {
+        let response = match request {
+            Request::Status => Response::Status(Box::new(self.status(self.now))),
+            Request::History => Response::History(self.history.entries().cloned().collect()),
+            Request::Stop => {
+                let text = if self.stopping { "already stopping" } else { "stopping" };
+                let response = Response::Done { text: text.to_owned() };
+                turn.effects.push(Effect::Reply { client, response });
+                return self.stop(turn);
+            }
+            Request::Standby { which } => {
+                return self
+                    .command(client, turn, |request| resource::Input::Standby { request, which });
+            }
+            Request::Takeover { which } => {
+                return self
+                    .command(client, turn, |request| resource::Input::Takeover { request, which });
+            }
+            Request::Cleanup { group } => {
+                return self
+                    .command(client, turn, |request| resource::Input::Cleanup { request, group });
+            }
+        };
+        turn.effects.push(Effect::Reply { client, response });
+    }
+
+    /// A command that the manager answers when it is done or refused.
+    fn command(
+        &mut self,
+        client: ClientId,
+        turn: &mut Turn<'_>,
+        input: impl FnOnce(resource::RequestId) -> resource::Input,
+    ) {
+        let Some(request) = self.requests.begin(client) else {
+            let text = "too many commands wait for an answer: try again later".to_owned();
+            let response = Response::Error { text };
+            return turn.effects.push(Effect::Reply { client, response });
+        };
+        let input = input(request);
+        turn.log(
+            LogEvent::new(Level::Info, "command", format!("command received: {input:?}"))
+                .with("client", client.0),
+        );
+        self.feed_manager(input, turn);
+    }
+
+    fn stop(&mut self, turn: &mut Turn<'_>) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        let text = "Heartbeat shutdown in progress: all resources are released first";
+        turn.log(LogEvent::new(Level::Info, "stopping", text));
+        self.feed_messaging(messaging::Input::Stopping, turn);
+        self.feed_manager(resource::Input::Stop, turn);
+    }
+
+    /// Carries what messaging noticed to the manager until nothing is left.
+    fn settle(&mut self, turn: &mut Turn<'_>) {
+        let mut carried = 0;
+        while let Some(event) = turn.events.pop_front() {
+            carried += 1;
+            assert!(carried <= EVENTS_MAX, "messaging and the manager answer each other endlessly");
+            self.take_event(event, turn);
+        }
+    }
+
+    /// Datagrams go out at once, in the order in which messaging numbered them; events wait until
+    /// the manager has finished with the one before. A message that the manager sends is thus on
+    /// its way before the operation that it orders next, and wire order is sequence order.
+    fn feed_messaging(&mut self, input: messaging::Input, turn: &mut Turn<'_>) {
+        let mut outputs = Vec::new();
+        self.messaging.handle(self.now, input, &mut outputs);
+        for output in outputs {
+            match output {
+                messaging::Output::Transmit { link, bytes } => {
+                    turn.effects.push(Effect::Transmit { link, bytes });
+                }
+                messaging::Output::Echo { ping, sequence } => {
+                    turn.effects.push(Effect::Echo { ping, sequence });
+                }
+                messaging::Output::Event(event) => turn.events.push_back(event),
+            }
+        }
+    }
+
+    fn feed_manager(&mut self, input: resource::Input, turn: &mut Turn<'_>) {
+        turn.changed = true;
+        let mut outputs = Vec::new();
+        self.manager.handle(input, &mut outputs);
+        for output in outputs {
+            self.perform(output, turn);
+        }
+        self.note_states();
+        self.note_milestones(turn);
+    }
+
+    fn perform(&mut self, output: Output, turn: &mut Turn<'_>) {
+        match output {
+            Output::Send(message) => self.send(message, turn),
+            Output::Run(operation) => {
+                turn.log(report::operation_started(&operation));
+                self.operations.insert(operation.id, (operation.clone(), self.now));
+                turn.effects.push(Effect::Run(operation));
+            }
+            Output::SetTimer(timer, delay) => self.timers.start(timer, self.now, delay),
+            Output::CancelTimer(timer) => self.timers.cancel(&timer),
+            Output::Changed(transition) => self.note_transition(&transition, turn),
+            Output::Answer(request, answer) => self.answer(request, answer, turn),
+            Output::Alert { error, text } => {
+                let level = if error { Level::Error } else { Level::Warn };
+                turn.log(LogEvent::new(level, "alert", text));
+            }
+            Output::Stopped => self.leave(turn),
+        }
+    }
+
+    fn send(&mut self, message: PeerMessage, turn: &mut Turn<'_>) {
+        let Some(body) = self.translator.outgoing(message) else {
+            let text = "a message about one group cannot be sent to a peer that knows only sets";
+            return turn.log(LogEvent::new(Level::Warn, "message_unsendable", text));
+        };
+        if let Body::AskResources { hold, step: AskStep::Me, .. } = body {
+            turn.log(report::wants_standby(self.profile.node.as_str(), hold));
+        }
+        turn.log(report::sent(&body));
+        self.feed_messaging(messaging::Input::Send(body), turn);
+    }
+
+    fn note_transition(&mut self, transition: &Transition, turn: &mut Turn<'_>) {
+        let entry = self.history.note(transition, self.now, self.unix_s);
+        turn.log(report::transition(transition, entry.as_ref().map(|entry| entry.elapsed_ms)));
+        turn.effects.extend(entry.map(Effect::History));
+    }
+
+    fn answer(&mut self, request: resource::RequestId, answer: Answer, turn: &mut Turn<'_>) {
+        let response = match answer {
+            Answer::Done { text } => Response::Done { text },
+            Answer::Refused { reason } | Answer::Failed { reason } => {
+                Response::Error { text: reason }
+            }
+        };
+        if let Some(client) = self.requests.end(request) {
+            turn.effects.push(Effect::Reply { client, response });
+        }
+    }
+
+    fn leave(&mut self, turn: &mut Turn<'_>) {
+        for client in self.requests.drain() {
+            let text = "the daemon stopped before this was done".to_owned();
+            turn.effects.push(Effect::Reply { client, response: Response::Error { text } });
+        }
+        turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
+        turn.effects.push(Effect::Exit { code: 0 });
+    }
+
+    fn take_event(&mut self, event: Event, turn: &mut Turn<'_>) {
+        turn.changed = true;
+        turn.log(report::event(&event));
+        self.watch.note(&event, self.now, self.messaging.counters().bad_auth);
+        match event {
+            Event::Active => {
+                self.active = true;
+                self.feed_manager(resource::Input::Started, turn);
+            }
+            Event::NodeStatus { node, to, .. } => {
+                if self.is_peer(&node) {
+                    self.take_peer_status(node, to, turn);
+                }
+            }
+            Event::PeerRestarted { node, .. } => {
+                if self.is_peer(&node) {
+                    self.feed_manager(resource::Input::PeerRestarted, turn);
+                }
+            }
+            Event::ReturnedAfterPartition { node } => {
+                if self.is_peer(&node) {
+                    self.feed_manager(resource::Input::PeerReturned, turn);
+                }
+            }
+            Event::PeerExtensions { node, extensions } => {
+                if self.is_peer(&node) {
+                    let native = self.translator.learn(&extensions);
+                    self.peer_native = Some(native);
+                    self.feed_manager(resource::Input::PeerIsNative(native), turn);
+                }
+            }
+            Event::Received { from, body } => {
+                if self.is_peer(&from) {
+                    self.take_message(&from, body, turn);
+                }
+            }
+            Event::LinkStatus { .. } | Event::LateHeartbeat { .. } | Event::Refused { .. } => {}
+        }
+    }
+
+    fn is_peer(&self, node: &NodeName) -> bool {
+        self.profile.peer.as_ref() == Some(node)
+    }
+
+    fn take_peer_status(&mut self, peer: NodeName, to: NodeStatus, turn: &mut Turn<'_>) {
+        let status = match to {
+            // A status word came from it: it speaks.
+            NodeStatus::Init | NodeStatus::Up => PeerStatus::Starting,
+            NodeStatus::Active => PeerStatus::Active,
+            NodeStatus::Dead => PeerStatus::Dead,
+            // No member has this status.
+            NodeStatus::Ping => PeerStatus::Unknown,
+        };
+        if status == PeerStatus::Dead {
+            self.takeover = Some((peer, self.now, self.groups_held()));
+        }
+        self.feed_manager(resource::Input::Peer(status), turn);
+    }
+
+    fn take_message(&mut self, from: &NodeName, body: Body, turn: &mut Turn<'_>) {
+        let kind = report::kind(&body).to_owned();
+        match self.translator.incoming(body) {
+            Incoming::Message { message, warning } => {
+                if matches!(message, PeerMessage::Resources { .. }) {
+                    self.watch.note_difference(warning.clone());
+                }
+                if let Some(text) = warning {
+                    turn.log(
+                        LogEvent::new(Level::Warn, "extension_ignored", text)
+                            .with("peer", from)
+                            .with("type", &kind),
+                    );
+                }
+                if matches!(message, PeerMessage::Shutdone) {
+                    self.takeover = Some((from.clone(), self.now, self.groups_held()));
+                }
+                self.feed_manager(resource::Input::Message(message), turn);
+            }
+            Incoming::Ignored => {}
+            Incoming::Refused(reason) => turn.log(
+                LogEvent::new(Level::Warn, "message_refused", format!("{kind} refused: {reason}"))
+                    .with("peer", from)
+                    .with("type", &kind),
+            ),
+        }
+    }
+
+    fn groups_held(&self) -> usize {
+        let held = |group: &&Group| group.claim() == resource::GroupClaim::Held;
+        self.manager.groups().filter(held).count()
+    }
+
+    /// Takes note of what the manager shows, for the ages in status.
+    fn note_states(&mut self) {
+        for group in self.manager.groups() {
+            let key = group.key().to_owned();
+            self.claims.note(key.clone(), group.claim(), self.now);
+            for (index, member) in group.members().iter().enumerate() {
+                self.members.note((key.clone(), index), member.state, self.now);
+            }
+        }
+    }
+
+    /// Two lines that scripts wait for: the end of the first negotiation and of a takeover.
+    fn note_milestones(&mut self, turn: &mut Turn<'_>) {
+        if !self.active || !self.manager.is_stable() {
+            return;
+        }
+        if !self.settled_once {
+            self.settled_once = true;
+            let text = "Initial resource acquisition complete";
+            turn.log(
+                LogEvent::new(Level::Info, "initial_acquisition", text)
+                    .with("to", self.manager.rscstatus()),
+            );
+        }
+        if let Some((peer, since, held)) = self.takeover.take()
+            && self.groups_held() > held
+        {
+            let text = format!("mach_down takeover complete for node {peer}.");
+            turn.log(
+                LogEvent::new(Level::Info, "takeover_complete", text)
+                    .with("peer", peer)
+                    .with("elapsed_ms", report::millis(self.now - since)),
+            );
+        }
+    }
+
+    /// Brings up to date what lasts over time, and tells the service manager when its line changed.
+    fn refresh(&mut self, turn: &mut Turn<'_>) {
+        let view = self.view(self.now);
+        let problems = view.problems(self.now);
+        let summary = view.summary(&problems);
+        self.watch.remember(&problems, self.now);
+        if self.active && self.notified.as_ref() != Some(&summary) {
+            self.notified = Some(summary.clone());
+            turn.effects.push(Effect::Notify { status: summary });
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! What `hb status` shows: one view of messaging and the resource manager at a moment. It reads
+//! and never changes anything; what is not known is left out, not guessed.
+
+use hb_config::settings::NodeName;
+use hb_messaging::engine::{LinkView, NodeView};
+use hb_messaging::message::NodeStatus;
+use hb_messaging::time::Instant;
+use hb_resource::group::Group;
+use hb_resource::input::GroupClaim;
+use hb_resource::manager::Phase;
+
+use crate::api::{
+    GroupStatus, LinkStatus, PeerNode, PingStatus, ResourceStatus, StatusSnapshot, ThisNode,
+    VERSION, Verdict,
+};
+use crate::node::Node;
+use crate::problems::Finding;
+
+/// Who serves a group, as far as is known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Service {
+    /// This node, and as far as is known nobody else.
+    Here,
+    /// The peer says so.
+    Peer,
+    /// This node does and the peer says so too.
+    Both,
+    /// Nobody: the peer says that it does not, or is dead.
+    Nobody,
+    /// Not here, and the peer lives but never said.
+    Unknown,
+}
+
+/// A node and what messaging knows of the others, at one moment.
+pub(crate) struct View<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) nodes: Vec<NodeView>,
+}
+
+impl Node {
+    pub(crate) fn view(&self, now: Instant) -> View<'_> {
+        View { node: self, nodes: self.messaging.nodes(now) }
+    }
+
+    /// A snapshot at `now`; `pid` is left 0 for the shell to fill in.
+    pub fn status(&self, now: Instant) -> StatusSnapshot {
+        let view = self.view(now);
+        let findings = view.problems(now);
+        StatusSnapshot {
+            v: VERSION,
+            cluster: self.profile.cluster.clone(),
+            members: self.profile.members.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: 0,
+            uptime_ms: now.as_millis(),
+            verdict: view.verdict(&findings),
+            failover_ready: view.is_failover_ready(now),
+            problems: self.watch.dated(findings, now),
+            this_node: view.this_node(),
+            peer: view.peer_node(),
+            pings: view.pings(),
+            groups: self.manager.groups().map(|group| view.group(group, now)).collect(),
+            last_move: self.history.last().cloned(),
+            timing: self.profile.timing,
+            auto_failback: self.profile.auto_failback,
+            parameters: self.profile.parameters.clone(),
+            counters: self.messaging.counters(),
+        }
+    }
+}
+
+impl View<'_> {
+    pub(crate) fn peer(&self) -> Option<&NodeView> {
+        let name = self.node.profile.peer.as_ref()?;
+        self.nodes.iter().find(|node| node.name == *name && !node.ping)
+    }
+
+    pub(crate) fn peer_name(&self) -> String {
+        self.node.profile.peer.as_ref().map_or_else(|| "-".to_owned(), NodeName::to_string)
+    }
+
+    /// What a peer says counts only while it lives.
+    fn peer_lives(&self) -> bool {
+        self.peer().is_some_and(|peer| match peer.status {
+            NodeStatus::Up | NodeStatus::Active => true,
+            NodeStatus::Init | NodeStatus::Dead | NodeStatus::Ping => false,
+        })
+    }
+
+    /// The peer's own word on one group; only a Twinbeat peer gives it.
+    pub(crate) fn peer_claim(&self, key: &str) -> Option<GroupClaim> {
+        if !self.peer_lives() {
+            return None;
+        }
+        self.node.manager.peer_groups()?.get(key).copied()
+    }
+
+    /// Whether the peer holds the set that contains this group. Without a word on the group itself
+    /// only a settled peer is believed: 3.0.6 books a set before its scripts ran.
+    fn peer_holds(&self, key: &str) -> Option<bool> {
+        if self.node.manager.peer_groups().is_some() {
+            return self.peer_claim(key).map(|claim| claim == GroupClaim::Held);
+        }
+        let holdings = self.node.manager.peer_holdings()?;
+        let peer = self.node.profile.peer.as_ref()?;
+        let spec = self.node.profile.groups.iter().find(|spec| spec.key == key)?;
+        let set = if spec.preferred == *peer { holdings.local } else { holdings.foreign };
+        Some(set)
+    }
+
+    pub(crate) fn service(&self, key: &str) -> Service {
+        let here = self.node.manager.groups().find(|group| group.key() == key);
+        let here = here.is_some_and(|group| group.claim() == GroupClaim::Held);
+        let peer = if self.peer_lives() { self.peer_holds(key) } else { Some(false) };
+        match (here, peer) {
+            (true, Some(true)) if self.is_settled() || self.peer_claim(key).is_some() => {
+                Service::Both
+            }
+            (true, Some(_) | None) => Service::Here,
+            (false, Some(true)) => Service::Peer,
+            (false, Some(false)) => Service::Nobody,
+            (false, None) => Service::Unknown,
+        }
+    }
+
+    /// No transition under way on either side, as far as is known here.
+    pub(crate) fn is_settled(&self) -> bool {
+        let node = self.node;
+        let peer_settled = match self.peer().map(|peer| peer.status) {
+            None | Some(NodeStatus::Dead) => true,
+            Some(NodeStatus::Active) => node.manager.peer_stable() == Some(true),
+            Some(NodeStatus::Init | NodeStatus::Up | NodeStatus::Ping) => false,
+        };
+        let here = node.manager.phase() == Phase::Stable && node.manager.is_stable();
+        here && peer_settled && !node.stopping
+    }
+
+    /// Whether the other node could take over, as far as is known here: it is fully started and
+    /// settled, hears and is heard on at least one link, no group failed on either side, and
+    /// nothing speaks against the keys or haresources being the same. It does not mean that its
+    /// agents were tried.
+    fn is_failover_ready(&self, now: Instant) -> bool {
+        let Some(peer) = self.peer() else { return false };
+        let sound = |claim| !matches!(claim, Some(GroupClaim::Failed | GroupClaim::Blocked));
+        peer.status == NodeStatus::Active
+            && self.is_settled()
+            && peer.links.iter().any(|link| link.up && link.failure.is_none())
+            && !self.node.watch.has_recent_bad_auth(now)
+            && !self.node.watch.differs()
+            && self.node.manager.groups().all(|group| {
+                sound(Some(group.claim()))
+                    && sound(self.peer_claim(group.key()))
+                    && self.service(group.key()) != Service::Both
+            })
+    }
+
+    fn this_node(&self) -> ThisNode {
+        let node = self.node;
+        let (index, method) = node.messaging.signing_key();
+        let status = if node.stopping { "stopping" } else { node.messaging.local_status().word() };
+        ThisNode {
+            name: node.profile.node.to_string(),
+            status: status.to_owned(),
+            phase: node.manager.phase().word().to_owned(),
+            rscstatus: node.manager.rscstatus().to_owned(),
+            generation: node.profile.generation,
+            key: format!("#{index} {}", method.word()),
+        }
+    }
+
+    fn peer_node(&self) -> Option<PeerNode> {
+        let peer = self.peer()?;
+        let manager = &self.node.manager;
+        Some(PeerNode {
+            name: peer.name.to_string(),
+            status: peer.status.word().to_owned(),
+            heard_ms_ago: peer.heard_ms_ago,
+            holdings: manager.peer_holdings().map(|holdings| holdings.word().to_owned()),
+            stable: manager.peer_stable(),
+            native: self.node.peer_native,
+            generation: peer.generation,
+            links: peer.links.iter().map(link_status).collect(),
+        })
+    }
+
+    fn pings(&self) -> Vec<PingStatus> {
+        let pings = self.nodes.iter().filter(|node| node.ping);
+        pings
+            .map(|ping| PingStatus {
+                name: ping.name.to_string(),
+                status: ping.status.word().to_owned(),
+                heard_ms_ago: ping.heard_ms_ago,
+            })
+            .collect()
+    }
+
+    fn group(&self, group: &Group, now: Instant) -> GroupStatus {
+        let key = group.key();
+        let spec = group.spec();
+        let active_on = match self.service(key) {
+            Service::Here | Service::Both => Some(self.node.profile.node.to_string()),
+            Service::Peer => Some(self.peer_name()),
+            Service::Nobody | Service::Unknown => None,
+        };
+        let members = spec.resources.iter().zip(group.members()).enumerate();
+        let resources = members.map(|(index, (resource, member))| ResourceStatus {
+            text: resource.text.clone(),
+            state: member.state.word().to_owned(),
+            since_ms: self.node.members.lasted_ms(&(key.to_owned(), index), now),
+            last: member.last.as_ref().map(|outcome| outcome.describe()),
+        });
+        GroupStatus {
+            key: key.to_owned(),
+            prefers: spec.preferred.to_string(),
+            here: group.claim(),
+            peer: self.peer_claim(key),
+            active_on,
+            since_ms: self.node.claims.lasted_ms(&key.to_owned(), now),
+            reason: group.reason().to_owned(),
+            resources: resources.collect(),
+        }
+    }
+
+    /// One line for the service manager, without anything that changes by itself.
+    pub(crate) fn summary(&self, findings: &[Finding]) -> String {
+        let verdict = match self.verdict(findings) {
+            Verdict::Healthy => "HEALTHY",
+            Verdict::Transition => "TRANSITION",
+            Verdict::Degraded => "DEGRADED",
+            Verdict::Down => "DOWN",
+            Verdict::Split => "SPLIT",
+        };
+        let peer = match self.peer() {
+            Some(peer) => format!("peer {} {}", peer.name, peer.status.word()),
+            None => "no peer".to_owned(),
+        };
+        let cluster = &self.node.profile.cluster;
+        let stopping = if self.node.stopping { ", stopping" } else { "" };
+        let holds = self.node.manager.holdings().word();
+        format!("{cluster}: {verdict}, holds {holds}, {peer}{stopping}")
+    }
+}
+
+fn link_status(link: &LinkView) -> LinkStatus {
+    LinkStatus {
+        name: link.name.clone(),
+        up: link.up,
+        heard_ms_ago: link.heard_ms_ago,
+        failure: link.failure.clone(),
+    }
+}

@@ -1,0 +1,280 @@
+//! Properties of a run, checked after every event. Names are those of the fault list: S1 to S3 for
+//! safety, L1 for liveness, H1 for honesty. It changes nothing in the world.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hb_messaging::time::Instant;
+use hb_node::api::Verdict;
+use hb_resource::input::GroupClaim;
+use hb_resource::operation::Action;
+
+use crate::plan::Plan;
+use crate::trace;
+use crate::world::{Machine, News, UnderWay, World};
+
+/// A property that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// When.
+    pub at: Instant,
+    /// Which property.
+    pub property: &'static str,
+    /// What was seen.
+    pub text: String,
+}
+
+/// Watches one run.
+#[derive(Clone, Debug)]
+pub struct Checker {
+    groups: Vec<String>,
+    /// Two owners that can talk for longer than this violate S1.
+    pub overlap_max: Duration,
+    /// How long after the last fault everything must be as it should be.
+    pub converge_max: Duration,
+    /// Whether error lines may be logged.
+    errors_allowed: bool,
+    talking_since: Option<Instant>,
+    overlap_since: BTreeMap<String, Instant>,
+    /// The longest overlap of owners that could talk, for the summary.
+    pub overlap_seen: Duration,
+    errors_seen: [usize; 2],
+}
+
+impl Checker {
+    /// For a run of `plan`.
+    ///
+    /// Bounds. Noticing each other takes a deadtime at most (a heartbeat and lost datagrams asked
+    /// for again); one node then stops every member of its groups one after the other, and an agent
+    /// that hangs or fails uses up its limit with every repeat. A start under way is ended before.
+    /// Converging adds the longest start-up and the delay before a failed group is offered, twice:
+    /// there and back.
+    pub fn new(plan: &Plan) -> Self {
+        let settings = &plan.settings[0];
+        let (operations, failure) = (settings.native.operations, settings.native.failure);
+        let members = settings.groups.iter().map(|group| group.resources.len()).max().unwrap_or(1);
+        let members = u32::try_from(members).unwrap_or(u32::MAX);
+        let mut stop = plan.slowest;
+        if plan.agents_fail {
+            let tries = failure.stop_retries_max + 2;
+            let limit = operations.start_timeout_ms.max(operations.stop_timeout_ms);
+            stop = Duration::from_millis(limit + failure.stop_retry_delay_ms) * tries;
+        }
+        let deadtime = Duration::from_millis(settings.timing.deadtime_ms);
+        let initdead = Duration::from_millis(settings.timing.initdead_ms);
+        let transition = stop * members * 2 + Duration::from_millis(500);
+        let offer = Duration::from_millis(failure.offer_delay_ms);
+        let patience = deadtime.max(Duration::from_secs(12));
+        Self {
+            groups: settings.groups.iter().map(|group| group.key.clone()).collect(),
+            overlap_max: deadtime * 2 + transition,
+            converge_max: initdead * 2 + patience * 3 + (transition + offer) * 3,
+            errors_allowed: plan.agents_fail || plan.partitions,
+            talking_since: None,
+            overlap_since: BTreeMap::new(),
+            overlap_seen: Duration::ZERO,
+            errors_seen: [0; 2],
+        }
+    }
+
+    /// To be called after every event of the world.
+    pub fn check(&mut self, world: &mut World) -> Result<(), Violation> {
+        for news in std::mem::take(&mut world.news) {
+            if let News::Begun { machine, run } = news {
+                check_order(world, machine, &run)?;
+                check_start(world, machine, &run)?;
+            }
+        }
+        self.check_owners(world)?;
+        self.check_errors(world)
+    }
+
+    /// S1: never two owners, while the nodes can talk, for longer than the bound.
+    fn check_owners(&mut self, world: &World) -> Result<(), Violation> {
+        let now = world.now();
+        let talks = world.network.connects() && world.machines.iter().all(Machine::is_awake);
+        if !talks {
+            self.talking_since = None;
+        } else if self.talking_since.is_none() {
+            self.talking_since = Some(now);
+        }
+        for group in &self.groups {
+            if !world.machines.iter().all(|machine| machine.agents.runs_any_of(group)) {
+                self.overlap_since.remove(group);
+                continue;
+            }
+            let since = *self.overlap_since.entry(group.clone()).or_insert(now);
+            let Some(talking) = self.talking_since else { continue };
+            let lasted = now - since.max(talking);
+            self.overlap_seen = self.overlap_seen.max(lasted);
+            if lasted > self.overlap_max {
+                let text = format!("group {group} runs on both nodes for {lasted:?}");
+                return Err(Violation { at: now, property: "S1 one owner", text });
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody is woken for nothing.
+    fn check_errors(&mut self, world: &World) -> Result<(), Violation> {
+        for (machine, seen) in self.errors_seen.iter_mut().enumerate() {
+            let logs = &world.machines[machine].logs;
+            let new = &logs[(*seen).min(logs.len())..];
+            *seen = logs.len();
+            if self.errors_allowed {
+                continue;
+            }
+            let is_error = |line: &&_| is_error(line);
+            if let Some(line) = new.iter().find(is_error) {
+                let text = format!("{} logs an error: {}", trace::name(machine), line.text);
+                return Err(Violation { at: world.now(), property: "no error", text });
+            }
+        }
+        Ok(())
+    }
+
+    /// L1 and H1, at the end of a run: each group runs on exactly one node, whole; both nodes know
+    /// it, agree, and find nothing wrong.
+    pub fn check_end(&self, world: &World) -> Result<(), Violation> {
+        let fail = |property, text| Err(Violation { at: world.now(), property, text });
+        for group in &self.groups {
+            let owners: Vec<usize> = (0..2)
+                .filter(|machine| world.machines[*machine].agents.runs_any_of(group))
+                .collect();
+            let &[owner] = owners.as_slice() else {
+                let names: Vec<String> = owners.iter().map(|owner| trace::name(*owner)).collect();
+                return fail("L1 one owner", format!("group {group} runs on {names:?}"));
+            };
+            if !world.machines[owner].serves(group) {
+                return fail("L1 whole", format!("group {group} runs only in part"));
+            }
+            for machine in 0..2 {
+                let Some(status) = world.status(machine) else {
+                    return fail("L1 up", format!("{} does not run", trace::name(machine)));
+                };
+                let shown = status.groups.iter().find(|shown| shown.key == *group);
+                let on = shown.and_then(|shown| shown.active_on.clone());
+                if on.as_deref() != Some(trace::name(owner).as_str()) {
+                    let who = trace::name(machine);
+                    return fail("H1 honest", format!("{who} says that {group} is on {on:?}"));
+                }
+            }
+        }
+        for machine in 0..2 {
+            let Some(status) = world.status(machine) else { continue };
+            let others: Vec<&str> = status
+                .problems
+                .iter()
+                .map(|problem| problem.id.as_str())
+                // Past events, shown for a while.
+                .filter(|id| *id != "late_heartbeats" && *id != "bad_auth")
+                .collect();
+            if !others.is_empty() || status.verdict == Verdict::Transition {
+                let who = trace::name(machine);
+                let text = format!("{who} is {:?} with {others:?}", status.verdict);
+                return fail("L1 healthy", text);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether everything is as it should be.
+    pub fn has_converged(&self, world: &World) -> bool {
+        self.check_end(world).is_ok()
+    }
+}
+
+fn is_error(line: &hb_node::effect::LogEvent) -> bool {
+    line.level == hb_node::effect::Level::Error
+}
+
+/// S2: a group is not started while the peer, not declared dead, may still run parts of it.
+fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Violation> {
+    let group = &run.operation.group;
+    let other = &world.machines[1 - machine];
+    if run.operation.action != Action::Start || !other.agents.runs_any_of(group) {
+        return Ok(());
+    }
+    let Some(status) = world.status(machine) else { return Ok(()) };
+    // A group that runs here in part is an acquisition that began when it was allowed, or one
+    // that is adopted: S1 bounds how long it may go on.
+    let here = status.groups.iter().find(|shown| shown.key == *group);
+    let partly = here.is_some_and(|shown| {
+        let running = shown.resources.iter().filter(|resource| resource.state == "running");
+        running.count() > 0
+    });
+    let dead = status.peer.is_none_or(|peer| peer.status == "dead");
+    if dead || partly {
+        return Ok(());
+    }
+    let text = format!(
+        "{} starts {} while {} runs parts of {group}",
+        trace::name(machine),
+        run.operation.resource.text,
+        trace::name(1 - machine)
+    );
+    Err(Violation { at: world.now(), property: "S2 released before started", text })
+}
+
+/// S3: inside a group starts go left to right, stops right to left, one at a time.
+fn check_order(world: &World, machine: usize, run: &UnderWay) -> Result<(), Violation> {
+    let this = &world.machines[machine];
+    let UnderWay { operation, generation } = run;
+    let changes = |action: Action| matches!(action, Action::Start | Action::Stop);
+    if !changes(operation.action) {
+        return Ok(());
+    }
+    let group = &operation.group;
+    let fail = |text| Err(Violation { at: world.now(), property: "S3 order", text });
+    let others: Vec<&UnderWay> = this
+        .under_way
+        .iter()
+        .filter(|other| {
+            other.operation.group == *group && *other != run && changes(other.operation.action)
+        })
+        .collect();
+    if others.iter().any(|other| other.generation != *generation) {
+        // An agent of a daemon that was killed still runs: nobody can know.
+        return Ok(());
+    }
+    if let Some(other) = others.first() {
+        return fail(format!(
+            "{} begins {} {} while {} {} runs",
+            trace::name(machine),
+            operation.resource.text,
+            operation.action.word(),
+            other.operation.resource.text,
+            other.operation.action.word()
+        ));
+    }
+    let Some(spec) = this.settings.groups.iter().find(|spec| spec.key == *group) else {
+        return Ok(());
+    };
+    let index = spec.resources.iter().position(|resource| *resource == operation.resource);
+    let Some(index) = index else { return Ok(()) };
+    let runs = |at: usize| this.agents.runs(group, &spec.resources[at].text);
+    let wrong = match operation.action {
+        Action::Start => (0..index).find(|at| !runs(*at)),
+        Action::Stop => (index + 1..spec.resources.len()).find(|at| runs(*at)),
+        Action::Status | Action::Announce => None,
+    };
+    match wrong {
+        None => Ok(()),
+        Some(at) => fail(format!(
+            "{} begins {} {} although {} {}",
+            trace::name(machine),
+            operation.resource.text,
+            operation.action.word(),
+            spec.resources[at].text,
+            if operation.action == Action::Start { "does not run" } else { "still runs" }
+        )),
+    }
+}
+
+/// Whether a node of the world says that a group is blocked.
+pub fn is_blocked_somewhere(world: &World, group: &str) -> bool {
+    (0..2).filter_map(|machine| world.status(machine)).any(|status| {
+        let shown = status.groups.iter().find(|shown| shown.key == group);
+        shown.is_some_and(|shown| shown.here == GroupClaim::Blocked)
+    })
+}

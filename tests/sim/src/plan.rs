@@ -1,0 +1,399 @@
+//! What goes wrong in a run, drawn from its seed: settings, a timeline of faults and commands, and
+//! the moment from which nothing goes wrong any more. It judges nothing.
+
+use std::time::Duration;
+
+use hb_config::settings::{AutoFailback, Framing, GroupSpec, PingKind, PingTarget, Settings};
+use hb_config::settings::{NodeName, Timing};
+use hb_messaging::engine::LinkId;
+use hb_messaging::time::Instant;
+use hb_node::api::Request;
+use hb_node::input::Input;
+use hb_resource::input::{Holdings, Which};
+
+use crate::network::Path;
+use crate::rng::Rng;
+use crate::setup;
+use crate::trace;
+use crate::world::World;
+
+/// Something that is done to the world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The daemon of this machine starts, unless it runs.
+    Start(usize),
+    /// The daemon is killed, its resources stay.
+    Kill(usize),
+    /// The machine loses power.
+    PowerOff(usize),
+    /// Orderly stop of the daemon.
+    Stop(usize),
+    /// The daemon stands still.
+    Halt(usize),
+    /// And goes on.
+    Resume(usize),
+    /// Nothing passes from this machine to the other.
+    CutFrom(usize),
+    /// Nothing passes at all.
+    CutAll,
+    /// One link is dead in both directions.
+    CutLink(usize),
+    /// Every path passes everything at once.
+    Heal,
+    /// Every path that passes becomes like this.
+    Weather(Path),
+    /// Sockets of a link fail on one machine, or work again.
+    Socket(usize, usize, bool),
+    /// The gateway answers a machine, or not.
+    Gateway(usize, bool),
+    /// An operator commands.
+    Command(usize, Request),
+    /// The agent of a resource takes this long on a machine.
+    Slow(usize, String, Duration),
+    /// Its start fails, or no longer does.
+    FailStart(usize, String, bool),
+    /// Its stop fails unless escalated, or no longer does.
+    FailStop(usize, String, bool),
+    /// It hangs, or no longer does.
+    Hang(usize, String, bool),
+}
+
+/// A run before it begins.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// What each node reads.
+    pub settings: [Settings; 2],
+    /// In order of time.
+    pub faults: Vec<(Instant, Fault)>,
+    /// From here on everything works again and nobody commands.
+    pub calm: Instant,
+    /// Whether agents fail at some time.
+    pub agents_fail: bool,
+    /// Whether the nodes lose sight of each other at some time, so that both may serve.
+    pub partitions: bool,
+    /// The longest that an agent takes when it works.
+    pub slowest: Duration,
+}
+
+/// Adds faults of one kind that begin at a moment.
+type Kind = fn(&mut Plan, Instant, &[GroupSpec], &Timing, &mut Rng);
+
+/// What kinds of faults a run has. Few at a time show more than all at once.
+#[derive(Clone, Copy, Debug)]
+struct Mood {
+    crashes: bool,
+    halts: bool,
+    partitions: bool,
+    weather: bool,
+    commands: bool,
+    slow_agents: bool,
+    failing_agents: bool,
+}
+
+impl Plan {
+    /// The plan of a seed.
+    pub fn new(seed: u64) -> Self {
+        let mut rng = Rng::new(seed);
+        let mood = Mood {
+            crashes: rng.chance(600),
+            halts: rng.chance(250),
+            partitions: rng.chance(350),
+            weather: rng.chance(400),
+            commands: rng.chance(600),
+            slow_agents: rng.chance(400),
+            failing_agents: rng.chance(300),
+        };
+        let groups = groups(&mut rng);
+        let settings = settings(&groups, &mut rng);
+        let timing = settings[0].timing;
+        let mut plan = Self {
+            seed,
+            settings,
+            faults: Vec::new(),
+            calm: Instant::ZERO,
+            agents_fail: mood.failing_agents,
+            partitions: mood.partitions || mood.weather || mood.halts,
+            slowest: Duration::from_millis(20),
+        };
+        plan.begin(&timing, &mut rng);
+        plan.agents(&groups, mood, &mut rng);
+        plan.timeline(&groups, mood, &timing, &mut rng);
+        plan.faults.sort_by_key(|(at, _)| *at);
+        plan
+    }
+
+    fn add(&mut self, at: Instant, fault: Fault) {
+        self.faults.push((at, fault));
+    }
+
+    /// Mostly both start at nearly the same time; sometimes one is late or never comes.
+    fn begin(&mut self, timing: &Timing, rng: &mut Rng) {
+        let span = *rng.pick(&[0, timing.keepalive_ms, timing.deadtime_ms, timing.initdead_ms * 2]);
+        for machine in 0..2 {
+            let at = Instant::from_micros(rng.between(0, span * 1_000));
+            self.add(at, Fault::Start(machine));
+        }
+    }
+
+    fn agents(&mut self, groups: &[GroupSpec], mood: Mood, rng: &mut Rng) {
+        if !mood.slow_agents {
+            return;
+        }
+        for text in texts(groups) {
+            for machine in 0..2 {
+                let takes = Duration::from_millis(rng.between(1, 1_500));
+                self.slowest = self.slowest.max(takes);
+                self.add(Instant::ZERO, Fault::Slow(machine, text.clone(), takes));
+            }
+        }
+    }
+
+    fn timeline(&mut self, groups: &[GroupSpec], mood: Mood, timing: &Timing, rng: &mut Rng) {
+        let mut at = Instant::from_millis(rng.between(0, timing.initdead_ms * 3));
+        for _ in 0..rng.between(1, 12) {
+            let mut kinds: Vec<Kind> = vec![];
+            if mood.crashes {
+                kinds.push(Self::crash);
+            }
+            if mood.halts {
+                kinds.push(Self::stand_still);
+            }
+            if mood.partitions {
+                kinds.push(Self::partition);
+            }
+            if mood.weather {
+                kinds.push(Self::weather);
+            }
+            if mood.commands {
+                kinds.push(Self::command);
+            }
+            if mood.failing_agents {
+                kinds.push(Self::fail_agent);
+            }
+            if kinds.is_empty() {
+                break;
+            }
+            let kind = *rng.pick(&kinds);
+            kind(self, at, groups, timing, rng);
+            at = at + pause(timing, rng);
+        }
+        self.calm = at + pause(timing, rng);
+    }
+
+    /// A machine goes, one way or another, and usually comes back.
+    fn crash(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+        let machine = usize::from(rng.chance(500));
+        let fault = match rng.between(0, 3) {
+            0 => Fault::Kill(machine),
+            1 => Fault::Stop(machine),
+            _ => Fault::PowerOff(machine),
+        };
+        self.add(at, fault);
+        if rng.chance(850) {
+            self.add(at + pause(timing, rng), Fault::Start(machine));
+        }
+    }
+
+    /// Longer than a deadtime, it is a partition for whoever stands still.
+    fn stand_still(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+        let machine = usize::from(rng.chance(500));
+        self.add(at, Fault::Halt(machine));
+        self.add(at + pause(timing, rng), Fault::Resume(machine));
+    }
+
+    fn partition(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+        let machine = usize::from(rng.chance(500));
+        let fault = match rng.between(0, 4) {
+            0 => Fault::CutFrom(machine),
+            1 => Fault::CutLink(usize::from(rng.chance(500))),
+            2 => Fault::Socket(machine, usize::from(rng.chance(500)), false),
+            _ => Fault::CutAll,
+        };
+        let end = at + pause(timing, rng);
+        if let Fault::Socket(machine, link, _) = fault {
+            self.add(end, Fault::Socket(machine, link, true));
+        }
+        self.add(at, fault);
+        self.add(end, Fault::Heal);
+    }
+
+    fn weather(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+        let keepalive_us = timing.keepalive_ms * 1_000;
+        let path = Path {
+            up: true,
+            loss: *rng.pick(&[0, 10, 100, 300, 600]),
+            duplicates: *rng.pick(&[0, 0, 50, 500]),
+            corrupted: *rng.pick(&[0, 0, 0, 20]),
+            delay: Duration::from_micros(rng.between(50, keepalive_us)),
+            jitter: Duration::from_micros(rng.between(0, keepalive_us * 2)),
+        };
+        self.add(at, Fault::Weather(path));
+        self.add(at + pause(timing, rng), Fault::Weather(Path::GOOD));
+    }
+
+    fn command(&mut self, at: Instant, groups: &[GroupSpec], _: &Timing, rng: &mut Rng) {
+        let machine = usize::from(rng.chance(500));
+        let which = if rng.chance(250) {
+            Which::Group(rng.pick(groups).key.clone())
+        } else {
+            Which::Sets(*rng.pick(&[Holdings::ALL, Holdings::LOCAL, Holdings::FOREIGN]))
+        };
+        let request = match rng.between(0, 4) {
+            0 | 1 => Request::Takeover { which },
+            2 | 3 => Request::Standby { which },
+            _ => Request::Cleanup { group: None },
+        };
+        self.add(at, Fault::Command(machine, request));
+    }
+
+    fn fail_agent(&mut self, at: Instant, groups: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+        let machine = usize::from(rng.chance(500));
+        let text = rng.pick(&texts(groups)).clone();
+        let fault: fn(usize, String, bool) -> Fault = match rng.between(0, 3) {
+            0 => Fault::FailStop,
+            1 => Fault::Hang,
+            _ => Fault::FailStart,
+        };
+        self.add(at, fault(machine, text.clone(), true));
+        self.add(at + pause(timing, rng), fault(machine, text, false));
+    }
+}
+
+/// Short, about a deadtime, or long: the interesting lengths.
+fn pause(timing: &Timing, rng: &mut Rng) -> Duration {
+    let longest = *rng.pick(&[
+        timing.keepalive_ms,
+        timing.deadtime_ms,
+        timing.deadtime_ms * 2,
+        timing.deadtime_ms * 8,
+    ]);
+    Duration::from_micros(rng.between(0, longest * 1_000))
+}
+
+fn texts(groups: &[GroupSpec]) -> Vec<String> {
+    let resources = groups.iter().flat_map(|group| &group.resources);
+    resources.map(|resource| resource.text.clone()).collect()
+}
+
+fn groups(rng: &mut Rng) -> Vec<GroupSpec> {
+    const NAMES: [&[&str]; 4] = [&["www", "nginx", "php"], &["db", "mount"], &["mail"], &["dns"]];
+    let count = usize::try_from(rng.between(1, 4)).unwrap_or(1);
+    NAMES[..count]
+        .iter()
+        .map(|names| setup::group(rng.pick::<&str>(&setup::NODES), names))
+        .collect()
+}
+
+fn settings(groups: &[GroupSpec], rng: &mut Rng) -> [Settings; 2] {
+    let keepalive_ms = *rng.pick(&[50, 100, 200, 500]);
+    let deadtime_ms = keepalive_ms * rng.between(3, 10);
+    let timing = Timing {
+        keepalive_ms,
+        deadtime_ms,
+        warntime_ms: deadtime_ms / 2,
+        initdead_ms: deadtime_ms * rng.between(1, 4),
+        deadping_ms: deadtime_ms,
+    };
+    let auto_failback = *rng.pick(&[AutoFailback::On, AutoFailback::On, AutoFailback::Off]);
+    let framing = *rng.pick(&[Framing::Netstring, Framing::Netstring, Framing::Classic]);
+    let gateway = rng.chance(300);
+    let mut settings = setup::pair(timing, groups);
+    for one in &mut settings {
+        one.auto_failback = auto_failback;
+        one.native.framing = framing;
+        one.native.failure.offer_delay_ms = 2_000;
+        one.native.failure.stop_retries_max = 2;
+        one.native.failure.stop_retry_delay_ms = 200;
+        one.native.operations.start_timeout_ms = 3_000;
+        one.native.operations.stop_timeout_ms = 3_000;
+        one.native.operations.status_timeout_ms = 1_000;
+        if gateway {
+            one.pings = vec![PingTarget {
+                name: NodeName::new("10.0.0.1"),
+                hosts: vec!["10.0.0.1".to_owned()],
+                kind: PingKind::Ping,
+            }];
+        }
+    }
+    settings
+}
+
+impl Fault {
+    /// Does it.
+    pub fn apply(&self, world: &mut World) {
+        let machine = match self {
+            Self::Start(machine)
+            | Self::Kill(machine)
+            | Self::PowerOff(machine)
+            | Self::Stop(machine)
+            | Self::Halt(machine)
+            | Self::Resume(machine)
+            | Self::CutFrom(machine)
+            | Self::Socket(machine, ..)
+            | Self::Gateway(machine, _)
+            | Self::Command(machine, _)
+            | Self::Slow(machine, ..)
+            | Self::FailStart(machine, ..)
+            | Self::FailStop(machine, ..)
+            | Self::Hang(machine, ..) => *machine,
+            Self::CutAll | Self::CutLink(_) | Self::Heal | Self::Weather(_) => 0,
+        };
+        let now = world.now();
+        world.trace.line(now, machine, format_args!("== {self:?} (at {})", trace::name(machine)));
+        self.act(world);
+    }
+
+    fn act(&self, world: &mut World) {
+        match self {
+            Self::Start(machine) => world.start(*machine),
+            Self::Kill(machine) => world.kill(*machine),
+            Self::PowerOff(machine) => world.power_off(*machine),
+            Self::Stop(machine) => world.feed(*machine, Input::Shutdown),
+            Self::Halt(machine) => world.halt(*machine),
+            Self::Resume(machine) => world.resume(*machine),
+            Self::CutFrom(machine) => {
+                for link in 0..world.network.links() {
+                    world.network.path_mut(*machine, link).up = false;
+                }
+            }
+            Self::CutAll => world.network.each(|path| path.up = false),
+            Self::CutLink(link) => {
+                for machine in 0..2 {
+                    world.network.path_mut(machine, *link).up = false;
+                }
+            }
+            Self::Heal => world.network.each(|path| path.up = true),
+            Self::Weather(weather) => world.network.each(|path| {
+                let up = path.up;
+                *path = *weather;
+                path.up = up;
+            }),
+            Self::Socket(machine, link, works) => {
+                let link = LinkId(u16::try_from(*link).unwrap_or(0));
+                let failure = (!works).then(|| "Network is down".to_owned());
+                world.feed(*machine, Input::Link { link, failure });
+            }
+            Self::Gateway(machine, answers) => world.network.gateway[*machine] = *answers,
+            Self::Command(machine, request) => {
+                world.request(*machine, request.clone());
+            }
+            Self::Slow(machine, text, takes) => {
+                world.machines[*machine].agents.change(text, |habits| {
+                    habits.start = *takes;
+                    habits.stop = *takes;
+                });
+            }
+            Self::FailStart(machine, text, fails) => {
+                world.machines[*machine].agents.change(text, |habits| habits.start_fails = *fails);
+            }
+            Self::FailStop(machine, text, fails) => {
+                world.machines[*machine].agents.change(text, |habits| habits.stop_fails = *fails);
+            }
+            Self::Hang(machine, text, hangs) => {
+                world.machines[*machine].agents.change(text, |habits| habits.hangs = *hangs);
+            }
+        }
+    }
+}

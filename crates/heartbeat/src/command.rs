@@ -45,9 +45,18 @@ pub(crate) fn status(paths: &Paths) -> Result<Exit, Fatal> {
 /// # Errors
 /// When we may not signal it (exit code 4).
 pub(crate) fn stop(paths: &Paths) -> Result<Exit, Fatal> {
-    let Holder::Running { pid } = pid_file::holder(&paths.pid_file)? else {
-        println!("INFO: Heartbeat already stopped.");
-        return Ok(Exit::Ok);
+    let pid = match pid_file::holder(&paths.pid_file)? {
+        Holder::Running { pid } => pid,
+        Holder::Stale { other: Some((pid, exe)) } if pid_file::is_heartbeat(&exe) => {
+            let exe = exe.display();
+            let text =
+                format!("pid {pid} runs {exe}, not this program: stop it by its own command");
+            return Err(Fatal::Refused(text));
+        }
+        Holder::Stale { .. } | Holder::Nobody => {
+            println!("INFO: Heartbeat already stopped.");
+            return Ok(Exit::Ok);
+        }
     };
     let already_gone = |error: &std::io::Error| error.raw_os_error() == Some(libc::ESRCH);
     let process = match sys::pidfd_open(pid) {

@@ -97,7 +97,7 @@ impl PidLock {
             return Ok(());
         }
         match exe_of(pid) {
-            Some(exe) if !is_this_program(&exe) && exe.file_name() == Some(PROGRAM.as_ref()) => {
+            Some(exe) if !is_this_program(&exe) && is_heartbeat(&exe) => {
                 let what = format!(
                     "{} names pid {pid}, which runs {}",
                     self.path.display(),
@@ -165,6 +165,11 @@ pub(crate) fn exe_of(pid: u32) -> Option<PathBuf> {
 pub(crate) fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether `exe` is called as the genuine daemon and ours are.
+pub(crate) fn is_heartbeat(exe: &Path) -> bool {
+    exe.file_name() == Some(PROGRAM.as_ref())
 }
 
 /// Whether `exe` is the program that runs here.

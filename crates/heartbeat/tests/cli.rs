@@ -398,6 +398,24 @@ fn a_missing_script_is_named_at_start() {
 }
 
 #[test]
+fn a_heartbeat_of_another_make_is_neither_joined_nor_stopped() {
+    let place = Place::new("foreign", 29_115);
+    let program = place.path("heartbeat");
+    fs::copy("/bin/sleep", &program).expect("copied");
+    let other = Command::new(&program).arg("60").spawn().expect("it runs");
+    let mut other = Daemon(other);
+    place.write("pid", &format!("{:>10}\n", other.0.id()));
+    for options in [&["-f"][..], &[], &["-k"]] {
+        let output = place.run(options);
+        assert_eq!(code(&output), Some(1), "{options:?}");
+        let text = stderr(&output);
+        assert!(text.contains(&program.display().to_string()), "{options:?}: {text}");
+    }
+    assert_eq!(code(&place.run(&["-s"])), Some(1));
+    assert_eq!(other.0.try_wait().expect("ours"), None, "it was not touched");
+}
+
+#[test]
 fn two_daemons_of_one_machine_do_not_share_a_port() {
     let first = Place::new("first", 29_112);
     let _daemon = first.start();

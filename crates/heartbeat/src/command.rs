@@ -45,9 +45,18 @@ pub(crate) fn status(paths: &Paths) -> Result<Exit, Fatal> {
 /// # Errors
 /// When we may not signal it (exit code 4).
 pub(crate) fn stop(paths: &Paths) -> Result<Exit, Fatal> {
-    let Holder::Running { pid } = pid_file::holder(&paths.pid_file)? else {
-        println!("INFO: Heartbeat already stopped.");
-        return Ok(Exit::Ok);
+    let pid = match pid_file::holder(&paths.pid_file)? {
+        Holder::Running { pid } => pid,
+        Holder::Stale { other: Some((pid, exe)) } if pid_file::is_heartbeat(&exe) => {
+            let exe = exe.display();
+            let text =
+                format!("pid {pid} runs {exe}, not this program: stop it by its own command");
+            return Err(Fatal::Refused(text));
+        }
+        Holder::Stale { .. } | Holder::Nobody => {
+            println!("INFO: Heartbeat already stopped.");
+            return Ok(Exit::Ok);
+        }
     };
     let already_gone = |error: &std::io::Error| error.raw_os_error() == Some(libc::ESRCH);
     let process = match sys::pidfd_open(pid) {
@@ -59,6 +68,7 @@ pub(crate) fn stop(paths: &Paths) -> Result<Exit, Fatal> {
     if (pid_file::holder(&paths.pid_file)? != Holder::Running { pid }) {
         return Ok(Exit::Ok);
     }
+    release_guardian(pid);
     match sys::pidfd_signal(&process, libc::SIGTERM) {
         Err(error) if !already_gone(&error) => return Err(Fatal::system("stop the daemon")(error)),
         Ok(()) | Err(_) => {}
@@ -67,6 +77,17 @@ pub(crate) fn stop(paths: &Paths) -> Result<Exit, Fatal> {
         Stderr.note("heartbeat: still stopping; `hb status` shows what it waits for");
     }
     Ok(Exit::Ok)
+}
+
+/// Whoever kills a daemon that hangs in its stop must not get another one. What fails here only
+/// leaves the guardian where it is, and it ends with the daemon.
+fn release_guardian(pid: u32) {
+    let Some(parent) = pid_file::parent_of(pid) else { return };
+    if let Ok(process) = sys::pidfd_open(parent)
+        && pid_file::exe_of(parent).is_some_and(|exe| pid_file::is_this_program(&exe))
+    {
+        let _ = sys::pidfd_signal(&process, libc::SIGTERM);
+    }
 }
 
 /// `-r`

@@ -1,14 +1,16 @@
-//! Becoming a daemon without `fork`: the program starts itself again, once to leave the session and
-//! once to lose the way back to a terminal, before any thread exists (I/O). The caller waits on a
+//! Becoming a daemon without `fork`: the program starts itself again before any thread exists (I/O).
+//! The first copy leaves the session and stays as the guardian: it starts the daemon proper, and
+//! starts it again when it was killed, as systemd does where there is one. The caller waits on a
 //! pipe, so that its exit code tells whether the daemon is ready.
-#![expect(clippy::disallowed_methods, reason = "starts this program again, opens /dev/null")]
+#![expect(clippy::disallowed_methods, reason = "starts this program again and waits for it")]
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
@@ -21,6 +23,17 @@ const READY: &str = "ready";
 const EXIT: &str = "exit ";
 /// Longest report on the pipe.
 const REPORT_MAX: u64 = 32;
+/// Stage of the guardian.
+pub(crate) const GUARDIAN: u8 = 1;
+/// Stage of the daemon proper.
+pub(crate) const DAEMON: u8 = 2;
+/// A daemon that is killed this soon has not been ready: that is a failed start.
+const FIRST_LIFE: Duration = Duration::from_secs(1);
+/// After a life of this length it is started again without a delay.
+const LONG_LIFE: Duration = Duration::from_secs(60);
+/// First and longest delay of one that does not live that long.
+const DELAY_MIN: Duration = Duration::from_millis(200);
+const DELAY_MAX: Duration = Duration::from_secs(10);
 
 /// How the process that called us learns what became of the daemon.
 #[derive(Debug)]
@@ -58,18 +71,17 @@ impl Report {
     }
 }
 
-/// First stage, in the caller's session: starts the second and waits for the third one's report.
+/// In the caller's session: starts the guardian and waits for the daemon's report.
 ///
 /// # Errors
 /// `Child` with the exit code of a daemon that could not start.
 pub(crate) fn launch() -> Result<(), Fatal> {
     let (report, writer) = io::pipe().map_err(Fatal::system("make a pipe"))?;
-    let mut command = again("1");
+    let mut command = again(GUARDIAN);
     command.stdout(writer);
-    let mut session = command.spawn().map_err(Fatal::system("start the daemon"))?;
+    command.spawn().map_err(Fatal::system("start the daemon"))?;
     // The command holds our end of the pipe: without it the end of the daemon is the end of file.
     drop(command);
-    session.wait().map_err(Fatal::system("wait for the daemon"))?;
     match read_report(report) {
         Some(0) => Ok(()),
         Some(code) => Err(Fatal::Child { code }),
@@ -77,18 +89,46 @@ pub(crate) fn launch() -> Result<(), Fatal> {
     }
 }
 
-/// Second stage: leaves the session and starts the daemon proper, which is not a session leader and
-/// so can never acquire a terminal.
+/// The guardian: leaves the session, so that the daemon, which is no session leader, can never
+/// acquire a terminal; then keeps the daemon running until it leaves by itself. Returns the
+/// daemon's exit code.
 ///
 /// # Errors
-/// The system's answer.
-pub(crate) fn leave_session() -> Result<(), Fatal> {
+/// When the daemon cannot be started the first time, or was killed before it can have been ready.
+pub(crate) fn guard() -> Result<u8, Fatal> {
     setsid().map_err(Fatal::system("leave the session"))?;
-    again("2").spawn().map(drop).map_err(Fatal::system("start the daemon"))
+    let begun = Instant::now();
+    let child = again(DAEMON).spawn().map_err(Fatal::system("start the daemon"))?;
+    // Only the daemon holds the pipe from here on: its end is the end of file for the caller.
+    detach().map_err(Fatal::system("give up the terminal"))?;
+    let mut ended = wait(child)?;
+    if ended.is_none() && begun.elapsed() < FIRST_LIFE {
+        return Err(Fatal::Child { code: Exit::General.code() });
+    }
+    let mut delay = Duration::ZERO;
+    while ended.is_none() {
+        std::thread::sleep(delay);
+        let begun = Instant::now();
+        // Out of processes or memory: that passes, and a node without its manager is no node.
+        ended = again(DAEMON).spawn().map_or(Ok(None), wait)?;
+        delay = next_delay(delay, begun.elapsed());
+    }
+    Ok(ended.unwrap_or_default())
+}
+
+/// The exit code; `None` when it was killed.
+fn wait(mut child: Child) -> Result<Option<u8>, Fatal> {
+    let status = child.wait().map_err(Fatal::system("wait for the daemon"))?;
+    Ok(status.code().map(|code| u8::try_from(code).unwrap_or(Exit::General.code())))
+}
+
+/// At once after a long life; ever later when it is killed again and again.
+fn next_delay(last: Duration, lived: Duration) -> Duration {
+    if lived >= LONG_LIFE { Duration::ZERO } else { (last * 2).clamp(DELAY_MIN, DELAY_MAX) }
 }
 
 /// This program with the same options, at another stage.
-fn again(stage: &str) -> Command {
+fn again(stage: u8) -> Command {
     let exe = exe_of(std::process::id()).filter(|exe| exe.exists());
     let mut command = Command::new(exe.unwrap_or_else(|| PathBuf::from("/proc/self/exe")));
     let is_stage = |arg: &OsString| arg.to_string_lossy().starts_with("--daemon-stage=");
@@ -119,6 +159,17 @@ fn detach() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_daemon_that_keeps_dying_is_started_less_and_less_often() {
+        let delays = (0..8).scan(Duration::ZERO, |delay, _| {
+            *delay = next_delay(*delay, Duration::from_secs(5));
+            Some(delay.as_millis())
+        });
+        let expect = [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000];
+        assert_eq!(delays.collect::<Vec<_>>(), expect);
+        assert_eq!(next_delay(DELAY_MAX, LONG_LIFE), Duration::ZERO);
+    }
 
     #[test]
     fn the_report_says_how_it_went() {

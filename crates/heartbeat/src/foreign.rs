@@ -5,12 +5,10 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::pid_file::exe_of;
+use crate::pid_file::{exe_of, is_heartbeat};
 
 /// Tables of UDP sockets of this network namespace.
 const TABLES: [&str; 2] = ["/proc/net/udp", "/proc/net/udp6"];
-/// Name of the genuine daemon's program.
-const PROGRAM: &str = "heartbeat";
 
 /// The process called `heartbeat` that has a UDP socket on `port`.
 pub(crate) fn heartbeat_on_port(port: u16) -> Option<(u32, PathBuf)> {
@@ -24,7 +22,7 @@ pub(crate) fn heartbeat_on_port(port: u16) -> Option<(u32, PathBuf)> {
     }
     let names: Vec<String> = inodes.iter().map(|inode| format!("socket:[{inode}]")).collect();
     processes().find_map(|pid| {
-        let exe = exe_of(pid).filter(|exe| exe.file_name() == Some(PROGRAM.as_ref()))?;
+        let exe = exe_of(pid).filter(|exe| is_heartbeat(exe))?;
         let mut open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.filter_map(Result::ok);
         let holds = open.any(|entry| {
             fs::read_link(entry.path())

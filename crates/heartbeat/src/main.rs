@@ -30,7 +30,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::args::{Args, Mode};
-use crate::daemonize::Report;
+use crate::daemonize::{GUARDIAN, Report};
 use crate::exit::{Exit, Fatal};
 use crate::logging::Stderr;
 
@@ -49,7 +49,7 @@ fn dispatch(args: &Args) -> Result<ExitCode, Fatal> {
         (Mode { reload: true, .. }, _) => command::reload(&args.paths).map(Into::into),
         (Mode { foreground: true, .. }, _) => run::run(args, Report::Nobody).map(Into::into),
         (_, None) => daemonize::launch().map(|()| Exit::Ok.into()),
-        (_, Some(1)) => daemonize::leave_session().map(|()| Exit::Ok.into()),
+        (_, Some(GUARDIAN)) => daemonize::guard().map(Into::into),
         (_, Some(_)) => run::run(args, Report::Pipe).map(Into::into),
     }
 }

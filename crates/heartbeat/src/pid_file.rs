@@ -25,6 +25,8 @@ const SIZE_MAX: u64 = 64;
 pub(crate) struct PidLock {
     file: Flock<File>,
     path: PathBuf,
+    /// Who held it before and did not remove it.
+    left_by: Option<u32>,
 }
 
 impl PidLock {
@@ -54,8 +56,8 @@ impl PidLock {
             let locked = file.metadata().map_err(Fatal::path("look at", path))?;
             match fs::symlink_metadata(path) {
                 Ok(now) if (now.dev(), now.ino()) == (locked.dev(), locked.ino()) => {
-                    let mut lock = Self { file, path: path.into() };
-                    lock.refuse_foreign()?;
+                    let mut lock = Self { file, path: path.into(), left_by: None };
+                    lock.look_at_predecessor()?;
                     return Ok(lock);
                 }
                 Ok(_) | Err(_) => {}
@@ -78,19 +80,24 @@ impl PidLock {
         write(&mut self.file).map_err(Fatal::path("write", path))
     }
 
+    /// The process that held the lock before and was killed: it has not removed its file.
+    pub(crate) fn left_by(&self) -> Option<u32> {
+        self.left_by
+    }
+
     /// Removes the file and then gives up the lock.
     pub(crate) fn remove(self) {
         let _ = fs::remove_file(&self.path);
     }
 
     /// Heartbeat 3.0.6 does not lock its pid file, so a living program of that name counts.
-    fn refuse_foreign(&mut self) -> Result<(), Fatal> {
+    fn look_at_predecessor(&mut self) -> Result<(), Fatal> {
         let Some(pid) = parse(&read_start(&mut self.file)) else { return Ok(()) };
         if pid == std::process::id() {
             return Ok(());
         }
         match exe_of(pid) {
-            Some(exe) if !is_this_program(&exe) && exe.file_name() == Some(PROGRAM.as_ref()) => {
+            Some(exe) if !is_this_program(&exe) && is_heartbeat(&exe) => {
                 let what = format!(
                     "{} names pid {pid}, which runs {}",
                     self.path.display(),
@@ -99,7 +106,10 @@ impl PidLock {
                 Err(Fatal::Foreign { what })
             }
             // Nobody, somebody else under a number used again, or one of ours that is just ending.
-            Some(_) | None => Ok(()),
+            Some(_) | None => {
+                self.left_by = Some(pid);
+                Ok(())
+            }
         }
     }
 }
@@ -149,6 +159,17 @@ pub(crate) fn exe_of(pid: u32) -> Option<PathBuf> {
     // After an upgrade of the package the running program has no file any more.
     let text = target.to_string_lossy();
     Some(text.strip_suffix(" (deleted)").map_or_else(|| target.clone(), PathBuf::from))
+}
+
+/// The parent of a process (proc_pid_stat(5): the fourth field, the second after the name).
+pub(crate) fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether `exe` is called as the genuine daemon and ours are.
+pub(crate) fn is_heartbeat(exe: &Path) -> bool {
+    exe.file_name() == Some(PROGRAM.as_ref())
 }
 
 /// Whether `exe` is the program that runs here.
@@ -202,7 +223,7 @@ mod tests {
         assert!(matches!(second, Fatal::AlreadyRunning { pid: 4711 }), "{second}");
         first.remove();
         assert!(!path.exists());
-        PidLock::acquire(&path).expect("free again");
+        assert_eq!(PidLock::acquire(&path).expect("free again").left_by(), None);
     }
 
     #[test]
@@ -212,7 +233,8 @@ mod tests {
         assert_eq!(holder(&path).expect("no file"), Holder::Nobody);
         fs::write(&path, format!("{:>10}\n", i32::MAX)).expect("writable");
         assert_eq!(holder(&path).expect("readable"), Holder::Stale { other: None });
-        PidLock::acquire(&path).expect("nobody holds it");
+        let lock = PidLock::acquire(&path).expect("nobody holds it");
+        assert_eq!(lock.left_by(), u32::try_from(i32::MAX).ok());
     }
 
     #[test]
@@ -222,6 +244,16 @@ mod tests {
         let pid = std::process::id();
         fs::write(&path, format!("{pid:>10}\n")).expect("writable");
         assert_eq!(holder(&path).expect("readable"), Holder::Running { pid });
+    }
+
+    #[test]
+    fn a_process_knows_its_parent() {
+        let child = std::process::Command::new("sleep").arg("60").spawn();
+        let mut child = child.expect("sleep starts");
+        assert_eq!(parent_of(child.id()), Some(std::process::id()));
+        child.kill().expect("ours");
+        child.wait().expect("ours");
+        assert_eq!(parent_of(child.id()), None);
     }
 
     #[test]

@@ -87,6 +87,13 @@ fn prepare(args: &Args, foreground: bool) -> Result<Prepared, Fatal> {
     for (level, line) in lines {
         logger.say(level, "config", line);
     }
+    if let Some(pid) = lock.left_by() {
+        let text = format!(
+            "the heartbeat before this one (pid {pid}) was killed or has crashed; resources that \
+             still run are kept"
+        );
+        logger.say(Level::Error, "killed", text);
+    }
     lock.write(std::process::id())?;
     Ok(Prepared { settings, lock, logger })
 }

@@ -286,6 +286,33 @@ fn it_becomes_a_daemon_that_outlives_its_caller() {
 }
 
 #[test]
+fn a_killed_daemon_is_started_again() {
+    let place = Place::new("guardian", 29_114);
+    assert_eq!(code(&place.run(&[])), Some(0));
+    let pid = || {
+        let text = fs::read_to_string(place.path("pid")).unwrap_or_default();
+        text.trim().parse::<i32>().ok()
+    };
+    let first = pid().expect("it runs");
+    let stat = fs::read_to_string(format!("/proc/{first}/stat")).expect("it runs");
+    let parent = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(1));
+    let guardian = parent.expect("a parent").to_owned();
+    // Younger ones count as a failed start.
+    std::thread::sleep(Duration::from_millis(1_100));
+    let kill = nix::sys::signal::SIGKILL;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(first), kill).expect("ours");
+    await_that("another daemon", || pid().is_some_and(|pid| pid != first));
+    place.await_log("was killed or has crashed");
+    await_that("the status socket", || UnixStream::connect(place.path("run/status.sock")).is_ok());
+    assert_eq!(code(&place.run(&["-k"])), Some(0));
+    await_that("the end of the guardian", || {
+        let stat = fs::read_to_string(format!("/proc/{guardian}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    });
+    assert!(!place.path("pid").exists(), "nobody has started it again");
+}
+
+#[test]
 fn a_killed_daemon_leaves_nothing_that_stops_the_next_one() {
     let place = Place::new("killed", 29_107);
     place.start().kill();
@@ -368,6 +395,24 @@ fn a_missing_script_is_named_at_start() {
     let _daemon = place.start();
     place.await_log("no-such-script");
     assert!(place.log().contains("ERROR"), "{}", place.log());
+}
+
+#[test]
+fn a_heartbeat_of_another_make_is_neither_joined_nor_stopped() {
+    let place = Place::new("foreign", 29_115);
+    let program = place.path("heartbeat");
+    fs::copy("/bin/sleep", &program).expect("copied");
+    let other = Command::new(&program).arg("60").spawn().expect("it runs");
+    let mut other = Daemon(other);
+    place.write("pid", &format!("{:>10}\n", other.0.id()));
+    for options in [&["-f"][..], &[], &["-k"]] {
+        let output = place.run(options);
+        assert_eq!(code(&output), Some(1), "{options:?}");
+        let text = stderr(&output);
+        assert!(text.contains(&program.display().to_string()), "{options:?}: {text}");
+    }
+    assert_eq!(code(&place.run(&["-s"])), Some(1));
+    assert_eq!(other.0.try_wait().expect("ours"), None, "it was not touched");
 }
 
 #[test]

@@ -182,7 +182,7 @@ pub(super) fn become_command(command: &[OsString]) -> i32 {
 }
 
 /// From another terminal: runs `command`, or a shell, in `node` of the lab of the same user that
-/// runs the program `verb` (first argument). [`CLIENT_NAME`] is a node here. Returns its exit code.
+/// runs the program `verb` (first argument). The client is a node here, called `client`. Returns its exit code.
 pub fn shell(verb: &str, node: &str, command: &[String]) -> i32 {
     let Some(lab) = newest(&find_labs(verb)) else {
         complain(&format!("no `hb {verb}` of yours is running; start one with: hb {verb} --keep"));

@@ -31,7 +31,7 @@ const OTHER_METHODS: [&str; 12] = [
 ];
 
 /// Keys that stand in guides and samples, and digests of nothing.
-const WELL_KNOWN: [(&str, &str); 6] = [
+const WELL_KNOWN: [(&str, &str); 7] = [
     ("d41d8cd98f00b204e9800998ecf8427e", "the MD5 of the empty string, everybody's key"),
     ("68b329da9893e34099c7d8ad5cb9c940", "the MD5 of an empty line, everybody's key"),
     ("da39a3ee5e6b4b0d3255bfef95601890afd80709", "the SHA-1 of the empty string, everybody's key"),
@@ -39,6 +39,7 @@ const WELL_KNOWN: [(&str, &str); 6] = [
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "the SHA-256 of the empty string, everybody's key",
     ),
+    ("replace-this-sample-by-a-key-of-your-own", "the key of the sample file, everybody's key"),
     ("HI!", "the key of a sample file, everybody's key"),
     ("Hello!", "the key of a sample file, everybody's key"),
 ];

@@ -140,9 +140,12 @@ pub struct Group {
     members: Vec<Member>,
     goal: Goal,
     running: Option<Running>,
-    probing: bool,
+    /// The member to be looked at next, while what runs here is being found out.
+    probing: Option<usize>,
     failed: bool,
     blocked: bool,
+    /// The peer may run it: nothing more is started until it says otherwise.
+    held_back: bool,
     /// The member whose status was asked for in this acquisition.
     checked: Option<usize>,
     stop: StopProgress,
@@ -161,9 +164,10 @@ impl Group {
             spec,
             goal: Goal::Released,
             running: None,
-            probing: false,
+            probing: None,
             failed: false,
             blocked: false,
+            held_back: false,
             checked: None,
             stop: StopProgress::default(),
             announcements: Vec::new(),
@@ -198,7 +202,7 @@ impl Group {
         let all = |state| self.members.iter().all(|member| member.state == state);
         match self.goal {
             _ if self.blocked => GroupClaim::Blocked,
-            _ if self.probing => GroupClaim::Acquiring,
+            _ if self.is_probing() => GroupClaim::Acquiring,
             Goal::Held if all(ResourceState::Running) => GroupClaim::Held,
             Goal::Held => GroupClaim::Acquiring,
             Goal::Released if !self.is_stopped() => GroupClaim::Releasing,
@@ -208,7 +212,7 @@ impl Group {
     }
 
     pub(crate) fn is_probing(&self) -> bool {
-        self.probing
+        self.probing.is_some()
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -217,7 +221,7 @@ impl Group {
 
     /// Runs here or shall run here.
     pub(crate) fn is_wanted(&self) -> bool {
-        self.goal == Goal::Held && !self.probing
+        self.goal == Goal::Held && !self.is_probing()
     }
 
     /// Nothing of it runs here.
@@ -242,7 +246,7 @@ impl Group {
 
     /// Looks at each member to find what already runs here.
     pub(crate) fn probe(&mut self, ctx: &mut Context<'_>) {
-        self.probing = true;
+        self.probing = Some(0);
         self.reason = "looking at what runs here".into();
         self.shown = GroupClaim::Acquiring;
         self.advance(ctx);
@@ -265,7 +269,7 @@ impl Group {
     }
 
     pub(crate) fn release(&mut self, cause: Cause, reason: String, ctx: &mut Context<'_>) {
-        if self.goal == Goal::Released && !self.probing {
+        if self.goal == Goal::Released && !self.is_probing() {
             return;
         }
         self.goal = Goal::Released;
@@ -276,13 +280,13 @@ impl Group {
     }
 
     /// Forgets a failure; a blocked group tries its stop again.
-    pub(crate) fn cleanup(&mut self, ctx: &mut Context<'_>) {
+    pub(crate) fn cleanup(&mut self, cause: Cause, reason: &str, ctx: &mut Context<'_>) {
         ctx.out.push(Output::CancelTimer(Timer::OfferGroup(self.spec.key.clone())));
         self.failed = false;
         self.end_stop_retries(ctx);
         if self.blocked || self.shown == GroupClaim::Failed {
             self.blocked = false;
-            self.because(Cause::Cleanup, "an operator had the failure forgotten".into());
+            self.because(cause, reason.into());
         }
         self.report(ctx);
         self.advance(ctx);
@@ -298,6 +302,13 @@ impl Group {
         };
         self.announcements = (0..self.members.len()).rev().filter(address).collect();
         self.advance(ctx);
+    }
+
+    /// Whether the next member may be started. What runs keeps running.
+    pub(crate) fn hold_back(&mut self, held_back: bool, ctx: &mut Context<'_>) {
+        if std::mem::replace(&mut self.held_back, held_back) && !held_back {
+            self.advance(ctx);
+        }
     }
 
     pub(crate) fn retry_stop(&mut self, ctx: &mut Context<'_>) {
@@ -325,11 +336,10 @@ impl Group {
     }
 
     fn status_done(&mut self, index: usize, outcome: &Outcome, ctx: &mut Context<'_>) {
-        let runs = *outcome == Outcome::Ok;
         if self.stop.killed {
             return self.verified(index, outcome, ctx);
         }
-        if self.goal == Goal::Held && !self.probing {
+        if self.goal == Goal::Held && !self.is_probing() {
             match outcome {
                 Outcome::CouldNotRun { .. } => self.start_failed(index, outcome, ctx),
                 Outcome::Ok => self.members[index].state = ResourceState::Running,
@@ -340,8 +350,18 @@ impl Group {
             }
             return;
         }
-        self.members[index].state =
-            if runs { ResourceState::Running } else { ResourceState::Stopped };
+        self.members[index].state = match outcome {
+            Outcome::Ok => ResourceState::Running,
+            Outcome::NotRunning => ResourceState::Stopped,
+            // A check that could not be made says nothing. An address that may be here is removed
+            // to be sure; the daemon removes only what it had added.
+            Outcome::Failed { .. } | Outcome::TimedOut | Outcome::CouldNotRun { .. } => {
+                match self.spec.resources[index].built_in {
+                    Some(_) => ResourceState::Failed,
+                    None => ResourceState::Unknown,
+                }
+            }
+        };
     }
 
     /// The look after a stop that failed even with KILL.
@@ -377,7 +397,11 @@ impl Group {
                 self.start_failed(index, outcome, ctx);
             }
             Outcome::CouldNotRun { .. } => {
-                self.members[index].state = ResourceState::Stopped;
+                // An address was not asked for its status before; it may be there already.
+                self.members[index].state = match self.spec.resources[index].built_in {
+                    Some(_) => ResourceState::Failed,
+                    None => ResourceState::Stopped,
+                };
                 self.start_failed(index, outcome, ctx);
             }
         }
@@ -441,12 +465,12 @@ impl Group {
         if self.running.is_some() || self.stop.waits_for_retry || self.blocked {
             return;
         }
-        if self.probing {
-            let unknown = |member: &Member| member.state == ResourceState::Unknown;
-            match self.members.iter().position(unknown) {
-                Some(index) => return self.run(index, Action::Status, false, ctx),
-                None => self.probed(ctx),
+        if let Some(index) = self.probing {
+            if index < self.members.len() {
+                self.probing = Some(index + 1);
+                return self.run(index, Action::Status, false, ctx);
             }
+            self.probed(ctx);
         }
         match self.goal {
             Goal::Held => self.start_next(ctx),
@@ -458,10 +482,13 @@ impl Group {
     /// while it started or stopped the group, which is released as a whole, for it may be served
     /// elsewhere. Only others run: left alone, because whoever started them was not heartbeat.
     fn probed(&mut self, ctx: &mut Context<'_>) {
-        self.probing = false;
-        let runs = |index: &usize| self.members[*index].state == ResourceState::Running;
-        let running: Vec<usize> = (0..self.members.len()).filter(runs).collect();
-        if running.len() == self.members.len() && self.goal == Goal::Released {
+        self.probing = None;
+        let here = |index: &usize| {
+            matches!(self.members[*index].state, ResourceState::Running | ResourceState::Failed)
+        };
+        let running: Vec<usize> = (0..self.members.len()).filter(here).collect();
+        let all = self.members.iter().all(|member| member.state == ResourceState::Running);
+        if all && self.goal == Goal::Released {
             self.goal = Goal::Held;
             self.because(Cause::Adopted, "it ran here already when heartbeat started".into());
             self.report(ctx);
@@ -486,7 +513,7 @@ impl Group {
             );
             ctx.out.push(Output::Alert { error: false, text });
             for index in running {
-                self.members[index].state = ResourceState::Stopped;
+                self.members[index].state = ResourceState::Unknown;
             }
         }
         self.reason = "not running here when heartbeat started".into();
@@ -502,6 +529,9 @@ impl Group {
             }
             return;
         };
+        if self.held_back {
+            return;
+        }
         // Setting an address is idempotent; an agent is asked first, as Heartbeat does.
         if self.spec.resources[index].built_in.is_some() || self.checked == Some(index) {
             self.members[index].state = ResourceState::Starting;
@@ -512,12 +542,12 @@ impl Group {
     }
 
     fn stop_next(&mut self, ctx: &mut Context<'_>) {
-        let there =
-            |m: &Member| !matches!(m.state, ResourceState::Stopped | ResourceState::Unknown);
-        let Some(index) = self.members.iter().rposition(there) else {
-            self.report(ctx);
-            return;
-        };
+        if self.is_stopped() {
+            return self.report(ctx);
+        }
+        // Once anything of the group is to be stopped, so is what could not be looked at.
+        let there = |member: &Member| member.state != ResourceState::Stopped;
+        let Some(index) = self.members.iter().rposition(there) else { return };
         if self.stop.killed {
             return self.run(index, Action::Status, false, ctx);
         }

@@ -356,7 +356,8 @@ impl Manager {
         }
         for index in chosen {
             self.peer.blocked.remove(self.groups[index].key());
-            self.with_group(index, out, Group::cleanup);
+            let reason = "an operator had the failure forgotten";
+            self.with_group(index, out, |group, ctx| group.cleanup(Cause::Cleanup, reason, ctx));
             let peer_failed = self.peer_claim(self.groups[index].key()) == Some(GroupClaim::Failed);
             if peer_failed && self.phase == Phase::Stable && self.groups[index].is_released() {
                 self.acquire(index, Cause::Cleanup, "an operator wants it tried again", out);

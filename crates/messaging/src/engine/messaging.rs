@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use hb_config::settings::{AuthKeys, AuthMethod, Framing, NodeName};
+use hb_config::settings::{AuthKeys, AuthMethod, Framing, NodeName, PingTarget};
 
 use super::receive::Refusal;
 use super::{Config, Counters, Event, Input, LinkId, NodeView, Output, PingId};
@@ -102,9 +102,7 @@ impl Messaging {
         let peers: Vec<Peer> = others
             .map(|name| Peer::new(name.clone(), links.len(), times.deadtime, &mut random))
             .collect();
-        let ping = |target: &hb_config::settings::PingTarget| {
-            PingNode::new(target.name.clone(), &config.timing)
-        };
+        let ping = |target: &PingTarget| PingNode::new(target.name.clone(), &config.timing);
         let pings: Vec<PingNode> = config.pings.iter().map(ping).collect();
         let known_nodes = (1 + peers.len() + pings.len()) as u64;
         Self {

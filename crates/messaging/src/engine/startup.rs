@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use hb_config::settings::NodeName;
+
 use super::messaging::{Messaging, Phase};
 use super::{Event, Output};
 use crate::message::NodeStatus;
@@ -76,7 +78,7 @@ impl Messaging {
     pub(super) fn nodes_answered(&mut self, peer: usize, names: &str, outputs: &mut Vec<Output>) {
         match self.phase {
             Phase::Asking { peer: asked, .. } if asked == peer => {
-                let missing = |name: &&hb_config::settings::NodeName| {
+                let missing = |name: &&NodeName| {
                     !names.split_whitespace().any(|word| word.eq_ignore_ascii_case(name.as_str()))
                 };
                 if let Some(unknown) = self.members.iter().find(missing) {

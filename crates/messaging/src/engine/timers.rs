@@ -40,9 +40,11 @@ impl Messaging {
         }
         // Our own heartbeat goes first: the peer's patience is running.
         self.send_keepalive(outputs);
-        self.bury_peers(outputs);
-        self.drop_links(outputs);
         self.bury_pings(outputs);
+        while let Some(peer) = self.overdue_peer() {
+            self.bury_silent(peer, outputs);
+        }
+        self.drop_links(outputs);
         self.send_echoes(outputs);
         self.request_missing(outputs);
         self.ask_again(outputs);
@@ -98,25 +100,27 @@ impl Messaging {
         (peer.status != NodeStatus::Dead).then(|| peer.silence.deadline(self.limit(peer)))
     }
 
-    fn bury_peers(&mut self, outputs: &mut Vec<Output>) {
-        for index in 0..self.peers.len() {
-            let peer = &self.peers[index];
-            if self.peer_deadline(peer).is_none_or(|deadline| deadline > self.now) {
-                continue;
+    /// Each death can end the start-up and with it the patience with others: look again after it.
+    fn overdue_peer(&self) -> Option<usize> {
+        self.peers
+            .iter()
+            .position(|peer| self.peer_deadline(peer).is_some_and(|deadline| deadline <= self.now))
+    }
+
+    fn bury_silent(&mut self, index: usize, outputs: &mut Vec<Output>) {
+        let peer = &self.peers[index];
+        let cause = match peer.heartbeat {
+            Some(last) => {
+                let silent = whole_millis(self.now.since(last));
+                let limit = whole_millis(self.limit(peer));
+                format!("no heartbeat for {silent} ms (its dead time is {limit} ms)")
             }
-            let cause = match peer.heartbeat {
-                Some(last) => {
-                    let silent = whole_millis(self.now.since(last));
-                    let limit = whole_millis(self.limit(peer));
-                    format!("no heartbeat for {silent} ms (its dead time is {limit} ms)")
-                }
-                None => {
-                    let limit = whole_millis(self.times.initdead);
-                    format!("nothing heard since the start (initdead is {limit} ms)")
-                }
-            };
-            self.bury(index, &cause, outputs);
-        }
+            None => {
+                let limit = whole_millis(self.times.initdead);
+                format!("nothing heard since the start (initdead is {limit} ms)")
+            }
+        };
+        self.bury(index, &cause, outputs);
     }
 
     fn drop_links(&mut self, outputs: &mut Vec<Output>) {

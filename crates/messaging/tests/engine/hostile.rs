@@ -208,7 +208,7 @@ fn incomplete_messages_are_refused() {
 #[test]
 fn a_body_without_sense_is_told_and_leaves_no_gap() {
     let mut net = Net::active();
-    net.run(ms(2_000));
+    net.run(ms(50));
     net.kill(1);
     let newest =
         net.sent_fields(1).last().and_then(|list| u64::from_str_radix(list.text("seq")?, 16).ok());
@@ -271,4 +271,26 @@ fn a_message_that_does_not_fit_takes_no_number() {
     net.run(ms(10));
     assert_eq!(net.received(1), ["1"]);
     assert_eq!(net.members[1].engine.counters().lost, 0);
+}
+
+/// 3.0.6 takes unsequenced messages of any generation.
+#[test]
+fn control_messages_of_an_older_generation_are_refused() {
+    let request = |generation: &str| {
+        let pairs = [
+            ("t", "NS_rexmit"),
+            ("dest", "node1"),
+            ("firstseq", "1"),
+            ("lastseq", "9"),
+            ("hg", generation),
+            ("ts", "1"),
+        ];
+        forge(&config(1), &pairs)
+    };
+    let mut net = Net::active();
+    inject(&mut net, request("63"));
+    assert_eq!(refusals(&net, 0), ["replay of NS_rexmit of node2"]);
+    assert_eq!(net.members[0].engine.counters().rexmit_sent, 0);
+    inject(&mut net, request("64"));
+    assert!(net.members[0].engine.counters().rexmit_sent > 0);
 }

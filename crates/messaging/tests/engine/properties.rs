@@ -1,6 +1,7 @@
 //! Whatever arrives and whenever: no panic, no busy loop, no unbounded state, no state from what
 //! is not verified.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use hb_messaging::engine::{Config, Event, Input, LinkId, Messaging, Output, PingId};
@@ -8,7 +9,7 @@ use hb_messaging::message::{Body, HoldWord, NodeStatus};
 use hb_messaging::time::Instant;
 use proptest::prelude::*;
 
-use crate::harness::{Net, config, forge, ms, numbered, ping};
+use crate::harness::{Net, config, forge, ms, name, numbered, ping};
 
 /// One thing that happens, after a delay.
 #[derive(Clone, Debug)]
@@ -52,7 +53,7 @@ fn kind() -> impl Strategy<Value = String> {
         "shutdone",
         "other",
     ];
-    prop::sample::select(&kinds[..]).prop_map(str::to_owned)
+    prop::sample::select(kinds.to_vec()).prop_map(str::to_owned)
 }
 
 fn signed() -> impl Strategy<Value = Step> {
@@ -61,7 +62,7 @@ fn signed() -> impl Strategy<Value = Step> {
         "rsc_hold", "info", "isstable", "x_after", "x_a", "nodelist", "src",
     ];
     let small = (1_u64..400).prop_map(|number| format!("{number:x}"));
-    let fields = prop::collection::vec((prop::sample::select(&names[..]), word()), 0..8);
+    let fields = prop::collection::vec((prop::sample::select(names.to_vec()), word()), 0..8);
     (kind(), small, prop_oneof![Just("64"), Just("65")], fields).prop_map(
         |(kind, sequence, generation, fields)| {
             let mut all = vec![
@@ -102,7 +103,9 @@ fn first() -> Config {
     config
 }
 
-/// What a peer sends in half a minute, gaps and all.
+static RECORDING: LazyLock<Vec<Vec<u8>>> = LazyLock::new(recording);
+
+/// What a peer sends in some seconds of loss.
 fn recording() -> Vec<Vec<u8>> {
     let mut net = Net::new(vec![config(0), config(1)]);
     net.loss = 300;
@@ -172,7 +175,7 @@ fn run(engine: &mut Messaging, steps: &[(u64, Step)], recorded: &[Vec<u8>]) -> V
     events
 }
 
-fn check_events(events: &[Event]) {
+fn check_events(events: &[Event], peer: usize) {
     let mut status = std::collections::BTreeMap::new();
     let mut active = false;
     for event in events {
@@ -191,7 +194,7 @@ fn check_events(events: &[Event]) {
             }
             Event::Received { from, body } => {
                 assert!(active, "nothing is delivered before active");
-                assert_eq!(from.as_str(), "node2");
+                assert_eq!(*from, name(peer));
                 let own = ["status", "reqnodes", "repnodes"].contains(&body.kind());
                 assert!(!own && !body.kind().starts_with("NS_"));
             }
@@ -205,16 +208,16 @@ fn check_events(events: &[Event]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
     fn anything_in_any_order(
         steps in prop::collection::vec((0_u64..400_000, step()), 1..150)
     ) {
-        let recorded = recording();
+        let recorded = &*RECORDING;
         let mut engine = Messaging::new(first());
         engine.handle(Instant::ZERO, Input::Start, &mut Vec::new());
-        check_events(&run(&mut engine, &steps, &recorded));
+        check_events(&run(&mut engine, &steps, recorded), 1);
     }
 
     #[test]
@@ -222,7 +225,7 @@ proptest! {
         noise in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 1..20),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..30)
     ) {
-        let recorded = recording();
+        let recorded = &*RECORDING;
         let mut engine = Messaging::new(first());
         engine.handle(Instant::ZERO, Input::Start, &mut Vec::new());
         let before = format!("{:?}", engine.nodes(Instant::ZERO));
@@ -304,5 +307,98 @@ proptest! {
         net.run(ms(10));
         let same = |event: &Event| matches!(event, Event::Received { body: got, .. } if *got == body);
         prop_assert!(net.has(0, same));
+    }
+}
+
+/// A fault or its end.
+#[derive(Clone, Copy, Debug)]
+enum Fault {
+    Partition(bool),
+    Cut(u16, bool),
+    Kill(usize),
+    Restart(usize),
+    Pause(usize, bool),
+    Loss(u64),
+    Send(usize),
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let member = 0_usize..2;
+    prop_oneof![
+        any::<bool>().prop_map(Fault::Partition),
+        (0_u16..2, any::<bool>()).prop_map(|(link, cut)| Fault::Cut(link, cut)),
+        member.clone().prop_map(Fault::Kill),
+        member.clone().prop_map(Fault::Restart),
+        (member.clone(), any::<bool>()).prop_map(|(index, on)| Fault::Pause(index, on)),
+        (0_u64..500).prop_map(Fault::Loss),
+        member.prop_map(Fault::Send),
+    ]
+}
+
+/// Checks what the old life was told before it is forgotten.
+fn restart(net: &mut Net, index: usize, generations: &mut [u64; 2]) {
+    check_events(&events_of(net, index), 1 - index);
+    generations[index] += 1;
+    let mut again = config(index);
+    again.generation = generations[index];
+    net.restart(index, again);
+}
+
+fn events_of(net: &Net, index: usize) -> Vec<Event> {
+    net.members[index].events.iter().map(|(_, event)| event.clone()).collect()
+}
+
+fn check_converged(net: &Net) {
+    for index in 0..2 {
+        let view = net.view(index);
+        assert!(net.is_active(index) && view.status == NodeStatus::Active, "{view:?}");
+        assert!(view.links.iter().all(|link| link.up), "{view:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    /// Whatever has happened, once the faults are over both nodes are active and see each other.
+    #[test]
+    fn the_pair_recovers_from_any_faults(
+        faults in prop::collection::vec((1_u64..1_500, fault()), 1..25)
+    ) {
+        let mut net = Net::new(vec![config(0), config(1)]);
+        let mut generations = [100, 100];
+        net.feed(0, Input::Start);
+        net.feed(1, Input::Start);
+        for (number, (span, fault)) in faults.into_iter().enumerate() {
+            match fault {
+                Fault::Partition(cut) => net.partition(cut),
+                Fault::Cut(link, cut) => net.cut_link(link, cut),
+                Fault::Kill(index) => net.kill(index),
+                Fault::Restart(index) => restart(&mut net, index, &mut generations),
+                Fault::Pause(index, on) => net.members[index].paused = on,
+                Fault::Loss(loss) => net.loss = loss,
+                Fault::Send(index) if net.members[index].running => net.send(index, numbered(number)),
+                Fault::Send(_) => {}
+            }
+            net.run(ms(span));
+        }
+        net.partition(false);
+        net.loss = 0;
+        for index in 0..2 {
+            net.members[index].paused = false;
+            if !net.members[index].running {
+                restart(&mut net, index, &mut generations);
+            }
+        }
+        // At most: initdead of a node that hears nothing, or three unanswered requests.
+        net.run(ms(11_000));
+        check_converged(&net);
+        for index in 0..2 {
+            check_events(&events_of(&net, index), 1 - index);
+        }
+        let before = [net.received(0).len(), net.received(1).len()];
+        net.send(0, Body::Starting);
+        net.send(1, Body::Starting);
+        net.run(ms(2));
+        prop_assert_eq!([net.received(0).len(), net.received(1).len()], before.map(|n| n + 1));
     }
 }

@@ -246,7 +246,7 @@ impl Manager {
         match step {
             StandbyStep::Me => self.asked_to_take(seen_from_peer(&which), out),
             StandbyStep::Other => self.agreed(&which, out),
-            StandbyStep::Done => self.said_done(out),
+            StandbyStep::Done => self.said_done(),
         }
     }
 
@@ -305,17 +305,20 @@ impl Manager {
         if let Which::Sets(sets) = giving.which {
             self.booked = self.booked.without(sets);
         }
-        let reason = match giving.cause {
-            Cause::Failback => format!("{} is back and it prefers that node", self.peer_name()),
-            Cause::Takeover => format!("{} wants it", self.peer_name()),
-            _ => format!("given to {} by an operator", self.peer_name()),
+        let peer = self.peer_name();
+        let reason = if giving.cause == Cause::Failback {
+            format!("{peer} is back and it prefers that node")
+        } else if giving.cause == Cause::Takeover {
+            format!("{peer} wants it")
+        } else {
+            format!("given to {peer} by an operator")
         };
         for index in self.selected(&giving.which) {
             self.release(index, giving.cause, &reason, out);
         }
     }
 
-    fn said_done(&mut self, out: &mut Vec<Output>) {
+    fn said_done(&mut self) {
         match &self.dialogue {
             Dialogue::Given(giving, _) => {
                 self.dialogue = Dialogue::Given(giving.clone(), true);

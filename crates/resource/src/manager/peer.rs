@@ -31,15 +31,15 @@ impl Manager {
         self.cancel_dialogue(&reason, out);
         if !left {
             self.failback_due = true;
-            self.forget_failures(out);
+            self.forget_failures(Cause::PeerDead, &reason, out);
         }
     }
 
     /// The other node cannot help any more: what failed here is worth another try.
-    fn forget_failures(&mut self, out: &mut Vec<Output>) {
+    fn forget_failures(&mut self, cause: Cause, reason: &str, out: &mut Vec<Output>) {
         for index in 0..self.groups.len() {
             if self.groups[index].has_failed() {
-                self.with_group(index, out, Group::cleanup);
+                self.with_group(index, out, |group, ctx| group.cleanup(cause, reason, ctx));
             }
         }
     }
@@ -123,6 +123,11 @@ impl Manager {
         groups: Option<BTreeMap<GroupKey, GroupClaim>>,
         out: &mut Vec<Output>,
     ) {
+        let asked = self.greeted || self.phase == Phase::Stable;
+        if !asked && !matches!(self.phase, Phase::Stopping | Phase::Stopped) {
+            // Said to an earlier incarnation of this node; the answer to `starting` comes after it.
+            return;
+        }
         let known = self.peer.holdings.unwrap_or_default();
         self.peer.holdings = Some(match (full, holdings) {
             (true, _) | (false, Holdings::NONE) => holdings,
@@ -216,6 +221,6 @@ impl Manager {
         let reason = format!("{} stopped", self.peer_name());
         self.cancel_dialogue(&reason, out);
         self.peer.forget();
-        self.forget_failures(out);
+        self.forget_failures(Cause::PeerLeft, &reason, out);
     }
 }

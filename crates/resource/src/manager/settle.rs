@@ -79,6 +79,8 @@ impl Manager {
             if self.groups[index].is_probing() {
                 continue;
             }
+            let free = self.may_start(index);
+            self.with_group(index, out, |group, ctx| group.hold_back(!free, ctx));
             if self.is_alone() {
                 self.settle_alone(index, out);
             } else if self.peer.native {
@@ -87,6 +89,15 @@ impl Manager {
                 self.settle_legacy(index, out);
             }
         }
+    }
+
+    /// S2: nothing is started while the peer may run it. A 3.0.6 peer says less; after a healed
+    /// partition it gives everything up by itself.
+    fn may_start(&self, index: usize) -> bool {
+        let claim = self.peer_claim(self.groups[index].key());
+        self.is_alone()
+            || !self.peer.native
+            || matches!(claim, Some(GroupClaim::Released | GroupClaim::Failed))
     }
 
     fn settle_alone(&mut self, index: usize, out: &mut Vec<Output>) {

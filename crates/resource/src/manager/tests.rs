@@ -1,1 +1,6 @@
-//! Scenarios.
+//! The manager against another manager, against a model of a 3.0.6 peer, and against chance.
+
+mod legacy;
+mod scenarios;
+mod walk;
+mod world;

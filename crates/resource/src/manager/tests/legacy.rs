@@ -1,0 +1,169 @@
+//! The manager beside a 3.0.6 node: the messages are those of the captured sequences.
+
+use super::world::{WEB, World};
+use crate::input::{Holdings, Input, PeerMessage, PeerStatus, RequestId, StandbyStep, Which};
+use crate::operation::{Action, Outcome};
+use crate::output::{Answer, Timer};
+use hb_config::settings::AutoFailback::{Off, On};
+
+/// A world whose side 1 is the test itself; side 0 starts beside an active 3.0.6 node.
+fn started(failback: hb_config::settings::AutoFailback) -> World {
+    let mut world = World::with_legacy_peer(failback);
+    world.sides[0].alive = true;
+    world.sides[1].alive = true;
+    world.feed(0, Input::PeerIsNative(false));
+    world.feed(0, Input::Peer(PeerStatus::Active));
+    world.feed(0, Input::Started);
+    finish(&mut world);
+    world
+}
+
+fn finish(world: &mut World) {
+    while !world.sides[0].pending.is_empty() {
+        world.complete(0, 0);
+    }
+}
+
+fn resources(holdings: Holdings, stable: bool) -> PeerMessage {
+    let stable = Some(stable);
+    PeerMessage::Resources { holdings, full: true, stable, info: None, groups: None }
+}
+
+fn ask(sets: Holdings, step: StandbyStep) -> PeerMessage {
+    PeerMessage::AskResources { which: Which::Sets(sets), step }
+}
+
+fn hear(world: &mut World, message: PeerMessage) {
+    world.feed(0, Input::Message(message));
+    finish(world);
+}
+
+/// What side 0 sent since the last call.
+fn sent(world: &mut World) -> Vec<PeerMessage> {
+    world.wire[1].drain(..).collect()
+}
+
+#[test]
+fn the_joiner_greets_once_says_none_and_then_what_it_has() {
+    let mut world = started(On);
+    assert_eq!(sent(&mut world), [PeerMessage::Starting, resources(Holdings::NONE, false)]);
+    assert!(world.sides[0].timers.contains(&Timer::StartupWait));
+    // The survivor holds everything and has settled.
+    hear(&mut world, resources(Holdings::ALL, true));
+    assert_eq!(sent(&mut world), [resources(Holdings::NONE, true)]);
+    // It fails our groups back.
+    hear(&mut world, ask(Holdings::FOREIGN, StandbyStep::Me));
+    assert_eq!(sent(&mut world).first(), Some(&ask(Holdings::FOREIGN, StandbyStep::Other)));
+    hear(&mut world, resources(Holdings::LOCAL, false));
+    hear(&mut world, ask(Holdings::FOREIGN, StandbyStep::Done));
+    let said = sent(&mut world);
+    assert!(said.contains(&ask(Holdings::FOREIGN, StandbyStep::Done)), "{said:?}");
+    assert_eq!(said.last(), Some(&resources(Holdings::LOCAL, true)));
+    assert_eq!(world.owners(), "1/-");
+}
+
+#[test]
+fn a_joint_start_waits_ten_seconds_or_for_the_peer_to_settle() {
+    let mut world = started(On);
+    sent(&mut world);
+    hear(&mut world, PeerMessage::Starting);
+    assert_eq!(sent(&mut world), [resources(Holdings::NONE, false)]);
+    hear(&mut world, resources(Holdings::NONE, false));
+    assert_eq!(world.owners(), "-/-");
+    world.fire(0, &Timer::StartupWait);
+    finish(&mut world);
+    assert_eq!(world.owners(), "1/-");
+    assert_eq!(sent(&mut world).last(), Some(&resources(Holdings::LOCAL, true)));
+    // Node2's own groups are its own business.
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    assert_eq!(world.owners(), "1/-");
+}
+
+#[test]
+fn standby_to_a_3_0_6_node_is_the_four_steps() {
+    let mut world = started(Off);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    assert_eq!(world.owners(), "1/-");
+    sent(&mut world);
+    world.feed(0, Input::Standby { request: RequestId(1), which: Which::Sets(Holdings::ALL) });
+    assert_eq!(sent(&mut world)[0], ask(Holdings::ALL, StandbyStep::Me));
+    hear(&mut world, ask(Holdings::ALL, StandbyStep::Other));
+    let said = sent(&mut world);
+    let done = said.iter().position(|message| *message == ask(Holdings::ALL, StandbyStep::Done));
+    assert_eq!(done, Some(said.len() - 1), "released before announced: {said:?}");
+    assert_eq!(world.owners(), "-/-");
+    hear(&mut world, ask(Holdings::ALL, StandbyStep::Done));
+    assert!(matches!(world.answer(0, 1), Answer::Done { .. }));
+    assert_eq!(sent(&mut world).last(), Some(&resources(Holdings::NONE, true)));
+}
+
+#[test]
+fn done_is_withheld_when_something_could_not_be_stopped() {
+    let mut world = started(Off);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    let failure = Outcome::Failed { code: Some(1), reason: String::new() };
+    world.sides[0].faults.insert(("nginx".into(), Action::Stop), failure);
+    world.feed(0, Input::Standby { request: RequestId(1), which: Which::Sets(Holdings::ALL) });
+    hear(&mut world, ask(Holdings::ALL, StandbyStep::Other));
+    while world.sides[0].timers.contains(&Timer::StopRetry(WEB.into())) {
+        world.fire(0, &Timer::StopRetry(WEB.into()));
+        finish(&mut world);
+    }
+    let said = sent(&mut world);
+    assert!(!said.contains(&ask(Holdings::ALL, StandbyStep::Done)), "{said:?}");
+    assert!(matches!(world.answer(0, 1), Answer::Failed { .. }));
+    assert!(world.sides[0].manager.holdings().local, "still said to be held");
+}
+
+#[test]
+fn shutdone_and_death_hand_everything_over() {
+    let mut world = started(On);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    let leaving = PeerMessage::Resources {
+        holdings: Holdings::NONE,
+        full: true,
+        stable: Some(false),
+        info: Some("shutdown".into()),
+        groups: None,
+    };
+    hear(&mut world, leaving);
+    assert_eq!(world.owners(), "1/-", "it still releases");
+    hear(&mut world, PeerMessage::Shutdone);
+    assert_eq!(world.owners(), "1/1");
+    world.feed(0, Input::Peer(PeerStatus::Dead));
+    assert_eq!(world.owners(), "1/1");
+}
+
+#[test]
+fn a_healed_partition_is_kept_through() {
+    let mut world = started(On);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    world.feed(0, Input::Peer(PeerStatus::Dead));
+    finish(&mut world);
+    assert_eq!(world.owners(), "1/1");
+    world.feed(0, Input::Peer(PeerStatus::Active));
+    world.feed(0, Input::PeerReturned);
+    hear(&mut world, resources(Holdings::ALL, true));
+    // The 3.0.6 node gives everything up two seconds later; here nothing stops.
+    hear(&mut world, resources(Holdings::NONE, false));
+    hear(&mut world, PeerMessage::Shutdone);
+    assert_eq!(world.owners(), "1/1");
+    assert!(world.took(0, &["stop"]).is_empty());
+}
+
+#[test]
+fn failback_to_a_returning_3_0_6_node() {
+    let mut world = started(On);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    world.feed(0, Input::Peer(PeerStatus::Dead));
+    finish(&mut world);
+    world.feed(0, Input::Peer(PeerStatus::Starting));
+    world.feed(0, Input::Peer(PeerStatus::Active));
+    sent(&mut world);
+    hear(&mut world, PeerMessage::Starting);
+    assert_eq!(sent(&mut world), [resources(Holdings::ALL, true)]);
+    hear(&mut world, resources(Holdings::NONE, false));
+    hear(&mut world, resources(Holdings::NONE, true));
+    let said = sent(&mut world);
+    assert!(said.contains(&ask(Holdings::FOREIGN, StandbyStep::Me)), "{said:?}");
+}

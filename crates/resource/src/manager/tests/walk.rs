@@ -1,0 +1,166 @@
+//! Random walks: any order of deliveries, results, failures, deaths, partitions and commands.
+//! Safety is checked at each step by the world; liveness after the faults cease.
+
+use hb_config::settings::AutoFailback;
+
+use super::world::World;
+use crate::input::{Holdings, Input, RequestId, Which};
+use crate::operation::Outcome;
+use crate::output::Timer;
+
+/// SplitMix64: one number after another from a seed, the same for ever.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self, bound: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % bound as u64).unwrap_or_default()
+    }
+}
+
+fn step(world: &mut World, chance: &mut Chance, requests: &mut u64) {
+    let number = chance.next(2);
+    match chance.next(40) {
+        0..14 => {
+            world.deliver(number);
+        }
+        14..28 => complete(world, number, chance),
+        28..31 => fire(world, number, chance),
+        31..35 => command(world, number, chance, requests),
+        35 => {
+            if world.sides[number].alive {
+                world.power_off(number);
+                world.declare_dead(number);
+            }
+        }
+        36 | 37 => {
+            if !world.sides[number].alive || world.sides[number].has_left {
+                world.boot(number);
+            }
+        }
+        38 => {
+            if world.connected && world.sides.iter().all(|side| side.alive && !side.has_left) {
+                world.partition();
+            }
+        }
+        _ => {
+            if !world.connected {
+                world.heal();
+            }
+        }
+    }
+}
+
+fn complete(world: &mut World, number: usize, chance: &mut Chance) {
+    let pending = world.sides[number].pending.len();
+    if pending == 0 {
+        return;
+    }
+    let index = chance.next(pending);
+    let operation = &world.sides[number].pending[index];
+    let key = (operation.resource.text.clone(), operation.action);
+    if chance.next(12) == 0 {
+        let outcome = match chance.next(3) {
+            0 => Outcome::TimedOut,
+            1 => Outcome::CouldNotRun { reason: "chance".into() },
+            _ => Outcome::Failed { code: Some(1), reason: "chance".into() },
+        };
+        world.sides[number].faults.insert(key, outcome);
+    } else {
+        world.sides[number].faults.remove(&key);
+    }
+    world.complete(number, index);
+}
+
+fn fire(world: &mut World, number: usize, chance: &mut Chance) {
+    let timers: Vec<Timer> = world.sides[number].timers.iter().cloned().collect();
+    if !timers.is_empty() && world.sides[number].alive && !world.sides[number].has_left {
+        world.fire(number, &timers[chance.next(timers.len())].clone());
+        if world.sides[number].has_left {
+            world.sides[number].alive = false;
+            world.declare_dead(number);
+        }
+    }
+}
+
+fn command(world: &mut World, number: usize, chance: &mut Chance, requests: &mut u64) {
+    if !world.sides[number].alive {
+        return;
+    }
+    *requests += 1;
+    let request = RequestId(*requests);
+    let which = match chance.next(4) {
+        0 => Which::Sets(Holdings::ALL),
+        1 => Which::Sets(Holdings::LOCAL),
+        2 => Which::Sets(Holdings::FOREIGN),
+        _ => Which::Group(super::world::WEB.into()),
+    };
+    let input = match chance.next(8) {
+        0..4 => Input::Standby { request, which },
+        4..6 => Input::Takeover { request, which },
+        6 => Input::Cleanup { request, group: None },
+        _ => Input::Stop,
+    };
+    world.feed(number, input);
+}
+
+/// Faults end: both nodes are up and talk, agents work, operators forgive. Everything is served
+/// once, and nothing is under way.
+fn calm(world: &mut World, chance: &mut Chance, requests: &mut u64) {
+    for side in &mut world.sides {
+        side.faults.clear();
+    }
+    if !world.connected {
+        world.heal();
+    }
+    for _ in 0..40 {
+        world.rest();
+        for number in [0, 1] {
+            if !world.sides[number].alive || world.sides[number].has_left {
+                world.boot(number);
+                world.rest();
+            }
+            fire(world, number, chance);
+        }
+    }
+    for number in [0, 1] {
+        if !world.sides[number].alive || world.sides[number].has_left {
+            world.boot(number);
+        }
+        *requests += 1;
+        let request = RequestId(*requests);
+        world.feed(number, Input::Cleanup { request, group: None });
+        world.rest();
+    }
+}
+
+fn walk(seed: u64, failback: AutoFailback, verbose: bool) {
+    let mut chance = Chance(seed);
+    let mut requests = 0;
+    let mut world = World::new(failback);
+    world.verbose = verbose;
+    world.boot(0);
+    world.boot(1);
+    for _ in 0..400 {
+        step(&mut world, &mut chance, &mut requests);
+    }
+    calm(&mut world, &mut chance, &mut requests);
+    let owners = world.owners();
+    let served = !owners.contains(['-', '*']);
+    let stable = world.sides.iter().all(|side| side.manager.is_stable());
+    assert!(served && stable, "L1/L2: seed {seed} {failback:?}: owners {owners}, stable {stable}");
+}
+
+#[test]
+fn every_walk_is_safe_and_ends_served() {
+    for seed in 0..3_000 {
+        let failback = if seed % 2 == 0 { AutoFailback::On } else { AutoFailback::Off };
+        let run = std::panic::catch_unwind(|| walk(seed, failback, false));
+        if run.is_err() {
+            walk(seed, failback, true);
+        }
+    }
+}

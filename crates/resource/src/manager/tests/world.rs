@@ -1,0 +1,377 @@
+//! Two managers, the messages between them and the resources they run. Nothing happens by itself:
+//! a test delivers, completes and fires. Each step is checked against the safety properties.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use hb_config::settings::{
+    AddressSpec, AgentSpec, AutoFailback, BuiltIn, GroupSpec, Native, NodeName, ResourceSpec,
+};
+
+use crate::group::ResourceState;
+use crate::input::{GroupClaim, Input, PeerMessage, PeerStatus, RequestId, Which};
+use crate::manager::{Manager, ManagerConfig};
+use crate::operation::{Action, Operation, Outcome};
+use crate::output::{Answer, Output, Timer};
+
+pub(super) const WEB: &str = "IPaddr::10.0.0.50";
+pub(super) const MAIL: &str = "IPaddr::10.0.0.60";
+
+pub(super) struct Side {
+    pub(super) manager: Manager,
+    pub(super) alive: bool,
+    pub(super) running: BTreeSet<String>,
+    pub(super) pending: Vec<Operation>,
+    pub(super) timers: BTreeSet<Timer>,
+    pub(super) answers: BTreeMap<RequestId, Answer>,
+    pub(super) alerts: Vec<String>,
+    pub(super) log: Vec<String>,
+    pub(super) has_left: bool,
+    /// Outcomes to give instead of the true ones.
+    pub(super) faults: BTreeMap<(String, Action), Outcome>,
+}
+
+pub(super) struct World {
+    pub(super) sides: [Side; 2],
+    /// `wire[n]`: on the way to side `n`.
+    pub(super) wire: [VecDeque<PeerMessage>; 2],
+    pub(super) connected: bool,
+    /// Prints each input and output, for a walk that is replayed because it failed.
+    pub(super) verbose: bool,
+    failback: AutoFailback,
+    native: bool,
+}
+
+fn resource(text: &str) -> ResourceSpec {
+    let built_in = text.strip_prefix("IPaddr::").and_then(|ip| ip.parse().ok()).map(|ip| {
+        BuiltIn::Address(AddressSpec {
+            ip,
+            prefix_len: None,
+            interface: None,
+            label: None,
+            broadcast: None,
+        })
+    });
+    let agent = AgentSpec::Script { name: text.into(), args: Vec::new() };
+    ResourceSpec { text: text.into(), agent, built_in }
+}
+
+/// Without what repeats in each line.
+fn brief(text: &str) -> String {
+    let mut text = text.to_owned();
+    while let Some(start) = text.find(", agent: ") {
+        let end = text[start..].find(", action").map_or(text.len(), |end| start + end);
+        text.replace_range(start..end, "");
+    }
+    text
+}
+
+fn group(preferred: &str, resources: &[&str]) -> GroupSpec {
+    GroupSpec {
+        key: resources[0].into(),
+        preferred: NodeName::new(preferred),
+        resources: resources.iter().map(|text| resource(text)).collect(),
+    }
+}
+
+fn side(number: usize, failback: AutoFailback) -> Side {
+    let name = |number: usize| NodeName::new(["node1", "node2"][number]);
+    let native = Native::default();
+    let config = ManagerConfig {
+        node: name(number),
+        peer: Some(name(1 - number)),
+        groups: vec![group("node1", &[WEB, "nginx"]), group("node2", &[MAIL, "smtp", "imap"])],
+        auto_failback: failback,
+        operations: native.operations,
+        failure: native.failure,
+    };
+    Side {
+        manager: Manager::new(config),
+        alive: false,
+        running: BTreeSet::new(),
+        pending: Vec::new(),
+        timers: BTreeSet::new(),
+        answers: BTreeMap::new(),
+        alerts: Vec::new(),
+        log: Vec::new(),
+        has_left: false,
+        faults: BTreeMap::new(),
+    }
+}
+
+impl World {
+    pub(super) fn new(failback: AutoFailback) -> Self {
+        Self {
+            sides: [side(0, failback), side(1, failback)],
+            wire: [VecDeque::new(), VecDeque::new()],
+            connected: true,
+            verbose: false,
+            failback,
+            native: true,
+        }
+    }
+
+    /// Side 1 is played by the test itself, as a 3.0.6 node.
+    pub(super) fn with_legacy_peer(failback: AutoFailback) -> Self {
+        let mut world = Self::new(failback);
+        world.native = false;
+        world
+    }
+
+    /// Both nodes up, talking and at rest.
+    pub(super) fn settled(failback: AutoFailback) -> Self {
+        let mut world = Self::new(failback);
+        world.boot(0);
+        world.boot(1);
+        world.rest();
+        world
+    }
+
+    fn talks(&self) -> bool {
+        self.connected && self.sides.iter().all(|side| side.alive && !side.has_left)
+    }
+
+    /// Power on, or the daemon's restart: what runs keeps running, the manager knows nothing.
+    pub(super) fn boot(&mut self, number: usize) {
+        let mut fresh = side(number, self.failback);
+        fresh.running = std::mem::take(&mut self.sides[number].running);
+        fresh.faults = std::mem::take(&mut self.sides[number].faults);
+        fresh.alive = true;
+        self.sides[number] = fresh;
+        // Older messages of either side are refused as replays, or came before `starting`.
+        self.wire = [VecDeque::new(), VecDeque::new()];
+        let other = 1 - number;
+        if self.talks() {
+            for (to, _) in [(number, other), (other, number)] {
+                let known = self.sides[to].manager.peer.status;
+                if to == other && known == PeerStatus::Active {
+                    self.feed(to, Input::PeerRestarted);
+                }
+                self.feed(to, Input::PeerIsNative(self.native));
+                self.feed(to, Input::Peer(PeerStatus::Starting));
+                self.feed(to, Input::Peer(PeerStatus::Active));
+            }
+        } else {
+            self.feed(number, Input::Peer(PeerStatus::Dead));
+        }
+        self.feed(number, Input::Started);
+    }
+
+    /// The machine is gone. The other side learns it when the test says so.
+    pub(super) fn power_off(&mut self, number: usize) {
+        let side = &mut self.sides[number];
+        side.alive = false;
+        side.running.clear();
+        side.pending.clear();
+        side.timers.clear();
+        self.wire = [VecDeque::new(), VecDeque::new()];
+    }
+
+    pub(super) fn declare_dead(&mut self, number: usize) {
+        self.feed(1 - number, Input::Peer(PeerStatus::Dead));
+    }
+
+    pub(super) fn partition(&mut self) {
+        self.connected = false;
+        self.wire = [VecDeque::new(), VecDeque::new()];
+        for number in [0, 1] {
+            if self.sides[number].alive {
+                self.feed(number, Input::Peer(PeerStatus::Dead));
+            }
+        }
+    }
+
+    pub(super) fn heal(&mut self) {
+        self.connected = true;
+        if !self.talks() {
+            return;
+        }
+        for number in [0, 1] {
+            if self.sides[number].manager.peer.status == PeerStatus::Dead {
+                self.feed(number, Input::PeerIsNative(self.native));
+                self.feed(number, Input::Peer(PeerStatus::Active));
+                self.feed(number, Input::PeerReturned);
+            }
+        }
+    }
+
+    pub(super) fn feed(&mut self, number: usize, input: Input) {
+        if !self.sides[number].alive {
+            return;
+        }
+        let mut out = Vec::new();
+        self.trace(number, "in ", &input);
+        self.sides[number].manager.handle(input, &mut out);
+        for output in out {
+            self.trace(number, "out", &output);
+            self.perform(number, output);
+        }
+    }
+
+    #[expect(clippy::print_stdout, reason = "the trace of a failed walk")]
+    fn trace(&self, number: usize, direction: &str, what: &impl std::fmt::Debug) {
+        if self.verbose {
+            println!("node{} {direction} {}", number + 1, brief(&format!("{what:?}")));
+        }
+    }
+
+    fn perform(&mut self, number: usize, output: Output) {
+        match output {
+            Output::Send(message) => {
+                self.sides[number].log.push(format!("send {message:?}"));
+                if self.talks() {
+                    self.wire[1 - number].push_back(message);
+                }
+            }
+            Output::Run(operation) => {
+                self.check_operation(number, &operation);
+                self.sides[number].pending.push(operation);
+            }
+            Output::SetTimer(timer, _) => {
+                self.sides[number].timers.insert(timer);
+            }
+            Output::CancelTimer(timer) => {
+                self.sides[number].timers.remove(&timer);
+            }
+            Output::Changed(change) => {
+                assert!(!change.cause.is_empty() && !change.reason.is_empty(), "H2: {change:?}");
+                assert_ne!(change.from, change.to, "H2: {change:?}");
+                self.sides[number].log.push(format!("{}->{}", change.from, change.to));
+            }
+            Output::Answer(request, answer) => {
+                let earlier = self.sides[number].answers.insert(request, answer);
+                assert_eq!(earlier, None, "one answer per request");
+            }
+            Output::Alert { text, .. } => self.sides[number].alerts.push(text),
+            Output::Stopped => self.sides[number].has_left = true,
+        }
+    }
+
+    fn check_operation(&self, number: usize, operation: &Operation) {
+        let side = &self.sides[number];
+        let spec = side.manager.groups().find(|group| group.key() == operation.group);
+        let spec = spec.expect("an operation of a known group").spec();
+        let at = spec.resources.iter().position(|member| *member == operation.resource);
+        let at = at.expect("a member of its group");
+        let runs = |index: usize| side.running.contains(&spec.resources[index].text);
+        let overlap = side.pending.iter().any(|pending| pending.group == operation.group);
+        assert!(!overlap, "no overlap: {operation:?}");
+        let other = &self.sides[1 - number];
+        // What the other side was not able to look at, it cannot speak of.
+        let known = |name: &String| {
+            let mut members = other.manager.groups().flat_map(|group| {
+                group.spec().resources.iter().map(|spec| &spec.text).zip(group.members())
+            });
+            members.any(|(text, member)| text == name && member.state != ResourceState::Unknown)
+        };
+        let others = |name: &String| other.running.contains(name) && known(name);
+        match operation.action {
+            Action::Start => {
+                assert!((0..at).all(runs), "S3: started before what is left of it: {operation:?}");
+                let there = spec.resources.iter().any(|member| others(&member.text));
+                let split = self.sides[number].running.contains(&spec.resources[0].text);
+                assert!(
+                    !there || !self.talks() || split,
+                    "S1/S2: started while the peer, which is reachable, runs it: {operation:?}"
+                );
+            }
+            Action::Stop => {
+                let right = (at + 1..spec.resources.len()).any(runs);
+                assert!(!right, "S3: stopped before what is right of it: {operation:?}");
+            }
+            Action::Status | Action::Announce => {}
+        }
+    }
+
+    /// Hands over the next message on the way to this side.
+    pub(super) fn deliver(&mut self, number: usize) -> bool {
+        let Some(message) = self.wire[number].pop_front() else { return false };
+        if self.sides[number].alive && !self.sides[number].has_left {
+            self.feed(number, Input::Message(message));
+        }
+        true
+    }
+
+    /// Ends a pending operation as the machine would, or as `faults` says.
+    pub(super) fn complete(&mut self, number: usize, index: usize) {
+        let operation = self.sides[number].pending.remove(index);
+        let name = operation.resource.text.clone();
+        let side = &mut self.sides[number];
+        let outcome = match side.faults.get(&(name.clone(), operation.action)) {
+            Some(outcome) => outcome.clone(),
+            None => match operation.action {
+                Action::Status if side.running.contains(&name) => Outcome::Ok,
+                Action::Status => Outcome::NotRunning,
+                Action::Start => {
+                    side.running.insert(name.clone());
+                    Outcome::Ok
+                }
+                Action::Stop => {
+                    side.running.remove(&name);
+                    Outcome::Ok
+                }
+                Action::Announce => Outcome::Ok,
+            },
+        };
+        let (word, short) = (operation.action.word(), name.replace("IPaddr::10.0.0.", "ip"));
+        side.log.push(format!("{word} {short}"));
+        self.feed(number, Input::Done { op: operation.id, outcome });
+    }
+
+    /// Delivers and completes until nothing is under way. No timer fires.
+    pub(super) fn rest(&mut self) {
+        for _ in 0..10_000 {
+            let delivered = self.deliver(0) | self.deliver(1);
+            let mut completed = false;
+            for number in [0, 1] {
+                if !self.sides[number].pending.is_empty() {
+                    self.complete(number, 0);
+                    completed = true;
+                }
+            }
+            if !delivered && !completed {
+                return;
+            }
+        }
+        panic!("L2: the two never come to rest: {:?}", self.wire);
+    }
+
+    pub(super) fn fire(&mut self, number: usize, timer: &Timer) {
+        assert!(self.sides[number].timers.remove(timer), "{timer:?} is not set");
+        self.feed(number, Input::Timer(timer.clone()));
+    }
+
+    pub(super) fn standby(&mut self, number: usize, id: u64, which: Which) {
+        self.feed(number, Input::Standby { request: RequestId(id), which });
+    }
+
+    pub(super) fn answer(&self, number: usize, id: u64) -> &Answer {
+        &self.sides[number].answers[&RequestId(id)]
+    }
+
+    pub(super) fn claim(&self, number: usize, key: &str) -> GroupClaim {
+        let group = self.sides[number].manager.groups().find(|group| group.key() == key);
+        group.expect("a known group").claim()
+    }
+
+    /// Who holds WEB and MAIL, as `"1/2"`; `-` for nobody, `*` for both.
+    pub(super) fn owners(&self) -> String {
+        let owner = |key| {
+            let held: Vec<usize> = [0, 1]
+                .into_iter()
+                .filter(|n| self.sides[*n].alive && self.claim(*n, key) == GroupClaim::Held)
+                .collect();
+            match held.as_slice() {
+                [] => "-".to_owned(),
+                [one] => (one + 1).to_string(),
+                _ => "*".to_owned(),
+            }
+        };
+        format!("{}/{}", owner(WEB), owner(MAIL))
+    }
+
+    /// The log lines of a side that begin with one of `words`, since the last call.
+    pub(super) fn took(&mut self, number: usize, words: &[&str]) -> Vec<String> {
+        let log = std::mem::take(&mut self.sides[number].log);
+        log.into_iter().filter(|line| words.iter().any(|word| line.starts_with(word))).collect()
+    }
+}

@@ -146,6 +146,7 @@ impl Manager {
             self.say(None, out);
         }
         if settled {
+            self.giver_settled(out);
             self.offer_again(out);
         }
         self.note_conflicts(out);

@@ -31,7 +31,7 @@ pub(crate) enum Lookup {
     Resend(FieldList),
     /// A copy left a moment ago.
     TooSoon,
-    /// No longer kept.
+    /// Too old to be kept.
     Gone,
     /// Not sent yet.
     Future,

@@ -134,7 +134,7 @@ impl Inbound {
         }
     }
 
-    /// The sender no longer has `sequence`.
+    /// The sender has lost `sequence` from its history.
     pub(crate) fn give_up(&mut self, sequence: u64) {
         self.missing.remove(&sequence);
     }
@@ -159,7 +159,7 @@ impl Inbound {
         due
     }
 
-    /// The number to acknowledge, if there is a new one: the highest with our digit below which
+    /// The number to acknowledge, if it is not acknowledged yet: the highest with our digit below which
     /// nothing is missing.
     pub(crate) fn take_ack(&mut self) -> Option<u64> {
         let complete = self.first_missing().map_or(self.last?, |number| number - 1);

@@ -115,6 +115,8 @@ struct Running {
     id: OpId,
     action: Action,
     member: usize,
+    /// Whether it was known, before this operation, if the member runs.
+    known: bool,
 }
 
 /// How far a failing stop has come: repeated, then with KILL, then looked at.
@@ -326,8 +328,8 @@ impl Group {
         }
         match op.action {
             Action::Status => self.status_done(op.member, outcome, ctx),
-            Action::Start => self.start_done(op.member, outcome, ctx),
-            Action::Stop => self.stop_done(op.member, outcome, ctx),
+            Action::Start => self.start_done(op, outcome, ctx),
+            Action::Stop => self.stop_done(op, outcome, ctx),
             Action::Announce => self.announce_done(op.member, outcome, ctx),
         }
         self.report(ctx);
@@ -343,8 +345,13 @@ impl Group {
             match outcome {
                 Outcome::CouldNotRun { .. } => self.start_failed(index, outcome, ctx),
                 Outcome::Ok => self.members[index].state = ResourceState::Running,
-                Outcome::NotRunning | Outcome::Failed { .. } | Outcome::TimedOut => {
+                Outcome::NotRunning => {
                     self.members[index].state = ResourceState::Stopped;
+                    self.checked = Some(index);
+                }
+                // A check without a result: a start will tell, as in Heartbeat.
+                Outcome::Failed { .. } | Outcome::TimedOut => {
+                    self.members[index].state = ResourceState::Unknown;
                     self.checked = Some(index);
                 }
             }
@@ -389,7 +396,8 @@ impl Group {
         ctx.out.push(Output::Alert { error: true, text });
     }
 
-    fn start_done(&mut self, index: usize, outcome: &Outcome, ctx: &mut Context<'_>) {
+    fn start_done(&mut self, op: Running, outcome: &Outcome, ctx: &mut Context<'_>) {
+        let index = op.member;
         match outcome {
             Outcome::Ok => self.members[index].state = ResourceState::Running,
             Outcome::NotRunning | Outcome::Failed { .. } | Outcome::TimedOut => {
@@ -400,7 +408,8 @@ impl Group {
                 // An address was not asked for its status before; it may be there already.
                 self.members[index].state = match self.spec.resources[index].built_in {
                     Some(_) => ResourceState::Failed,
-                    None => ResourceState::Stopped,
+                    None if op.known => ResourceState::Stopped,
+                    None => ResourceState::Unknown,
                 };
                 self.start_failed(index, outcome, ctx);
             }
@@ -423,9 +432,12 @@ impl Group {
         ctx.out.push(Output::SetTimer(Timer::OfferGroup(self.spec.key.clone()), delay));
     }
 
-    fn stop_done(&mut self, index: usize, outcome: &Outcome, ctx: &mut Context<'_>) {
+    fn stop_done(&mut self, op: Running, outcome: &Outcome, ctx: &mut Context<'_>) {
+        let index = op.member;
         let member = &mut self.members[index];
-        if matches!(outcome, Outcome::Ok | Outcome::NotRunning) {
+        // An agent that is not there cannot have started anything.
+        let absent = !op.known && matches!(outcome, Outcome::CouldNotRun { .. });
+        if absent || matches!(outcome, Outcome::Ok | Outcome::NotRunning) {
             member.state = ResourceState::Stopped;
             self.stop = StopProgress::default();
             return;
@@ -478,8 +490,9 @@ impl Group {
         }
     }
 
-    /// Everything runs: adopted. An address runs: released as a whole, for it may be served
-    /// elsewhere. Something else runs: left alone, because this daemon did not start it.
+    /// Everything runs: adopted. The first member or an address runs: a daemon was killed here
+    /// while it started or stopped the group, which is released as a whole, for it may be served
+    /// elsewhere. Only others run: left alone, because whoever started them was not heartbeat.
     fn probed(&mut self, ctx: &mut Context<'_>) {
         self.probing = None;
         let here = |index: &usize| {
@@ -494,10 +507,10 @@ impl Group {
             self.announce(ctx);
             return;
         }
-        let address = |index: &usize| self.spec.resources[*index].built_in.is_some();
+        let ours = |index: &usize| *index == 0 || self.spec.resources[*index].built_in.is_some();
         let names: Vec<&str> =
             running.iter().map(|index| self.spec.resources[*index].text.as_str()).collect();
-        if running.iter().any(address) {
+        if running.iter().any(ours) {
             let text = format!(
                 "of group {} only {} runs here: releasing it, as the group may run on the other node",
                 self.spec.key,
@@ -533,8 +546,8 @@ impl Group {
         }
         // Setting an address is idempotent; an agent is asked first, as Heartbeat does.
         if self.spec.resources[index].built_in.is_some() || self.checked == Some(index) {
-            self.members[index].state = ResourceState::Starting;
             self.run(index, Action::Start, false, ctx);
+            self.members[index].state = ResourceState::Starting;
         } else {
             self.run(index, Action::Status, false, ctx);
         }
@@ -552,8 +565,8 @@ impl Group {
         }
         let kill = self.stop.attempts > ctx.failure.stop_retries_max;
         self.stop.killed = kill;
-        self.members[index].state = ResourceState::Stopping;
         self.run(index, Action::Stop, kill, ctx);
+        self.members[index].state = ResourceState::Stopping;
     }
 
     fn run(&mut self, index: usize, action: Action, kill: bool, ctx: &mut Context<'_>) {
@@ -564,7 +577,8 @@ impl Group {
             Action::Stop => ctx.operations.stop_timeout_ms,
             Action::Status | Action::Announce => ctx.operations.status_timeout_ms,
         };
-        self.running = Some(Running { id, action, member: index });
+        let known = self.members[index].state != ResourceState::Unknown;
+        self.running = Some(Running { id, action, member: index, known });
         ctx.out.push(Output::Run(Operation {
             id,
             group: self.spec.key.clone(),

@@ -117,6 +117,8 @@ pub struct Manager {
     phase: Phase,
     peer: Peer,
     dialogue: Dialogue,
+    /// What was taken last, as the giver names it: its `done` may be said again.
+    taken: Option<Which>,
     /// Sets this node stands for even where they contain no group (Heartbeat books them so).
     booked: Holdings,
     /// `starting` was sent to this incarnation of the peer.
@@ -141,6 +143,7 @@ impl Manager {
             phase: Phase::Init,
             peer: Peer::new(),
             dialogue: Dialogue::None,
+            taken: None,
             booked: Holdings::NONE,
             greeted: false,
             waited: false,
@@ -365,11 +368,8 @@ impl Manager {
             self.peer.blocked.remove(self.groups[index].key());
             let reason = "an operator had the failure forgotten";
             self.with_group(index, out, |group, ctx| group.cleanup(Cause::Cleanup, reason, ctx));
-            let peer_failed = self.peer_claim(self.groups[index].key()) == Some(GroupClaim::Failed);
-            if peer_failed && self.phase == Phase::Stable && self.groups[index].is_released() {
-                self.acquire(index, Cause::Cleanup, "an operator wants it tried again", out);
-            }
         }
+        self.ask_back(&Which::Sets(Holdings::ALL), out);
         let text = "failures forgotten; trying again where something is to be done".into();
         out.push(Output::Answer(request, Answer::Done { text }));
     }

@@ -187,7 +187,7 @@ impl Messaging {
         self.load = load.lines().next().unwrap_or_default().replace('\0', "");
     }
 
-    /// All keys verify from here on, and what a peer used before counts no longer against it.
+    /// All keys verify from here on, and what a peer used before does not count against it.
     fn rekey(&mut self, keys: &AuthKeys) {
         let Some(keys) = Authenticator::new(keys) else {
             tracing::error!("authkeys without its active key: the former keys stay in force");
@@ -200,7 +200,7 @@ impl Messaging {
     }
 
     /// Heartbeats go on, marked, so that the peer takes over when this node is silent and not
-    /// before; messages of peers are acknowledged but no longer delivered.
+    /// before; messages of peers are acknowledged but not delivered.
     fn stop(&mut self, outputs: &mut Vec<Output>) {
         self.stopping = true;
         self.early.clear();

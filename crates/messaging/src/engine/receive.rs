@@ -280,7 +280,7 @@ impl Messaging {
         Ok(())
     }
 
-    /// Delivers the bodies of a peer that wait for nothing any more.
+    /// Delivers the bodies of a peer that need not wait.
     pub(super) fn deliver_ready(&mut self, index: usize, outputs: &mut Vec<Output>) {
         loop {
             let peer = &mut self.peers[index];

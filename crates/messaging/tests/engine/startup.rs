@@ -2,6 +2,7 @@
 
 use hb_config::settings::NodeName;
 use hb_messaging::engine::{Event, Input, LinkId};
+use hb_messaging::fields::FieldList;
 use hb_messaging::message::{Body, Extensions, NodeStatus};
 
 use crate::harness::{Net, config, forge, ms, numbered, ping};
@@ -267,4 +268,88 @@ fn a_member_list_is_answered_in_the_words_of_3_0_6() {
     assert_eq!(answer.text("delnodelist"), Some(" "));
     assert_eq!(answer.text("dest").map(NodeName::new), Some(NodeName::new("node2")));
     assert_eq!(answer.uuid("destuuid"), Some([2; 16]));
+}
+
+/// A started engine; its peer is made of forged messages.
+fn alone(pings: &[&str], deadping_ms: u64) -> Net {
+    let mut first = config(0);
+    first.pings = pings.iter().map(|name| ping(name)).collect();
+    first.timing.deadping_ms = deadping_ms;
+    let mut net = Net::new(vec![first]);
+    net.feed(0, Input::Start);
+    net
+}
+
+fn say(net: &mut Net, sequence: u64, generation: u64, own: &[(&str, &str)]) {
+    let (sequence, generation) = (format!("{sequence:x}"), format!("{generation:x}"));
+    let common = [("seq", sequence.as_str()), ("hg", generation.as_str()), ("ts", "1")];
+    let bytes = forge(&config(1), &[own, &common[..]].concat());
+    net.feed(0, Input::Datagram { link: LinkId(0), bytes });
+}
+
+const ACTIVE: [(&str, &str); 3] = [("t", "status"), ("st", "active"), ("protocol", "1")];
+
+fn times_asked(net: &Net) -> usize {
+    net.sent_kinds(0).iter().filter(|kind| *kind == "reqnodes").count()
+}
+
+#[test]
+fn a_peer_that_restarts_while_it_is_asked_is_asked_again_at_once() {
+    let mut net = alone(&[], 1_000);
+    say(&mut net, 1, 5, &ACTIVE);
+    assert_eq!(times_asked(&net), 1);
+    say(&mut net, 1, 6, &[("t", "status"), ("st", "init"), ("protocol", "1")]);
+    assert_eq!(times_asked(&net), 1);
+    say(&mut net, 2, 6, &[("t", "status"), ("st", "up"), ("protocol", "1")]);
+    assert_eq!(times_asked(&net), 2);
+    say(&mut net, 3, 6, &[("t", "repnodes"), ("dest", "node1"), ("nodelist", "node1 node2 ")]);
+    assert!(net.is_active(0));
+}
+
+#[test]
+fn what_a_peer_said_before_it_died_is_not_delivered_after_its_death() {
+    let mut net = alone(&[], 1_000);
+    say(&mut net, 1, 5, &ACTIVE);
+    say(&mut net, 2, 5, &[("t", "resource"), ("rsc_hold", "all")]);
+    net.run(ms(1_500));
+    assert_eq!(order_of(&net, 0), ["node2 active", "node2 dead", "active"]);
+}
+
+#[test]
+fn until_everybody_is_known_initdead_protects_a_peer_that_was_heard() {
+    let mut net = alone(&["10.0.0.1"], 5_000);
+    say(&mut net, 1, 5, &ACTIVE);
+    net.run(ms(6_000));
+    assert_eq!(order_of(&net, 0), ["node2 active", "10.0.0.1 dead", "node2 dead", "active"]);
+    let dead = net.statuses(0).last().copied();
+    assert_eq!(dead, Some((5_000_000, NodeStatus::Dead)));
+}
+
+#[test]
+fn a_peer_that_never_gets_up_does_not_hold_us_beyond_initdead() {
+    let mut net = alone(&[], 1_000);
+    let mut active = None;
+    for sequence in 1..30 {
+        say(&mut net, sequence, 5, &[("t", "status"), ("st", "init"), ("protocol", "1")]);
+        net.run(ms(500));
+        if net.is_active(0) && active.is_none() {
+            active = Some(net.now.as_millis());
+        }
+    }
+    assert_eq!(active, Some(10_000));
+}
+
+#[test]
+fn a_node_that_stops_while_it_starts_never_becomes_active() {
+    for heard in [true, false] {
+        let mut net = alone(&[], 1_000);
+        if heard {
+            say(&mut net, 1, 5, &ACTIVE);
+        }
+        net.feed(0, Input::Stopping);
+        net.run(ms(20_000));
+        assert_eq!(net.members[0].engine.local_status(), NodeStatus::Up);
+        let stopping = |list: &FieldList| list.text("x_stopping") == Some("1");
+        assert!(net.sent_fields(0).last().is_some_and(stopping));
+    }
 }

@@ -12,6 +12,8 @@ use crate::input::StandbyStep;
 const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// Heartbeat's patience for all further steps; agents may take long to stop and start.
 const END_WAIT: Duration = Duration::from_secs(3_600);
+/// Between two Twinbeat nodes a step is said again after this time, should it have been lost.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
 
 /// Where a dialogue stands. `which` is from this node's point of view on both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -199,6 +201,7 @@ impl Manager {
         request: Option<RequestId>,
         out: &mut Vec<Output>,
     ) {
+        self.taken = None;
         let message = PeerMessage::AskResources { which: which.clone(), step: StandbyStep::Me };
         out.push(Output::Send(message));
         out.push(Output::SetTimer(Timer::StandbyAnswer, ANSWER_WAIT));
@@ -246,11 +249,15 @@ impl Manager {
         match step {
             StandbyStep::Me => self.asked_to_take(seen_from_peer(&which), out),
             StandbyStep::Other => self.agreed(&which, out),
-            StandbyStep::Done => self.said_done(),
+            StandbyStep::Done => self.said_done(&which, out),
         }
     }
 
     fn asked_to_take(&mut self, which: Which, out: &mut Vec<Output>) {
+        let ready = self.phase == Phase::Stable && !self.groups.iter().any(Group::in_transition);
+        if !ready || self.selected_is_unknown(&which) {
+            return;
+        }
         let request = match &self.dialogue {
             Dialogue::None => None,
             Dialogue::Wanting { request, .. } => Some(*request),
@@ -273,13 +280,10 @@ impl Manager {
             | Dialogue::Taking(_)
             | Dialogue::Acquiring(_) => return,
         };
-        let ready = self.phase == Phase::Stable && !self.groups.iter().any(Group::in_transition);
-        if !ready || self.selected_is_unknown(&which) {
-            return;
-        }
         out.push(Output::CancelTimer(Timer::StandbyAnswer));
-        out.push(Output::SetTimer(Timer::StandbyEnd, END_WAIT));
+        self.await_end(out);
         self.peer.stable = Some(false);
+        self.taken = None;
         let message =
             PeerMessage::AskResources { which: seen_from_peer(&which), step: StandbyStep::Other };
         self.dialogue = Dialogue::Taking(Taking { which, request, tried: BTreeSet::new() });
@@ -293,13 +297,26 @@ impl Manager {
 
     /// Step 2: release, in reverse order within each group, all groups side by side.
     fn agreed(&mut self, which: &Which, out: &mut Vec<Output>) {
-        let Dialogue::Asked(giving) = &self.dialogue else { return };
-        if giving.which != *which {
-            return;
-        }
-        let giving = giving.clone();
+        let giving = match &self.dialogue {
+            Dialogue::Asked(giving) if giving.which == *which => giving.clone(),
+            Dialogue::Given(giving, false) if giving.which == *which && self.peer.native => {
+                // It asks again: `done` was lost.
+                return self.say_done(which.clone(), out);
+            }
+            Dialogue::None if self.peer.native && self.can_talk() => {
+                // It agrees to what was given up here; that we have settled ends its part.
+                return self.say(None, out);
+            }
+            Dialogue::None
+            | Dialogue::Asked(_)
+            | Dialogue::Releasing(_)
+            | Dialogue::Given(..)
+            | Dialogue::Wanting { .. }
+            | Dialogue::Taking(_)
+            | Dialogue::Acquiring(_) => return,
+        };
         out.push(Output::CancelTimer(Timer::StandbyAnswer));
-        out.push(Output::SetTimer(Timer::StandbyEnd, END_WAIT));
+        self.await_end(out);
         self.dialogue = Dialogue::Releasing(giving.clone());
         self.peer.stable = Some(false);
         if let Which::Sets(sets) = giving.which {
@@ -318,7 +335,7 @@ impl Manager {
         }
     }
 
-    fn said_done(&mut self) {
+    fn said_done(&mut self, which: &Which, out: &mut Vec<Output>) {
         match &self.dialogue {
             Dialogue::Given(giving, _) => {
                 self.dialogue = Dialogue::Given(giving.clone(), true);
@@ -329,6 +346,10 @@ impl Manager {
                     self.booked = self.booked.with(sets);
                 }
                 self.dialogue = Dialogue::Acquiring(taking);
+            }
+            // Said again, because the end was lost. A 3.0.6 node says it after `shutdone` as well.
+            Dialogue::None if self.taken.as_ref() == Some(which) && self.can_talk() => {
+                self.say_done(which.clone(), out);
             }
             Dialogue::None
             | Dialogue::Asked(_)
@@ -416,7 +437,8 @@ impl Manager {
         let over = self.peer_gave_up();
         let chosen: Vec<(usize, bool)> =
             chosen.into_iter().map(|index| (index, arrived(&index))).collect();
-        if !over && !(done && chosen.iter().all(|(_, arrived)| *arrived)) {
+        let complete = done && chosen.iter().all(|(_, arrived)| *arrived);
+        if !over && !complete {
             return;
         }
         let mut trouble = Vec::new();
@@ -440,6 +462,32 @@ impl Manager {
             Answer::Failed { reason: trouble.join("; ") }
         };
         self.end_dialogue(Some(answer), out);
+        self.ask_back(&giving.which, out);
+    }
+
+    /// Asks for the groups that the peer failed to start and that prefer it. They are not simply
+    /// started again: the peer may try them at any moment, and only a dialogue keeps it from that.
+    pub(super) fn ask_back(&mut self, which: &Which, out: &mut Vec<Output>) {
+        let lost = |index: &usize| {
+            let group = &self.groups[*index];
+            !self.prefers_us(group)
+                && !group.has_failed()
+                && !group.is_wanted()
+                && self.peer_claim(group.key()) == Some(GroupClaim::Failed)
+        };
+        let keys: Vec<String> = self
+            .selected(which)
+            .into_iter()
+            .filter(lost)
+            .map(|index| self.groups[index].key().to_owned())
+            .collect();
+        if keys.is_empty() || !self.can_talk() || !matches!(self.dialogue, Dialogue::None) {
+            return;
+        }
+        self.tell_changes(out);
+        for key in keys {
+            out.push(Output::Send(PeerMessage::HbTakeover { which: Which::Group(key) }));
+        }
     }
 
     /// The peer could not start it: here it ran.
@@ -453,7 +501,9 @@ impl Manager {
             out.push(Output::Alert { error: true, text });
             return format!("{key} failed to start on both nodes");
         }
-        self.acquire(index, Cause::TakenBack, &format!("{peer} could not start it"), out);
+        if self.prefers_us(&self.groups[index]) {
+            self.acquire(index, Cause::TakenBack, &format!("{peer} could not start it"), out);
+        }
         format!("{key} failed to start on {peer} and was taken back")
     }
 
@@ -485,7 +535,9 @@ impl Manager {
         } else {
             Answer::Failed { reason: format!("not acquired here: {}", failed.join(" ")) }
         };
-        self.say_done(seen_from_peer(&taking.which), out);
+        let which = seen_from_peer(&taking.which);
+        self.taken = self.peer.native.then(|| which.clone());
+        self.say_done(which, out);
         self.end_dialogue(Some(answer), out);
     }
 
@@ -522,6 +574,14 @@ impl Manager {
         }
     }
 
+    /// A giver that says that it has settled is not giving any more.
+    pub(super) fn giver_settled(&mut self, out: &mut Vec<Output>) {
+        if let (Dialogue::Taking(_), true) = (&self.dialogue, self.peer.native) {
+            let reason = format!("{} gave up its standby", self.peer_name());
+            self.end_dialogue(Some(Answer::Failed { reason }), out);
+        }
+    }
+
     /// Ten seconds without an answer to the first step.
     pub(super) fn no_answer(&mut self, out: &mut Vec<Output>) {
         let failback = match &self.dialogue {
@@ -545,13 +605,33 @@ impl Manager {
         }
     }
 
-    /// An hour: something hangs for good. The rules of possession take over.
+    fn await_end(&self, out: &mut Vec<Output>) {
+        let wait = if self.peer.native { SAY_AGAIN } else { END_WAIT };
+        out.push(Output::SetTimer(Timer::StandbyEnd, wait));
+    }
+
+    /// The dialogue takes long. With a 3.0.6 peer it is given up after Heartbeat's hour. With a
+    /// Twinbeat peer it is not, for the peer may have heard `done` and be starting what we would
+    /// take back; a step that may have been lost is said again.
     pub(super) fn dialogue_too_long(&mut self, out: &mut Vec<Output>) {
-        if self.dialogue == Dialogue::None {
-            return;
+        match (self.dialogue.clone(), self.peer.native) {
+            (Dialogue::None | Dialogue::Asked(_) | Dialogue::Wanting { .. }, _) => {}
+            (_, false) => {
+                let reason = "the standby did not end within an hour and was given up".to_owned();
+                out.push(Output::Alert { error: true, text: reason.clone() });
+                self.end_dialogue(Some(Answer::Failed { reason }), out);
+            }
+            (Dialogue::Given(giving, _), true) => {
+                self.say_done(giving.which, out);
+                self.await_end(out);
+            }
+            (Dialogue::Taking(taking), true) => {
+                let which = seen_from_peer(&taking.which);
+                let step = StandbyStep::Other;
+                out.push(Output::Send(PeerMessage::AskResources { which, step }));
+                self.await_end(out);
+            }
+            (Dialogue::Releasing(_) | Dialogue::Acquiring(_), true) => self.await_end(out),
         }
-        let reason = "the standby did not end within an hour and was given up".to_owned();
-        out.push(Output::Alert { error: true, text: reason.clone() });
-        self.end_dialogue(Some(Answer::Failed { reason }), out);
     }
 }

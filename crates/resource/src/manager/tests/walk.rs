@@ -156,7 +156,7 @@ fn walk(seed: u64, failback: AutoFailback, verbose: bool) {
 
 #[test]
 fn every_walk_is_safe_and_ends_served() {
-    for seed in 0..3_000 {
+    for seed in 0..4_000 {
         let failback = if seed % 2 == 0 { AutoFailback::On } else { AutoFailback::Off };
         let run = std::panic::catch_unwind(|| walk(seed, failback, false));
         if run.is_err() {

@@ -389,6 +389,36 @@ fn a_port_in_use_is_a_link_failure_with_its_reason() {
 }
 
 #[test]
+fn a_flood_of_datagrams_starves_nobody() {
+    let place = Place::new("flood", 29_116);
+    let mut daemon = place.start();
+    let answered = std::sync::atomic::AtomicBool::new(false);
+    let flooding = std::sync::Barrier::new(2);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a free port");
+            let send = || socket.send_to(&[b'x'; 200], ("127.0.0.1", place.port));
+            // More than the daemon takes in one turn, before anybody asks it anything.
+            (0..1_000).for_each(|_| drop(send()));
+            flooding.wait();
+            while !answered.load(std::sync::atomic::Ordering::Relaxed) {
+                let _ = send();
+            }
+        });
+        flooding.wait();
+        for id in 0..20 {
+            let request = format!("{{\"v\":1,\"id\":{id},\"cmd\":\"status\"}}");
+            let answer = place.ask("status.sock", &request);
+            assert!(answer.contains("\"ok\":true"), "{answer}");
+        }
+        answered.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    assert_eq!(code(&place.run(&["-k"])), Some(0));
+    assert_eq!(daemon.exit_code(), Some(0));
+    place.await_log("refused");
+}
+
+#[test]
 fn a_missing_script_is_named_at_start() {
     let place = Place::new("script", 29_111);
     place.write("etc/haresources", "alpha no-such-script::x\n");

@@ -102,7 +102,8 @@ impl Place {
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
         writeln!(stream, "{request}").expect("connected");
         let mut answer = String::new();
-        BufReader::new(stream).read_line(&mut answer).expect("an answer");
+        // Without an answer in time it stays empty, and the caller's check says so.
+        let _ = BufReader::new(stream).read_line(&mut answer);
         answer
     }
 }
@@ -406,12 +407,10 @@ fn a_flood_of_datagrams_starves_nobody() {
             }
         });
         flooding.wait();
-        for id in 0..20 {
-            let request = format!("{{\"v\":1,\"id\":{id},\"cmd\":\"status\"}}");
-            let answer = place.ask("status.sock", &request);
-            assert!(answer.contains("\"ok\":true"), "{answer}");
-        }
+        let request = "{\"v\":1,\"id\":1,\"cmd\":\"status\"}";
+        let answers: Vec<String> = (0..20).map(|_| place.ask("status.sock", request)).collect();
         answered.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert!(answers.iter().all(|answer| answer.contains("\"ok\":true")), "{answers:?}");
     });
     assert_eq!(code(&place.run(&["-k"])), Some(0));
     assert_eq!(daemon.exit_code(), Some(0));

@@ -73,7 +73,7 @@ impl fmt::Display for Code {
 codes! {
 FileMissing = 1 Error "a file is missing"
     "A node needs ha.cf, haresources and authkeys. hb.toml may be missing: then its defaults hold."
-    "Write the file. `hb explain` tells what belongs in it, and the samples show it."
+    "Write the file, the same on both nodes. The samples that come with Twinbeat show how."
 FileUnreadable = 2 Error "a file cannot be read"
     "The file exists, but the system refuses to read it. authkeys is readable by root only."
     "Run the command as root, or mend the file's owner and mode."

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::codes::Code;
-use crate::diagnostic::{Diagnostic, Sink};
+use crate::diagnostic::{Diagnostic, MAX_PER_FILE, Sink};
 use crate::directives::{self, Directive, DirectiveId as Id, Grammar, Support};
 use crate::lexer::{self, Word};
 use crate::native;
@@ -140,7 +140,13 @@ impl Parser<'_> {
         let Some(name) = words.first() else { return };
         self.check_length(line, name);
         let Some(row) = directives::find(&name.text) else {
-            let near = directives::nearest(&name.text).and_then(directives::find);
+            // Past the bound it is only counted: hints for a flood cost time and are not shown.
+            if self.sink.errors() >= MAX_PER_FILE {
+                self.sink.push(Diagnostic::new(Code::UnknownDirective, String::new()));
+                return;
+            }
+            let word = name.text.split(['=', ':']).next().unwrap_or_default();
+            let near = directives::nearest(word).and_then(directives::find);
             self.cf.faulty.extend(near.map(|row| row.id));
             self.sink.push(unknown(name, &words[1..]));
             return;
@@ -174,7 +180,10 @@ impl Parser<'_> {
         } else {
             statement.values.last().map(|word| word.text.clone())
         };
-        self.cf.parameters.insert(statement.row.name.to_owned(), raw.unwrap_or_default());
+        // Parameters are shown to everybody and exported to scripts; this line holds passwords.
+        if statement.row.id != Id::StonithHost {
+            self.cf.parameters.insert(statement.row.name.to_owned(), raw.unwrap_or_default());
+        }
         self.check_support(statement, &value);
         self.apply(statement, value);
     }
@@ -374,6 +383,14 @@ fn is_ipfail(statement: &Statement<'_>) -> bool {
 fn unknown(name: &Word, rest: &[Word]) -> Diagnostic {
     let shown = shorten(&name.text);
     let found = Diagnostic::new(Code::UnknownDirective, format!("unknown directive `{shown}`"));
+    let divided =
+        name.text.split_once(['=', ':']).filter(|(word, _)| directives::find(word).is_some());
+    if let Some((word, value)) = divided {
+        let value = rest.first().filter(|_| value.is_empty()).map_or(value, |word| &word.text);
+        return found
+            .at(name.span, "a blank stands between directive and value")
+            .help(format!("write `{word} {}`", shorten(value)));
+    }
     if let Some(near) = directives::nearest(&name.text) {
         let more = rest.first().map(|word| format!(" {}", shorten(&word.text)));
         return found
@@ -406,13 +423,16 @@ fn missing_value(row: &Directive, name: &Word, comment: Option<usize>) -> Diagno
     .help("write the value, or remove the line")
 }
 
-/// At most 40 characters of `text`, for messages.
+/// At most 40 characters of `text`, for messages. Control characters are replaced: messages also
+/// go to logs and terminals.
 pub(crate) fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 40;
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut short: String = text.chars().take(MAX_CHARS).map(plain).collect();
+    if text.chars().nth(MAX_CHARS).is_some() {
+        short.push('…');
     }
+    short
 }
 
 #[cfg(test)]

@@ -144,7 +144,9 @@ impl Joined {
             if let (Some((start, _)), Some((last, c))) = (run.first(), run.last()) {
                 let text = run.iter().map(|(_, c)| *c).collect();
                 let word = Word { text, span: Span::new(file, *start, last + c.len_utf8()) };
-                if self.seams.iter().any(|seam| index < *seam && *seam < index + run.len()) {
+                // The seams are in order: the first one inside is enough.
+                let next = self.seams.partition_point(|seam| *seam <= index);
+                if self.seams.get(next).is_some_and(|seam| *seam < index + run.len()) {
                     line.glued.push(word.clone());
                 }
                 line.words.push(word);
@@ -321,6 +323,26 @@ mod tests {
         let span = line.late_comments[0];
         assert_eq!((span.start, span.end), (10, 22));
         assert!(lines("n a # c\n")[0].late_comments.is_empty());
+    }
+
+    #[test]
+    fn a_backslash_in_a_comment_is_told() {
+        let line = &lines("n a # c \\\nb\n")[0];
+        assert_eq!(line.hidden, Some(Span::new(FileId::HaResources, 8, 9)));
+        assert!(line.late_comments.is_empty());
+        assert!(lines("n a \\\nb # c\\\n")[0].hidden.is_some());
+        assert!(lines("n a # c\n")[0].hidden.is_none());
+        assert!(lines("n a \\\nb\n")[0].hidden.is_none());
+    }
+
+    #[test]
+    fn words_outside_ascii_are_explained() {
+        let check =
+            |word, part: &str| assert!(comment_hint(word).unwrap().contains(part), "{word}");
+        check("ｎｏｄｅ", "write `node`");
+        check("＃主节点", "full-width");
+        check("主节点", "put ` #` before it");
+        assert_eq!(comment_hint("node"), None);
     }
 
     #[test]

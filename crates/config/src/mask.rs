@@ -26,14 +26,22 @@ pub(crate) struct Masked {
 }
 
 impl Masked {
-    /// The lines of `source` that `range` touches.
-    pub(crate) fn new(file: FileId, source: &SourceFile, range: Range<usize>) -> Self {
+    /// The lines of `source` that `range` touches; `None` when they have more than `max` bytes.
+    pub(crate) fn new(
+        file: FileId,
+        source: &SourceFile,
+        range: Range<usize>,
+        max: usize,
+    ) -> Option<Self> {
         let lines: Vec<_> = source
             .lines()
             .filter(|line| line.start <= range.end && range.start <= line.end)
             .collect();
         let start = lines.first().map_or(source.text().len(), |line| line.start);
         let end = lines.last().map_or(source.text().len(), |line| line.end);
+        if end - start > max {
+            return None;
+        }
         let covered: Vec<_> = lines.iter().flat_map(|line| secrets(file, source, line)).collect();
         let mut text = String::new();
         let mut at = start;
@@ -43,7 +51,7 @@ impl Masked {
             at = secret.end;
         }
         text.push_str(source.text().get(at..end).unwrap_or_default());
-        Self { text, start, first_line: source.position(start).0, covered }
+        Some(Self { text, start, first_line: source.position(start).0, covered })
     }
 
     pub(crate) fn text(&self) -> &str {
@@ -135,7 +143,7 @@ mod tests {
 
     fn masked(file: FileId, text: &str) -> String {
         let source = SourceFile::from_text("f", text);
-        Masked::new(file, &source, 0..text.len()).text().to_owned()
+        Masked::new(file, &source, 0..text.len(), 1000).unwrap().text().to_owned()
     }
 
     #[test]
@@ -180,7 +188,8 @@ mod tests {
     fn offsets_follow_the_covers() {
         let text = "#\n1 sha1 secretsecret  -\n2 crc\n";
         let source = SourceFile::from_text("f", text);
-        let masked = Masked::new(FileId::AuthKeys, &source, 2..24);
+        assert!(Masked::new(FileId::AuthKeys, &source, 2..24, 10).is_none());
+        let masked = Masked::new(FileId::AuthKeys, &source, 2..24, 100).unwrap();
         assert_eq!(masked.text(), "1 sha1 ********  -");
         assert_eq!(masked.first_line(), 2);
         let check = |offset, expect| assert_eq!(masked.offset(offset), expect, "{offset}");

@@ -1,5 +1,5 @@
 //! Draws findings: for people in the manner of rustc, and as JSON for programs. It decides
-//! nothing; what is drawn has its secrets covered by [`crate::mask`].
+//! nothing; what is drawn has its secrets covered by `mask`.
 
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 use serde::Serialize;
@@ -71,26 +71,26 @@ struct Excerpt<'a> {
     name: &'a str,
     line: usize,
     column: usize,
-    masked: Masked,
+    /// `None` when the lines are too long to be drawn.
+    masked: Option<Masked>,
     labels: Vec<&'a Label>,
 }
 
 impl<'a> Excerpt<'a> {
     fn element(&self) -> Element<'_> {
-        let text = self.masked.text();
-        if text.len() > MAX_DRAWN_BYTES {
+        let Some(masked) = &self.masked else {
             return Origin::path(self.name).line(self.line).char_column(self.column).into();
-        }
+        };
         let annotations = self.labels.iter().map(|label| {
             let kind =
                 if label.primary { AnnotationKind::Primary } else { AnnotationKind::Context };
-            let start = self.masked.offset(label.span.start);
-            let end = self.masked.offset(label.span.end).max(start);
+            let start = masked.offset(label.span.start);
+            let end = masked.offset(label.span.end).max(start);
             let span = kind.span(start..end);
             if label.text.is_empty() { span } else { span.label(label.text.as_str()) }
         });
-        let first_line = self.masked.first_line();
-        let snippet = Snippet::source(text).line_start(first_line).path(self.name);
+        let first_line = masked.first_line();
+        let snippet = Snippet::source(masked.text()).line_start(first_line).path(self.name);
         snippet.annotations(annotations).into()
     }
 
@@ -99,7 +99,7 @@ impl<'a> Excerpt<'a> {
         let end = labels.iter().map(|label| label.span.end).max().unwrap_or(start);
         let shown = labels.iter().find(|label| label.primary).map_or(start, |it| it.span.start);
         let (line, column) = source.position(shown);
-        let masked = Masked::new(file, source, start..end);
+        let masked = Masked::new(file, source, start..end, MAX_DRAWN_BYTES);
         Self { name: source.name(), line, column, masked, labels }
     }
 }

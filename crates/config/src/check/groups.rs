@@ -16,6 +16,9 @@ use super::nodes;
 /// Resources that keep no state, so that several groups may have the same one.
 const STATELESS: [&str; 4] = ["MailTo", "Delay", "WinPopup", "AudibleAlarm"];
 
+/// More members than this are not compared with groups. Two are allowed.
+const MAX_MEMBERS: usize = 16;
+
 pub(super) fn check(
     cf: &HaCf,
     groups: &[Group],
@@ -30,8 +33,10 @@ pub(super) fn check(
                 .help("write a line for each group: `NODE ADDRESS/PREFIX/INTERFACE SERVICE…`"),
         );
     }
-    // Where members are missing, each group would be reported; that they are is told already.
-    if !cf.nodes.is_empty() && !cf.faulty.contains(&DirectiveId::Node) {
+    // Where members are missing, each group would be reported; that they are is told already. So
+    // are far too many, with which the comparison would take its time.
+    let comparable = (1..=MAX_MEMBERS).contains(&cf.nodes.len());
+    if comparable && !cf.faulty.contains(&DirectiveId::Node) {
         check_nodes(cf, groups, node, found);
     }
     check_keys(groups, found);

@@ -158,6 +158,8 @@ pub(super) fn check_pings(cf: &HaCf, groups: &[Group], found: &mut Sink) {
         taken.insert(address, (medium.span, "the target of a heartbeat link, so a member"));
     }
     let help = "ping something that is neither node, such as the gateway";
+    let members: BTreeMap<&NodeName, Span> =
+        cf.nodes.iter().map(|node| (&node.value, node.span)).collect();
     let mut names: BTreeMap<&NodeName, Span> = BTreeMap::new();
     for ping in &cf.pings {
         let name = &ping.value.name;
@@ -174,11 +176,11 @@ pub(super) fn check_pings(cf: &HaCf, groups: &[Group], found: &mut Sink) {
             continue;
         }
         names.insert(name, ping.span);
-        if let Some(member) = cf.nodes.iter().find(|node| node.value == *name) {
+        if let Some(member) = members.get(name) {
             found.push(
                 Diagnostic::new(Code::PingIsNode, format!("the ping node `{name}` is a member"))
                     .at(ping.span, "members and ping nodes share one list of names")
-                    .see(member.span, "the member")
+                    .see(*member, "the member")
                     .help(help),
             );
             continue;

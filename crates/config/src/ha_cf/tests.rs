@@ -31,6 +31,7 @@ fn findings_have_their_places() {
     check("node a#b\n", &[]);
     check("  frob 1\n", &["HB0101@1:3"]);
     check("\nNode a\n", &["HB0101@2:1"]);
+    check("deadtime=30\n", &["HB0101@1:1"]);
     check("deadtime\n", &["HB0102@1:1"]);
     check("deadtime # 30\n", &["HB0102@1:1"]);
     check("deadtime 10s\n", &["HB0104@1:10"]);
@@ -64,6 +65,32 @@ fn findings_have_their_places() {
 }
 
 #[test]
+fn a_value_behind_an_equals_sign_is_understood() {
+    let check = |line: &str, expect: &str| {
+        let found = parse(&SourceFile::from_text("ha.cf", line)).1;
+        assert_eq!(found[0].help, [expect], "{line}");
+    };
+    check("deadtime=30", "write `deadtime 30`");
+    check("deadtime: 30", "write `deadtime 30`");
+    check("logfile=/var/log/ha", "write `logfile /var/log/ha`");
+    check("dedtime 30", "write `deadtime 30`");
+}
+
+#[test]
+fn messages_hold_no_control_characters() {
+    for line in ["fr\x1bob", "debug \x1b[2J", "ucast eth0 \x1b]0;x\x07", "node \x7f"] {
+        for found in parse(&SourceFile::from_text("ha.cf", line)).1 {
+            let texts = [&found.message].into_iter().chain(&found.help);
+            assert!(
+                !texts
+                    .chain(found.labels.iter().map(|it| &it.text))
+                    .any(|it| { it.contains(|c: char| c.is_control()) })
+            );
+        }
+    }
+}
+
+#[test]
 fn words_are_divided_as_in_heartbeat() {
     let nodes: Vec<_> = cf("node a,b\tc\rnode d\n").nodes.iter().map(|it| it.span.start).collect();
     assert_eq!(nodes, [5, 7, 9, 11, 16], "a carriage return is a blank, not a line end");
@@ -90,6 +117,8 @@ fn parameters_keep_the_last_word_or_the_whole_line() {
     assert_eq!(parameters["bcast"], "eth1");
     assert_eq!(parameters["respawn"], "root /bin/x -a  b");
     assert_eq!(parameters["keepalive"], "500ms");
+    let parameters = cf("stonith_host * ipmi 10.0.0.1 admin password\n").parameters;
+    assert!(parameters.is_empty(), "passwords are for nobody");
 }
 
 #[test]

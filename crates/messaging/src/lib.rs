@@ -13,6 +13,8 @@ pub mod fields;
 mod history;
 mod liveness;
 pub mod message;
+#[cfg(feature = "net")]
+pub mod net;
 mod order;
 mod ping;
 mod random;

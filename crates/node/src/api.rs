@@ -126,6 +126,8 @@ pub struct StatusSnapshot {
     pub problems: Vec<Problem>,
     /// Whether the peer could take over, as far as is known here.
     pub failover_ready: bool,
+    /// Names of all members in the order of ha.cf, this node included.
+    pub members: Vec<String>,
     /// This node.
     pub this_node: ThisNode,
     /// The other member; `None` when ha.cf names only this node.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use hb_config::settings::{AutoFailback, GroupSpec, NodeName, Settings, Timing};
+use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
 use hb_messaging::message::{AskStep, Body, NodeStatus};
 use hb_messaging::time::Instant;
@@ -46,6 +46,7 @@ pub(crate) struct Profile {
     pub(crate) node: NodeName,
     pub(crate) peer: Option<NodeName>,
     pub(crate) cluster: String,
+    pub(crate) members: Vec<String>,
     pub(crate) timing: Timing,
     pub(crate) auto_failback: AutoFailback,
     pub(crate) parameters: BTreeMap<String, String>,
@@ -131,6 +132,7 @@ impl Node {
             node: settings.node.clone(),
             peer: settings.peer().cloned(),
             cluster: settings.cluster.clone(),
+            members: settings.nodes.iter().map(NodeName::to_string).collect(),
             timing: settings.timing,
             auto_failback: settings.auto_failback,
             parameters: settings.parameters.clone(),
@@ -178,6 +180,16 @@ impl Node {
         if turn.changed {
             self.refresh(&mut turn);
         }
+    }
+
+    /// Other keys from here on (SIGHUP after a change of authkeys). Not an `Input`, because a
+    /// recording of inputs never holds keys.
+    pub fn rekey(&mut self, now: Instant, keys: AuthKeys, effects: &mut Vec<Effect>) {
+        self.now = now.max(self.now);
+        let mut turn = Turn { effects, events: VecDeque::new(), changed: true };
+        self.feed_messaging(messaging::Input::Rekey(keys), &mut turn);
+        self.settle(&mut turn);
+        self.refresh(&mut turn);
     }
 
     /// When `Input::Timeout` is to be fed next.

@@ -49,6 +49,7 @@ impl Node {
         StatusSnapshot {
             v: VERSION,
             cluster: self.profile.cluster.clone(),
+            members: self.profile.members.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: 0,
             uptime_ms: now.as_millis(),

@@ -4,8 +4,14 @@
 //! that ships can be model-checked. Running agents (`exec`) and setting floating addresses
 //! (`address`) are features at the edge.
 
+#[cfg(feature = "address")]
+pub mod address;
+pub mod agent;
+#[cfg(feature = "exec")]
+pub mod exec;
 pub mod group;
 pub mod input;
 pub mod manager;
 pub mod operation;
 pub mod output;
+pub mod status;

@@ -205,6 +205,13 @@ impl Manager {
             && !self.groups.iter().any(Group::in_transition)
     }
 
+    /// The only thing under way is a takeover that the peer has not begun to answer.
+    fn only_wants(&self) -> bool {
+        self.phase == Phase::Stable
+            && matches!(self.dialogue, Dialogue::Wanting { .. })
+            && !self.groups.iter().any(Group::in_transition)
+    }
+
     /// `none`, `local`, `foreign`, `all` or `transition` (`cl_status rscstatus`).
     pub fn rscstatus(&self) -> &'static str {
         if self.is_stable() { self.holdings().word() } else { "transition" }
@@ -429,6 +436,8 @@ impl Manager {
         let stopping = matches!(self.phase, Phase::Stopping | Phase::Stopped);
         // Heartbeat says `none` as soon as it begins to stop; only `shutdone` means released.
         let holdings = if stopping { Holdings::NONE } else { self.holdings() };
-        (holdings, Some(self.is_stable()), groups)
+        // Only a wish so far. Heartbeat ignores its own first step while we say that we are in flux.
+        let stable = self.is_stable() || self.only_wants();
+        (holdings, Some(stable), groups)
     }
 }

@@ -1,0 +1,14 @@
+//! Writing to stdout and stderr without panicking when the reader has gone.
+
+use std::io::{self, Write};
+
+/// To stdout; a closed pipe is the reader's choice, not an error of ours.
+pub fn out(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+/// To stderr.
+pub fn err(text: &str) {
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

@@ -1,0 +1,349 @@
+//! `hb status`: the verdict first, then both nodes side by side with the age of what is known, then
+//! groups, then what to do. It draws one snapshot; it decides nothing.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Args;
+use hb_node::api::{GroupStatus, PeerNode, Problem, ResourceStatus, StatusSnapshot, Verdict};
+use hb_resource::input::GroupClaim;
+
+use crate::{client, exit, print};
+
+/// Width of the first column.
+const LABEL: usize = 14;
+/// Width of a node's column.
+const COLUMN: usize = 30;
+
+/// Options of `hb status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Print the whole snapshot as JSON (schema version in the field `v`)
+    #[arg(long)]
+    json: bool,
+    /// No colour and no symbols beyond ASCII; also when stdout is not a terminal
+    #[arg(long)]
+    plain: bool,
+}
+
+/// Runs `hb status`. Exit: 0 healthy, 1 degraded or in transition, 2 not served or split, 3 unknown.
+pub fn run(run_dir: &Path, args: &StatusArgs) -> ExitCode {
+    let snapshot = match client::snapshot(run_dir) {
+        Ok(snapshot) => snapshot,
+        Err(error) if args.json => {
+            let text =
+                serde_json::json!({ "v": hb_node::api::VERSION, "error": error.to_string() });
+            print::out(&format!("{text}\n"));
+            return exit::code(exit::UNKNOWN);
+        }
+        Err(error) => {
+            print::err(&format!(
+                "hb: {error}\nhint: start it with `systemctl start heartbeat` or `heartbeat`; \
+                 `hb check` tells whether its configuration is right\n"
+            ));
+            return exit::code(exit::UNKNOWN);
+        }
+    };
+    if args.json {
+        match serde_json::to_string_pretty(&snapshot) {
+            Ok(text) => print::out(&format!("{text}\n")),
+            Err(error) => print::err(&format!("hb: {error}\n")),
+        }
+    } else {
+        let terminal = std::io::stdout().is_terminal() && !args.plain;
+        let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+        print::out(&screen(&snapshot, Style { symbols: terminal, colour }));
+    }
+    exit::code(verdict_code(snapshot.verdict))
+}
+
+fn verdict_code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Healthy => exit::OK,
+        Verdict::Transition | Verdict::Degraded => exit::NEGATIVE,
+        Verdict::Down | Verdict::Split => exit::USAGE,
+    }
+}
+
+/// What the terminal can show. Colour and symbols only reinforce; the words carry the meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct Style {
+    /// Symbols beyond ASCII.
+    pub symbols: bool,
+    /// ANSI colours.
+    pub colour: bool,
+}
+
+impl Style {
+    fn paint(self, verdict: Verdict, text: &str) -> String {
+        let code = match verdict {
+            Verdict::Healthy => "1;32",
+            Verdict::Transition => "1;36",
+            Verdict::Degraded => "1;33",
+            Verdict::Down | Verdict::Split => "1;31",
+        };
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    fn symbol(self, verdict: Verdict) -> &'static str {
+        match (self.symbols, verdict) {
+            (true, Verdict::Healthy) => "●",
+            (true, Verdict::Transition) => "◌",
+            (true, Verdict::Degraded) => "▲",
+            (true, Verdict::Down | Verdict::Split) => "✖",
+            (false, Verdict::Healthy) => "*",
+            (false, Verdict::Transition) => "~",
+            (false, Verdict::Degraded) => "!",
+            (false, Verdict::Down | Verdict::Split) => "X",
+        }
+    }
+
+    fn dot(self, claim: GroupClaim) -> &'static str {
+        match (self.symbols, claim) {
+            (true, GroupClaim::Held) => "●",
+            (true, GroupClaim::Released) => "○",
+            (true, GroupClaim::Acquiring | GroupClaim::Releasing) => "◌",
+            (true, GroupClaim::Failed | GroupClaim::Blocked) => "✖",
+            (false, GroupClaim::Held) => "*",
+            (false, GroupClaim::Released) => "-",
+            (false, GroupClaim::Acquiring | GroupClaim::Releasing) => "~",
+            (false, GroupClaim::Failed | GroupClaim::Blocked) => "X",
+        }
+    }
+}
+
+/// The whole screen.
+pub fn screen(snapshot: &StatusSnapshot, style: Style) -> String {
+    let mut out = headline(snapshot, style);
+    for (number, problem) in snapshot.problems.iter().enumerate() {
+        out.push_str(&problem_lines(number + 1, problem));
+    }
+    if !snapshot.problems.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&nodes(snapshot));
+    for group in &snapshot.groups {
+        out.push('\n');
+        out.push_str(&group_lines(snapshot, group, style));
+    }
+    if let Some(last) = &snapshot.last_move {
+        let _ = writeln!(
+            out,
+            "\n last here   {} {}: {} (took {})",
+            last.group,
+            last.what,
+            last.reason,
+            millis(last.elapsed_ms),
+        );
+    }
+    out
+}
+
+fn headline(snapshot: &StatusSnapshot, style: Style) -> String {
+    let word = match snapshot.verdict {
+        Verdict::Healthy => "HEALTHY",
+        Verdict::Transition => "IN TRANSITION",
+        Verdict::Degraded => "DEGRADED",
+        Verdict::Down => "NOT SERVED",
+        Verdict::Split => "SPLIT",
+    };
+    let verdict = format!("{}  {word}", style.symbol(snapshot.verdict));
+    let verdict = style.paint(snapshot.verdict, &verdict);
+    let ready = if snapshot.failover_ready { "yes" } else { "NO" };
+    let up = age(snapshot.uptime_ms);
+    format!("{}  {verdict}   failover ready: {ready}   up {up}\n", snapshot.cluster)
+}
+
+fn problem_lines(number: usize, problem: &Problem) -> String {
+    let mut out = format!(" {number} {}   since {}\n", problem.text, age(problem.since_ms));
+    if !problem.hint.is_empty() {
+        let _ = writeln!(out, "   do: {}", problem.hint);
+    }
+    out
+}
+
+fn row(label: &str, here: &str, there: &str) -> String {
+    let line = format!(" {label:<LABEL$}{here:<COLUMN$}{there}");
+    format!("{}\n", line.trim_end())
+}
+
+fn nodes(snapshot: &StatusSnapshot) -> String {
+    let this = &snapshot.this_node;
+    let Some(peer) = &snapshot.peer else {
+        let mut out = row("", &format!("{} (this node)", this.name), "no other node in ha.cf");
+        out += &row("node", &this.status, "");
+        out += &row("holds", &this.rscstatus, "");
+        return out + &pings(snapshot);
+    };
+    let mut out = row("", &format!("{} (this node)", this.name), &peer.name);
+    out += &row("node", &this.status, &format!("{}, {}", peer.status, heard(peer.heard_ms_ago)));
+    out += &row("holds", &this.rscstatus, &peer_holdings(peer));
+    let speaks = match peer.native {
+        Some(true) => "Twinbeat",
+        Some(false) => "Heartbeat 3",
+        None => "unknown",
+    };
+    out += &row("speaks", &format!("Twinbeat {}", snapshot.version), speaks);
+    for link in &peer.links {
+        let here = match &link.failure {
+            Some(failure) => format!("FAILED: {failure}"),
+            None => "works".to_owned(),
+        };
+        let there = match link.up {
+            true => format!("up, {}", heard(link.heard_ms_ago)),
+            false => format!("DEAD, {}", heard(link.heard_ms_ago)),
+        };
+        out += &row(&format!("link {}", link.name), &here, &there);
+    }
+    out += &row("key", &this.key, "");
+    out + &pings(snapshot)
+}
+
+fn peer_holdings(peer: &PeerNode) -> String {
+    match (&peer.holdings, peer.stable) {
+        (None, _) => "unknown".to_owned(),
+        (Some(word), Some(false)) => format!("{word}, in transition"),
+        (Some(word), _) => word.clone(),
+    }
+}
+
+fn pings(snapshot: &StatusSnapshot) -> String {
+    let line = |ping: &hb_node::api::PingStatus| {
+        let word = match ping.status.as_str() {
+            "ping" => "answers".to_owned(),
+            "init" => "not heard yet".to_owned(),
+            _ => "SILENT".to_owned(),
+        };
+        row("ping", &format!("{} {word}", ping.name), &heard(ping.heard_ms_ago))
+    };
+    snapshot.pings.iter().map(line).collect()
+}
+
+fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> String {
+    let active = group.active_on.as_deref().unwrap_or("nobody");
+    let failback = format!("{:?}", snapshot.auto_failback).to_lowercase();
+    let mut out = format!(
+        " group {}   active on {active}   prefers {}   failback {failback}\n",
+        group.key, group.prefers
+    );
+    let there = match group.peer {
+        Some(claim) => claim_word(claim),
+        None => "unknown",
+    };
+    let _ = writeln!(
+        out,
+        "   here {} for {}, peer {there}: {}",
+        claim_word(group.here),
+        age(group.since_ms),
+        group.reason
+    );
+    for resource in &group.resources {
+        out.push_str(&resource_line(resource, group, style));
+    }
+    out
+}
+
+fn resource_line(resource: &ResourceStatus, group: &GroupStatus, style: Style) -> String {
+    let last = resource.last.as_ref().map(|last| format!("   last: {last}")).unwrap_or_default();
+    format!(
+        "   {} {:<34} {} for {}{last}\n",
+        style.dot(group.here),
+        resource.text,
+        resource.state,
+        age(resource.since_ms),
+    )
+}
+
+fn claim_word(claim: GroupClaim) -> &'static str {
+    match claim {
+        GroupClaim::Released => "released",
+        GroupClaim::Acquiring => "acquiring",
+        GroupClaim::Held => "held",
+        GroupClaim::Releasing => "releasing",
+        GroupClaim::Failed => "FAILED",
+        GroupClaim::Blocked => "BLOCKED",
+    }
+}
+
+fn heard(ms: Option<u64>) -> String {
+    match ms {
+        Some(ms) => format!("heard {} ago", age(ms)),
+        None => "never heard".to_owned(),
+    }
+}
+
+fn millis(ms: u64) -> String {
+    if ms < 1_000 { format!("{ms} ms") } else { age(ms) }
+}
+
+/// A duration as people say it: `0.3 s`, `42 s`, `04:11`, `3 h 04 min`, `12 d 4 h`.
+pub fn age(ms: u64) -> String {
+    let s = ms / 1_000;
+    match s {
+        0..10 => format!("{}.{} s", s, ms % 1_000 / 100),
+        10..60 => format!("{s} s"),
+        60..3_600 => format!("{} min {:02} s", s / 60, s % 60),
+        3_600..86_400 => format!("{} h {:02} min", s / 3_600, s % 3_600 / 60),
+        _ => format!("{} d {} h", s / 86_400, s % 86_400 / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    const PLAIN: Style = Style { symbols: false, colour: false };
+
+    #[test]
+    fn the_degraded_screen_names_cause_and_cure() {
+        insta::assert_snapshot!("degraded", screen(&testing::snapshot(), PLAIN));
+    }
+
+    #[test]
+    fn the_healthy_screen_fits_eighty_columns() {
+        let text = screen(&testing::healthy(), PLAIN);
+        insta::assert_snapshot!("healthy", text);
+        let widest = text.lines().map(|line| line.chars().count()).max();
+        assert!(widest <= Some(100), "{text}");
+    }
+
+    #[test]
+    fn colour_never_carries_meaning() {
+        let coloured = screen(&testing::snapshot(), Style { symbols: false, colour: true });
+        let plain = screen(&testing::snapshot(), PLAIN);
+        assert_ne!(coloured, plain);
+        let stripped = coloured.replace("\x1b[1;33m", "").replace("\x1b[0m", "");
+        assert_eq!(stripped, plain);
+    }
+
+    #[test]
+    fn ages_read_naturally() {
+        for (ms, text) in [
+            (0, "0.0 s"),
+            (340, "0.3 s"),
+            (42_000, "42 s"),
+            (251_000, "4 min 11 s"),
+            (11_040_000, "3 h 04 min"),
+            (1_051_200_000, "12 d 4 h"),
+        ] {
+            assert_eq!(age(ms), text);
+        }
+    }
+
+    #[test]
+    fn exit_codes_follow_the_verdict() {
+        let codes = [
+            (Verdict::Healthy, 0),
+            (Verdict::Transition, 1),
+            (Verdict::Degraded, 1),
+            (Verdict::Down, 2),
+            (Verdict::Split, 2),
+        ];
+        for (verdict, code) in codes {
+            assert_eq!(verdict_code(verdict), code, "{verdict:?}");
+        }
+    }
+}

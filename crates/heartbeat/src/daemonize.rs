@@ -1,0 +1,187 @@
+//! Becoming a daemon without `fork`: the program starts itself again before any thread exists (I/O).
+//! The first copy leaves the session and stays as the guardian: it starts the daemon proper, and
+//! starts it again when it was killed, as systemd does where there is one. The caller waits on a
+//! pipe, so that its exit code tells whether the daemon is ready.
+#![expect(clippy::disallowed_methods, reason = "starts this program again and waits for it")]
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, PipeReader, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
+
+use crate::exit::{Exit, Fatal};
+use crate::pid_file::exe_of;
+
+/// Said on the pipe when the daemon works.
+const READY: &str = "ready";
+/// Said on the pipe, with a number, when it could not start.
+const EXIT: &str = "exit ";
+/// Longest report on the pipe.
+const REPORT_MAX: u64 = 32;
+/// Stage of the guardian.
+pub(crate) const GUARDIAN: u8 = 1;
+/// Stage of the daemon proper.
+pub(crate) const DAEMON: u8 = 2;
+/// A daemon that is killed this soon has not been ready: that is a failed start.
+const FIRST_LIFE: Duration = Duration::from_secs(1);
+/// After a life of this length it is started again without a delay.
+const LONG_LIFE: Duration = Duration::from_secs(60);
+/// First and longest delay of one that does not live that long.
+const DELAY_MIN: Duration = Duration::from_millis(200);
+const DELAY_MAX: Duration = Duration::from_secs(10);
+
+/// How the process that called us learns what became of the daemon.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// In the foreground nobody waits.
+    Nobody,
+    /// Standard output is the pipe to the caller.
+    Pipe,
+}
+
+impl Report {
+    /// The daemon works: let the caller go and give up its terminal.
+    ///
+    /// # Errors
+    /// When standard input, output or error cannot be replaced.
+    pub(crate) fn ready(&mut self) -> Result<(), Fatal> {
+        match std::mem::replace(self, Self::Nobody) {
+            Self::Nobody => Ok(()),
+            Self::Pipe => {
+                // A caller that has gone does not matter any more.
+                let _ = writeln!(io::stdout(), "{READY}").and_then(|()| io::stdout().flush());
+                detach().map_err(Fatal::system("give up the terminal"))
+            }
+        }
+    }
+
+    /// The daemon could not start.
+    pub(crate) fn failed(&mut self, code: u8) {
+        match std::mem::replace(self, Self::Nobody) {
+            Self::Nobody => {}
+            Self::Pipe => {
+                let _ = writeln!(io::stdout(), "{EXIT}{code}").and_then(|()| io::stdout().flush());
+            }
+        }
+    }
+}
+
+/// In the caller's session: starts the guardian and waits for the daemon's report.
+///
+/// # Errors
+/// `Child` with the exit code of a daemon that could not start.
+pub(crate) fn launch() -> Result<(), Fatal> {
+    let (report, writer) = io::pipe().map_err(Fatal::system("make a pipe"))?;
+    let mut command = again(GUARDIAN);
+    command.stdout(writer);
+    command.spawn().map_err(Fatal::system("start the daemon"))?;
+    // The command holds our end of the pipe: without it the end of the daemon is the end of file.
+    drop(command);
+    match read_report(report) {
+        Some(0) => Ok(()),
+        Some(code) => Err(Fatal::Child { code }),
+        None => Err(Fatal::Child { code: Exit::General.code() }),
+    }
+}
+
+/// The guardian: leaves the session, so that the daemon, which is no session leader, can never
+/// acquire a terminal; then keeps the daemon running until it leaves by itself. Returns the
+/// daemon's exit code.
+///
+/// # Errors
+/// When the daemon cannot be started the first time, or was killed before it can have been ready.
+pub(crate) fn guard() -> Result<u8, Fatal> {
+    setsid().map_err(Fatal::system("leave the session"))?;
+    let begun = Instant::now();
+    let child = again(DAEMON).spawn().map_err(Fatal::system("start the daemon"))?;
+    // Only the daemon holds the pipe from here on: its end is the end of file for the caller.
+    detach().map_err(Fatal::system("give up the terminal"))?;
+    let mut ended = wait(child)?;
+    if ended.is_none() && begun.elapsed() < FIRST_LIFE {
+        return Err(Fatal::Child { code: Exit::General.code() });
+    }
+    let mut delay = Duration::ZERO;
+    while ended.is_none() {
+        std::thread::sleep(delay);
+        let begun = Instant::now();
+        // Out of processes or memory: that passes, and a node without its manager is no node.
+        ended = again(DAEMON).spawn().map_or(Ok(None), wait)?;
+        delay = next_delay(delay, begun.elapsed());
+    }
+    Ok(ended.unwrap_or_default())
+}
+
+/// The exit code; `None` when it was killed.
+fn wait(mut child: Child) -> Result<Option<u8>, Fatal> {
+    let status = child.wait().map_err(Fatal::system("wait for the daemon"))?;
+    Ok(status.code().map(|code| u8::try_from(code).unwrap_or(Exit::General.code())))
+}
+
+/// At once after a long life; ever later when it is killed again and again.
+fn next_delay(last: Duration, lived: Duration) -> Duration {
+    if lived >= LONG_LIFE { Duration::ZERO } else { (last * 2).clamp(DELAY_MIN, DELAY_MAX) }
+}
+
+/// This program with the same options, at another stage.
+fn again(stage: u8) -> Command {
+    let exe = exe_of(std::process::id()).filter(|exe| exe.exists());
+    let mut command = Command::new(exe.unwrap_or_else(|| PathBuf::from("/proc/self/exe")));
+    let is_stage = |arg: &OsString| arg.to_string_lossy().starts_with("--daemon-stage=");
+    command
+        .arg0("heartbeat")
+        .args(std::env::args_os().skip(1).filter(|arg| !is_stage(arg)))
+        .arg(format!("--daemon-stage={stage}"))
+        .stdin(Stdio::null());
+    command
+}
+
+/// 0 when ready, the exit code when not, `None` when it ended without a word.
+fn read_report(pipe: PipeReader) -> Option<u8> {
+    let mut text = String::new();
+    pipe.take(REPORT_MAX).read_to_string(&mut text).ok()?;
+    let line = text.lines().next()?;
+    if line == READY { Some(0) } else { line.strip_prefix(EXIT)?.parse().ok() }
+}
+
+fn detach() -> io::Result<()> {
+    let null: File = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&null)?;
+    dup2_stdout(&null)?;
+    dup2_stderr(&null)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_keeps_dying_is_started_less_and_less_often() {
+        let delays = (0..8).scan(Duration::ZERO, |delay, _| {
+            *delay = next_delay(*delay, Duration::from_secs(5));
+            Some(delay.as_millis())
+        });
+        let expect = [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000];
+        assert_eq!(delays.collect::<Vec<_>>(), expect);
+        assert_eq!(next_delay(DELAY_MAX, LONG_LIFE), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_report_says_how_it_went() {
+        let check = |text: &str, expect: Option<u8>| {
+            let (reader, mut writer) = io::pipe().expect("a pipe");
+            writer.write_all(text.as_bytes()).expect("room");
+            drop(writer);
+            assert_eq!(read_report(reader), expect, "{text:?}");
+        };
+        check("ready\n", Some(0));
+        check("exit 6\n", Some(6));
+        check("", None);
+        check("exit much\n", None);
+    }
+}

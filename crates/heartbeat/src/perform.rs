@@ -1,0 +1,67 @@
+//! One arm per effect: what the node wants is handed to whoever does it. Nothing here waits on the
+//! outside, and nothing here decides (I/O).
+
+use std::process;
+
+use hb_messaging::net::{Links, Pings};
+use hb_node::api::Response;
+use hb_node::effect::{Effect, Level};
+
+use crate::control::Control;
+use crate::daemonize::Report;
+use crate::logging::Logger;
+use crate::operations::Operations;
+use crate::service::Service;
+
+/// Everything outside of the node.
+pub(crate) struct Edge {
+    pub(crate) links: Links,
+    pub(crate) pings: Pings,
+    pub(crate) control: Control,
+    pub(crate) operations: Operations,
+    pub(crate) service: Service,
+    pub(crate) logger: Logger,
+    pub(crate) report: Report,
+}
+
+impl Edge {
+    /// Performs one effect; the exit code when the node leaves.
+    pub(crate) fn perform(&mut self, effect: Effect) -> Option<u8> {
+        match effect {
+            Effect::Transmit { link, bytes } => self.links.send(link, &bytes),
+            Effect::Echo { ping, sequence } => self.pings.send(ping, sequence),
+            Effect::Run(operation) => self.operations.start(operation),
+            Effect::Reply { client, response } => {
+                self.control.reply(client, with_pid(response));
+            }
+            Effect::Log(event) => self.logger.log(event),
+            // Our own type of strings and numbers always serialises.
+            Effect::History(entry) => {
+                self.logger.history(serde_json::to_string(&entry).unwrap_or_default());
+            }
+            Effect::Notify { status } => self.service.status(&status),
+            Effect::Exit { code } => return Some(code),
+        }
+        None
+    }
+
+    /// The node has begun: whoever started us need not wait any longer. Not until the node is
+    /// active: that may last as long as `initdead`, and a boot must not wait for a dead peer.
+    pub(crate) fn started(&mut self) {
+        self.service.status("starting: listening for the other node");
+        if let Err(error) = self.report.ready() {
+            self.logger.say(Level::Warn, "detach", error.to_string());
+        }
+    }
+}
+
+/// The core does not know the number of its process.
+fn with_pid(response: Response) -> Response {
+    match response {
+        Response::Status(mut snapshot) => {
+            snapshot.pid = process::id();
+            Response::Status(snapshot)
+        }
+        Response::History(_) | Response::Done { .. } | Response::Error { .. } => response,
+    }
+}

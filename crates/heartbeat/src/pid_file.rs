@@ -1,0 +1,274 @@
+//! The pid file: who runs, and the lock that lets only one run (I/O). What is done to the running
+//! one is in `command`.
+#![expect(clippy::disallowed_methods, reason = "reads and locks the pid file and /proc")]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::exit::Fatal;
+
+/// File name of the genuine daemon and of ours.
+const PROGRAM: &str = "heartbeat";
+/// How often the file may be replaced between opening and locking before we give up.
+const LOCK_ATTEMPTS: u32 = 16;
+/// A pid file is 11 bytes; anything longer is not one.
+const SIZE_MAX: u64 = 64;
+
+/// The locked pid file. The lock ends with the process however it ends, so a crash never blocks
+/// the next start.
+#[derive(Debug)]
+pub(crate) struct PidLock {
+    file: Flock<File>,
+    path: PathBuf,
+    /// Who held it before and did not remove it.
+    left_by: Option<u32>,
+}
+
+impl PidLock {
+    /// Locks `path` and looks at who is named in it.
+    ///
+    /// # Errors
+    /// `AlreadyRunning` when one of ours holds the lock, `Foreign` when the file names a living
+    /// program called `heartbeat` that is not ours, else the system's answer.
+    pub(crate) fn acquire(path: &Path) -> Result<Self, Fatal> {
+        for _ in 0..LOCK_ATTEMPTS {
+            let file = OpenOptions::new()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)
+                .map_err(Fatal::path("open", path))?;
+            let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(file) => file,
+                Err((mut file, Errno::EWOULDBLOCK)) => {
+                    let pid = parse(&read_start(&mut file)).unwrap_or(0);
+                    return Err(Fatal::AlreadyRunning { pid });
+                }
+                Err((_, errno)) => return Err(Fatal::path("lock", path)(errno.into())),
+            };
+            // The one that stops removes its file: what was locked must still be what is there.
+            let locked = file.metadata().map_err(Fatal::path("look at", path))?;
+            match fs::symlink_metadata(path) {
+                Ok(now) if (now.dev(), now.ino()) == (locked.dev(), locked.ino()) => {
+                    let mut lock = Self { file, path: path.into(), left_by: None };
+                    lock.look_at_predecessor()?;
+                    return Ok(lock);
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Err(Fatal::Refused(format!("{} is replaced again and again", path.display())))
+    }
+
+    /// Writes our number as Heartbeat does: ten characters and a line end.
+    ///
+    /// # Errors
+    /// The system's answer (disk full, read-only).
+    pub(crate) fn write(&mut self, pid: u32) -> Result<(), Fatal> {
+        let path = self.path.clone();
+        let write = |file: &mut File| {
+            file.seek(SeekFrom::Start(0))?;
+            file.set_len(0)?;
+            file.write_all(format!("{pid:>10}\n").as_bytes())
+        };
+        write(&mut self.file).map_err(Fatal::path("write", path))
+    }
+
+    /// The process that held the lock before and was killed: it has not removed its file.
+    pub(crate) fn left_by(&self) -> Option<u32> {
+        self.left_by
+    }
+
+    /// Removes the file and then gives up the lock.
+    pub(crate) fn remove(self) {
+        let _ = fs::remove_file(&self.path);
+    }
+
+    /// Heartbeat 3.0.6 does not lock its pid file, so a living program of that name counts.
+    fn look_at_predecessor(&mut self) -> Result<(), Fatal> {
+        let Some(pid) = parse(&read_start(&mut self.file)) else { return Ok(()) };
+        if pid == std::process::id() {
+            return Ok(());
+        }
+        match exe_of(pid) {
+            Some(exe) if !is_this_program(&exe) && is_heartbeat(&exe) => {
+                let what = format!(
+                    "{} names pid {pid}, which runs {}",
+                    self.path.display(),
+                    exe.display()
+                );
+                Err(Fatal::Foreign { what })
+            }
+            // Nobody, somebody else under a number used again, or one of ours that is just ending.
+            Some(_) | None => {
+                self.left_by = Some(pid);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What the pid file says about who runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// There is no pid file.
+    Nobody,
+    /// There is one, but what it names has ended, or is not this program.
+    Stale {
+        /// The living program behind the number, if any.
+        other: Option<(u32, PathBuf)>,
+    },
+    /// This program runs.
+    Running {
+        /// Its number.
+        pid: u32,
+    },
+}
+
+/// Finds out who runs, without taking the lock.
+///
+/// # Errors
+/// When the pid file exists but cannot be read.
+pub(crate) fn holder(path: &Path) -> Result<Holder, Fatal> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Holder::Nobody),
+        Err(error) => return Err(Fatal::path("read", path)(error)),
+    };
+    let Some(pid) = parse(&read_start(&mut file)) else { return Ok(Holder::Stale { other: None }) };
+    Ok(match exe_of(pid) {
+        Some(exe) if is_this_program(&exe) => Holder::Running { pid },
+        Some(exe) => Holder::Stale { other: Some((pid, exe)) },
+        // Whoever may not look into /proc/PID/exe can still see that somebody holds the lock.
+        None if Path::new("/proc").join(pid.to_string()).exists() && is_locked(file) => {
+            Holder::Running { pid }
+        }
+        None => Holder::Stale { other: None },
+    })
+}
+
+/// The program that a process runs; `None` when there is no such process or we may not know.
+pub(crate) fn exe_of(pid: u32) -> Option<PathBuf> {
+    let target = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    // After an upgrade of the package the running program has no file any more.
+    let text = target.to_string_lossy();
+    Some(text.strip_suffix(" (deleted)").map_or_else(|| target.clone(), PathBuf::from))
+}
+
+/// The parent of a process (proc_pid_stat(5): the fourth field, the second after the name).
+pub(crate) fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+}
+
+/// Whether `exe` is called as the genuine daemon and ours are.
+pub(crate) fn is_heartbeat(exe: &Path) -> bool {
+    exe.file_name() == Some(PROGRAM.as_ref())
+}
+
+/// Whether `exe` is the program that runs here.
+pub(crate) fn is_this_program(exe: &Path) -> bool {
+    exe_of(std::process::id()).is_some_and(|own| own == exe)
+}
+
+/// The number in a pid file.
+fn parse(text: &str) -> Option<u32> {
+    text.trim().parse().ok().filter(|pid| *pid > 1)
+}
+
+fn read_start(file: &mut File) -> String {
+    let mut text = String::new();
+    let _ = file.take(SIZE_MAX).read_to_string(&mut text);
+    text
+}
+
+fn is_locked(file: File) -> bool {
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(_) => false,
+        Err((_, errno)) => errno == Errno::EWOULDBLOCK,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_dir::TestDir;
+
+    #[test]
+    fn the_number_is_found_in_heartbeats_layout() {
+        let check = |text: &str, expect: Option<u32>| assert_eq!(parse(text), expect, "{text:?}");
+        check("       388\n", Some(388));
+        check("388", Some(388));
+        check("", None);
+        check("-1\n", None);
+        check("1\n", None);
+        check("0\n", None);
+        check("many\n", None);
+    }
+
+    #[test]
+    fn only_one_holds_the_lock() {
+        let dir = TestDir::new("pid-lock");
+        let path = dir.path().join("pid");
+        let mut first = PidLock::acquire(&path).expect("free");
+        first.write(4711).expect("writable");
+        assert_eq!(fs::read(&path).expect("written"), b"      4711\n");
+        let second = PidLock::acquire(&path).expect_err("held");
+        assert!(matches!(second, Fatal::AlreadyRunning { pid: 4711 }), "{second}");
+        first.remove();
+        assert!(!path.exists());
+        assert_eq!(PidLock::acquire(&path).expect("free again").left_by(), None);
+    }
+
+    #[test]
+    fn a_pid_file_left_behind_is_stale() {
+        let dir = TestDir::new("pid-stale");
+        let path = dir.path().join("pid");
+        assert_eq!(holder(&path).expect("no file"), Holder::Nobody);
+        fs::write(&path, format!("{:>10}\n", i32::MAX)).expect("writable");
+        assert_eq!(holder(&path).expect("readable"), Holder::Stale { other: None });
+        let lock = PidLock::acquire(&path).expect("nobody holds it");
+        assert_eq!(lock.left_by(), u32::try_from(i32::MAX).ok());
+    }
+
+    #[test]
+    fn the_running_program_is_recognised_by_its_file() {
+        let dir = TestDir::new("pid-running");
+        let path = dir.path().join("pid");
+        let pid = std::process::id();
+        fs::write(&path, format!("{pid:>10}\n")).expect("writable");
+        assert_eq!(holder(&path).expect("readable"), Holder::Running { pid });
+    }
+
+    #[test]
+    fn a_process_knows_its_parent() {
+        let child = std::process::Command::new("sleep").arg("60").spawn();
+        let mut child = child.expect("sleep starts");
+        assert_eq!(parent_of(child.id()), Some(std::process::id()));
+        child.kill().expect("ours");
+        child.wait().expect("ours");
+        assert_eq!(parent_of(child.id()), None);
+    }
+
+    #[test]
+    fn a_foreign_heartbeat_is_refused_and_any_other_program_is_not() {
+        let dir = TestDir::new("pid-foreign");
+        for (name, refused) in [("heartbeat", true), ("something", false)] {
+            let program = dir.path().join(name);
+            fs::copy("/bin/sleep", &program).expect("copied");
+            let mut child = std::process::Command::new(&program).arg("60").spawn().expect("runs");
+            let path = dir.path().join("pid");
+            fs::write(&path, format!("{:>10}\n", child.id())).expect("writable");
+            let lock = PidLock::acquire(&path);
+            assert_eq!(matches!(lock, Err(Fatal::Foreign { .. })), refused, "{name}");
+            child.kill().expect("ours");
+            child.wait().expect("ours");
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Real-time scheduling and locked memory: wishes, never conditions. What is refused is returned in
+//! words, and the daemon goes on (I/O).
+#![expect(clippy::disallowed_methods, reason = "reads the process limits of the kernel")]
+
+use nix::sys::mman::{MlockAllFlags, mlockall};
+
+use crate::sys;
+
+/// Priority when ha.cf has no `rtprio`: above nothing but ordinary programs.
+const PRIORITY: u8 = 1;
+
+/// Asks for both. Each refusal is a sentence for the log.
+pub(crate) fn enter(priority: Option<u8>) -> Vec<String> {
+    let mut refused = Vec::new();
+    let priority = priority.unwrap_or(PRIORITY);
+    if let Err(error) = sys::set_round_robin(priority) {
+        let hint = if budget_is_empty() {
+            "; the control group of this process has no real-time budget (cpu.rt_runtime_us)"
+        } else {
+            ""
+        };
+        refused.push(format!(
+            "no real-time scheduling (SCHED_RR {priority}): {error}{hint}; under heavy load \
+             heartbeats may be late"
+        ));
+    }
+    // Pages are locked when they are touched: locking whole stacks and arenas would cost far more
+    // memory than this daemon uses.
+    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
+    let flags = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault;
+    if let Err(error) = mlockall(flags) {
+        refused.push(format!(
+            "memory is not locked: {error}; when the machine swaps, heartbeats may be late"
+        ));
+    }
+    refused
+}
+
+/// Control groups of version 1 give real-time budgets, zero by default.
+fn budget_is_empty() -> bool {
+    let Ok(groups) = std::fs::read_to_string("/proc/self/cgroup") else { return false };
+    groups
+        .lines()
+        .filter_map(|line| line.split_once(":cpu").and_then(|(_, rest)| rest.split_once(':')))
+        .filter_map(|(_, path)| {
+            let file = format!("/sys/fs/cgroup/cpu{path}/cpu.rt_runtime_us");
+            std::fs::read_to_string(file).ok()
+        })
+        .any(|budget| budget.trim() == "0")
+}

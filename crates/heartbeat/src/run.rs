@@ -1,0 +1,184 @@
+//! From the command line to a running node, in the order that matters: nothing outside of this
+//! process changes before the configuration is known to be good and no other instance runs (I/O).
+#![expect(clippy::disallowed_methods, reason = "makes directories at start")]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use hb_config::settings::{Logging, Settings};
+use hb_messaging::net::{Links, Pings};
+use hb_node::effect::Level;
+use hb_node::{Identity, Node};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::chdir;
+
+use crate::args::{Args, Paths};
+use crate::configuration::{self, Loaded};
+use crate::control::{self, Control};
+use crate::daemonize::Report;
+use crate::exit::Fatal;
+use crate::history::FILE_NAME;
+use crate::logging::{Destinations, Logger, unix_s};
+use crate::operations::Operations;
+use crate::perform::Edge;
+use crate::pid_file::PidLock;
+use crate::reload::Reload;
+use crate::service::Service;
+use crate::shell::Shell;
+use crate::signals::Signals;
+use crate::{foreign, host, identity, realtime};
+
+/// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
+pub(crate) const SCRATCH: &str = "rsctmp";
+
+/// Runs the node until it leaves; returns its exit code.
+///
+/// # Errors
+/// Why it did not start. The reason is in the log as well.
+pub(crate) fn run(args: &Args, mut report: Report) -> Result<u8, Fatal> {
+    let foreground = matches!(report, Report::Nobody);
+    let result = prepare(args, foreground).and_then(|ready| ready.serve(args, &mut report));
+    if let Err(error) = &result {
+        report.failed(error.code());
+    }
+    result
+}
+
+/// A node that may start.
+struct Prepared {
+    settings: Settings,
+    lock: PidLock,
+    logger: Logger,
+}
+
+fn prepare(args: &Args, foreground: bool) -> Result<Prepared, Fatal> {
+    let node = host::node_name(&args.paths.config)?;
+    let destinations = |settings: Logging| Destinations {
+        node: node.to_string(),
+        settings,
+        debug: args.debug.saturating_add(u8::from(args.verbose)),
+        foreground,
+        history: Some(args.paths.state.join(FILE_NAME)),
+    };
+    let Loaded { settings, lines, .. } = configuration::load(&args.paths.config, &node)
+        .inspect_err(|error| {
+            // Standard error gets the drawn form from `main`.
+            let logger = Logger::start(Destinations {
+                foreground: false,
+                ..destinations(configuration::logging_of(&args.paths.config))
+            });
+            if let Fatal::Config { lines, .. } = error {
+                lines.iter().for_each(|(level, line)| logger.say(*level, "config", line));
+            }
+            let text = "Configuration error, heartbeat not started.";
+            logger.say(Level::Error, "config_invalid", text);
+            logger.flush();
+        })?;
+    let mut lock = PidLock::acquire(&args.paths.pid_file)?;
+    if let Some((pid, exe)) = foreign::heartbeat_on_port(settings.udp_port) {
+        let (port, exe) = (settings.udp_port, exe.display());
+        return Err(Fatal::Foreign { what: format!("pid {pid} ({exe}) uses UDP port {port}") });
+    }
+    umask(Mode::from_bits_truncate(0o022));
+    chdir("/").map_err(Fatal::system("leave the directory"))?;
+    directories(&args.paths)?;
+    let logger = Logger::start(destinations(settings.logging.clone()));
+    for (level, line) in lines {
+        logger.say(level, "config", line);
+    }
+    if let Some(pid) = lock.left_by() {
+        let text = format!(
+            "the heartbeat before this one (pid {pid}) was killed or has crashed; resources that \
+             still run are kept"
+        );
+        logger.say(Level::Error, "killed", text);
+    }
+    lock.write(std::process::id())?;
+    Ok(Prepared { settings, lock, logger })
+}
+
+fn directories(paths: &Paths) -> Result<(), Fatal> {
+    for dir in [&paths.state, &paths.run] {
+        fs::create_dir_all(dir).map_err(Fatal::path("make", dir.as_path()))?;
+    }
+    let scratch = paths.run.join(SCRATCH);
+    let made = fs::create_dir_all(&scratch)
+        .and_then(|()| fs::set_permissions(&scratch, Permissions::from_mode(0o1777)));
+    made.map_err(Fatal::path("make", scratch))
+}
+
+impl Prepared {
+    fn serve(self, args: &Args, report: &mut Report) -> Result<u8, Fatal> {
+        let Self { settings, lock, logger } = self;
+        let identity = identify(&settings, &args.paths.state, &logger);
+        if settings.realtime && !args.no_realtime {
+            for refused in realtime::enter(settings.realtime_priority) {
+                logger.say(Level::Warn, "realtime", refused);
+            }
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(4)
+            .build()
+            .map_err(Fatal::system("start the event loop"))?;
+        let result = runtime.block_on(async {
+            let shell = open(&settings, identity, args, &logger, report).await?;
+            Ok(shell.run().await)
+        });
+        // A lookup or an agent that hangs must not keep the process.
+        runtime.shutdown_background();
+        logger.flush();
+        control::remove(&args.paths.run);
+        lock.remove();
+        result
+    }
+}
+
+fn identify(settings: &Settings, state: &Path, logger: &Logger) -> Identity {
+    let generation = identity::next_generation(state, settings.generation_source, unix_s());
+    let uuid = identity::uuid(state, settings.uuid_source, &settings.node);
+    for problem in [&generation.problem, &uuid.problem].into_iter().flatten() {
+        logger.say(Level::Error, "state_file", problem);
+    }
+    logger.say(
+        Level::Info,
+        "starting",
+        format!(
+            "heartbeat {} starting as {} with generation {}",
+            env!("CARGO_PKG_VERSION"),
+            settings.node,
+            generation.value
+        ),
+    );
+    Identity { uuid: uuid.value, generation: generation.value, seed: identity::seed() }
+}
+
+/// Opens everything that the node talks through. Sockets that do not work are link failures with a
+/// reason, not reasons to stay down.
+async fn open(
+    settings: &Settings,
+    identity: Identity,
+    args: &Args,
+    logger: &Logger,
+    report: &mut Report,
+) -> Result<Shell, Fatal> {
+    let signals = Signals::take()?;
+    let operations = Operations::open(settings, &args.paths, logger);
+    let (pings, warnings) = Pings::open(&settings.pings, identity::seed());
+    for warning in warnings {
+        logger.say(Level::Warn, "ping_socket", warning);
+    }
+    let edge = Edge {
+        links: Links::open(&settings.media, settings.udp_port),
+        pings,
+        control: Control::open(&args.paths.run, logger),
+        operations,
+        service: Service::new(),
+        logger: logger.clone(),
+        report: std::mem::replace(report, Report::Nobody),
+    };
+    let node = Node::new(settings, identity);
+    let reload = Reload::new(args.paths.config.clone(), settings.clone());
+    Ok(Shell::new(node, edge, signals, reload))
+}

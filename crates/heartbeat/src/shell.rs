@@ -1,0 +1,238 @@
+//! The loop: waits for whatever happens first, feeds the node, performs what it wants. The only
+//! reader of the clock for decisions. Sockets are emptied before timers fire, so that a process
+//! that was held up does not take its own absence for the peer's (I/O).
+#![expect(clippy::disallowed_methods, reason = "reads the clock that the core is given")]
+
+use std::fs;
+use std::time::{Duration, Instant as Clock};
+
+use hb_config::settings::Settings;
+use hb_messaging::engine::PingId;
+use hb_messaging::net::NetEvent;
+use hb_messaging::time::Instant;
+use hb_node::Node;
+use hb_node::api::Request;
+use hb_node::effect::{Effect, Level};
+use hb_node::input::Input;
+use hb_resource::operation::{OpId, Outcome};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
+
+use crate::control::Asked;
+use crate::logging::unix_s;
+use crate::perform::Edge;
+use crate::reload::Reload;
+use crate::signals::{Signal, Signals};
+
+/// Datagrams and timers that are handled without looking at anything else: a flood on one side
+/// delays the others by this many inputs, some milliseconds at most.
+const BUDGET: usize = 64;
+/// How often the core is told wall clock and load.
+const ENVIRONMENT_EVERY: Duration = Duration::from_secs(1);
+/// How long the end waits for clients to read their last answer.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// The node and everything around it.
+pub(crate) struct Shell {
+    node: Node,
+    edge: Edge,
+    signals: Signals,
+    reload: Reload,
+    began: Clock,
+    tick: Interval,
+    /// Reused for every input.
+    effects: Vec<Effect>,
+    /// Set by `Effect::Exit`.
+    exit: Option<u8>,
+}
+
+/// What ended the wait.
+enum Wake {
+    Signal(Signal),
+    Net(NetEvent),
+    Done(OpId, Outcome),
+    Echo(PingId, u16),
+    Asked(Asked),
+    Reloaded(Result<Box<Settings>, String>),
+    Tick,
+    Due,
+}
+
+impl Shell {
+    /// Everything is open as far as it can be.
+    pub(crate) fn new(node: Node, edge: Edge, signals: Signals, reload: Reload) -> Self {
+        let mut tick = interval(edge.service.tick_every(ENVIRONMENT_EVERY));
+        // After a stall one tick is enough.
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            node,
+            edge,
+            signals,
+            reload,
+            began: Clock::now(),
+            tick,
+            effects: Vec::new(),
+            exit: None,
+        }
+    }
+
+    /// Runs until the node wants to leave, and returns its exit code.
+    pub(crate) async fn run(mut self) -> u8 {
+        self.environment();
+        self.feed(Input::Start);
+        self.edge.started();
+        loop {
+            if let Some(code) = self.exit {
+                // Answers that were just given are written by tasks of their own.
+                tokio::time::sleep(LAST_WORDS).await;
+                return code;
+            }
+            let wake = self.wait().await;
+            self.take(wake);
+            let flooded = !self.drain();
+            self.fire();
+            if flooded {
+                // The tasks that run agents and serve clients get their turn too.
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Wake {
+        let due = self.node.next_timeout().map(|at| self.began + at.since(Instant::ZERO));
+        let timer = async {
+            match due {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        // In no fixed order: under a flood of datagrams a first place for the sockets would starve
+        // everything else, and that they come before the timers is what `drain` is for.
+        tokio::select! {
+            signal = self.signals.recv() => Wake::Signal(signal),
+            event = self.edge.links.recv() => Wake::Net(event),
+            (op, outcome) = self.edge.operations.recv() => Wake::Done(op, outcome),
+            (ping, sequence) = self.edge.pings.recv() => Wake::Echo(ping, sequence),
+            asked = self.edge.control.recv() => Wake::Asked(asked),
+            loaded = self.reload.recv() => Wake::Reloaded(loaded),
+            _ = self.tick.tick() => Wake::Tick,
+            () = timer => Wake::Due,
+        }
+    }
+
+    fn take(&mut self, wake: Wake) {
+        match wake {
+            Wake::Signal(Signal::Stop) => {
+                self.edge.service.stopping();
+                self.feed(Input::Shutdown);
+            }
+            Wake::Signal(Signal::Reload) => self.reload.begin(),
+            Wake::Signal(Signal::ReopenLogs) => self.edge.logger.reopen(),
+            Wake::Net(event) => self.net(event),
+            Wake::Done(op, outcome) => self.feed(Input::Done { op, outcome }),
+            Wake::Echo(ping, sequence) => self.feed(Input::EchoReply { ping, sequence }),
+            Wake::Asked(Asked::Request(client, request)) => {
+                if request == Request::Stop {
+                    self.edge.service.stopping();
+                }
+                self.feed(Input::Request { client, request });
+            }
+            Wake::Asked(Asked::Gone(client)) => self.feed(Input::ClientGone { client }),
+            Wake::Reloaded(Ok(settings)) => self.apply(&settings),
+            Wake::Reloaded(Err(text)) => {
+                let text = format!("{text}; everything stays as it was");
+                self.edge.logger.say(Level::Error, "reload_refused", text);
+            }
+            Wake::Tick => {
+                self.edge.service.tick();
+                self.edge.operations.reap_orphans();
+                self.environment();
+            }
+            // Fired by `fire`, after the sockets.
+            Wake::Due => {}
+        }
+    }
+
+    /// Takes what lies in the sockets, as far as the budget goes; whether that was all.
+    fn drain(&mut self) -> bool {
+        for _ in 0..BUDGET {
+            match self.edge.links.try_recv() {
+                Some(event) => self.net(event),
+                None => return true,
+            }
+        }
+        false
+    }
+
+    /// Fires what is due, one thing at a time, as far as the budget goes.
+    fn fire(&mut self) {
+        for _ in 0..BUDGET {
+            let now = self.now();
+            if self.node.next_timeout().is_none_or(|at| at > now) {
+                return;
+            }
+            self.feed_at(now, Input::Timeout);
+        }
+    }
+
+    fn net(&mut self, event: NetEvent) {
+        self.feed(match event {
+            NetEvent::Datagram { link, bytes } => Input::Datagram { link, bytes },
+            NetEvent::Failed { link, reason } => Input::Link { link, failure: Some(reason) },
+            NetEvent::Restored { link } => Input::Link { link, failure: None },
+        });
+    }
+
+    fn environment(&mut self) {
+        // Made by the kernel on reading: never waits for a disk.
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        self.feed(Input::Environment { unix_s: unix_s(), load: load.trim_end().into() });
+    }
+
+    fn feed(&mut self, input: Input) {
+        let now = self.now();
+        self.feed_at(now, input);
+    }
+
+    fn feed_at(&mut self, now: Instant, input: Input) {
+        // After the order to leave nothing may happen any more.
+        if self.exit.is_some() {
+            return;
+        }
+        self.node.handle(now, input, &mut self.effects);
+        self.perform();
+    }
+
+    fn perform(&mut self) {
+        for effect in self.effects.drain(..) {
+            self.exit = self.edge.perform(effect);
+            if self.exit.is_some() {
+                break;
+            }
+        }
+        self.effects.clear();
+    }
+
+    /// Files were read again and are valid: keys are applied, the rest waits for a restart.
+    fn apply(&mut self, settings: &Settings) {
+        let changes = self.reload.compare(settings);
+        if changes.keys {
+            let text = "Rereading authentication file.";
+            self.edge.logger.say(Level::Info, "keys_reread", text);
+            let now = self.now();
+            self.node.rekey(now, settings.keys.clone(), &mut self.effects);
+            self.perform();
+        }
+        if changes.others {
+            let text = "ha.cf, haresources or hb.toml has changed: restart heartbeat on this node \
+                        to use it (only keys are taken from a running node's files)";
+            self.edge.logger.say(Level::Warn, "restart_needed", text);
+        }
+        if !changes.keys && !changes.others {
+            self.edge.logger.say(Level::Info, "reload_unchanged", "Configuration unchanged.");
+        }
+    }
+
+    fn now(&self) -> Instant {
+        Instant::ZERO + self.began.elapsed()
+    }
+}

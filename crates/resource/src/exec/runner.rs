@@ -1,0 +1,228 @@
+//! The runner: one operation in, one outcome out. It does I/O and decides nothing: policy after a
+//! failure belongs to the manager.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hb_config::settings::{AgentSpec, BuiltIn, ResourceSpec};
+
+use super::child::{self, End, Shared};
+use super::environment::{GROUP_VARIABLE, RESOURCE_VARIABLE};
+use super::leftovers::Leftovers;
+use super::lookup;
+use super::orphans::Children;
+use super::systemd::Systemd;
+use crate::agent::{self, Candidate, Class, Invocation, Places};
+use crate::operation::{Action, Operation, Outcome};
+use crate::status;
+
+/// What the runner is told once.
+#[derive(Clone, Debug)]
+pub struct RunnerConfig {
+    /// Directories of resource scripts, searched in order.
+    pub resource_dirs: Vec<PathBuf>,
+    /// Directory of init scripts, searched after them.
+    pub init_dir: PathBuf,
+    /// `OCF_ROOT`.
+    pub ocf_root: PathBuf,
+    /// The program `systemctl`.
+    pub systemctl: PathBuf,
+    /// All variables that agents get besides those of their class; see
+    /// [`super::environment::list`]. Nothing is inherited from this process.
+    pub environment: Vec<(String, String)>,
+    /// Between TERM and KILL of an agent that does not end in time.
+    pub kill_grace: Duration,
+}
+
+impl Default for RunnerConfig {
+    /// Heartbeat's directories, no environment, two seconds of grace.
+    fn default() -> Self {
+        let Places { resource_dirs, init_dir, ocf_root, systemctl } = Places::default();
+        let kill_grace = Duration::from_secs(2);
+        let environment = Vec::new();
+        Self { resource_dirs, init_dir, ocf_root, systemctl, environment, kill_grace }
+    }
+}
+
+/// Runs agents. Cheap to clone; any number of operations may run at once, but not two on the same
+/// resource. It needs a tokio runtime with I/O and time.
+#[derive(Clone, Debug)]
+pub struct Runner(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    places: Places,
+    environment: Vec<(String, String)>,
+    kill_grace: Duration,
+    shared: Shared,
+    leftovers: Leftovers,
+}
+
+impl Runner {
+    /// Starts nothing and looks at nothing.
+    pub fn new(config: RunnerConfig) -> Self {
+        let RunnerConfig { resource_dirs, init_dir, ocf_root, systemctl, environment, kill_grace } =
+            config;
+        let places = Places { resource_dirs, init_dir, ocf_root, systemctl };
+        Self(Arc::new(Inner {
+            places,
+            leftovers: Leftovers::new(&environment),
+            environment,
+            kill_grace,
+            shared: Shared::default(),
+        }))
+    }
+
+    /// Performs `operation` by its agent, whether or not the daemon could do it itself, and answers
+    /// when it has ended: after at most its timeout, the grace, and a few seconds for what the
+    /// kernel does not let die. An escalated stop may take twice that.
+    ///
+    /// Dropping the future leaves the agent running without a limit.
+    pub async fn run(&self, operation: &Operation) -> Outcome {
+        let outcome = self.attempt(operation).await;
+        if !operation.kill {
+            return outcome;
+        }
+        let has_killed = self.kill_leftovers(operation).await;
+        if outcome == Outcome::Ok || !has_killed {
+            return outcome;
+        }
+        // What kept the agent from stopping it may be gone. Only the agent can tell: silence of the
+        // processes says nothing of a mount or an address.
+        self.attempt(operation).await
+    }
+
+    /// Whether the agent of `resource` is there and executable.
+    ///
+    /// # Errors
+    /// A sentence that names the file, what is wrong and what to do.
+    pub fn preflight(&self, resource: &ResourceSpec) -> Result<(), String> {
+        let name = match &resource.built_in {
+            Some(BuiltIn::Address(_) | BuiltIn::SendArp { .. }) => match &resource.agent {
+                AgentSpec::Script { name, .. } => Some(name),
+                AgentSpec::Ocf { .. } | AgentSpec::Systemd { .. } => None,
+            },
+            None => None,
+        };
+        if name.is_some_and(|name| !self.overridden(name)) {
+            return Ok(());
+        }
+        let places = &self.0.places;
+        let found = lookup::find(&resource.agent, places)?;
+        // Refuses names and parameters that no run would accept.
+        agent::invocation(resource, Action::Status, Duration::ZERO, &found, places)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    /// Whether a script of somebody's own in `resource.d` stands in for the built-in work of that
+    /// name (`IPaddr`, `IPaddr2`, `IPv6addr`, `SendArp`): one that is neither the shipped script
+    /// nor a stock wrapper of Heartbeat or resource-agents. Reads one small file.
+    pub fn overridden(&self, name: &str) -> bool {
+        lookup::overridden(name, &self.0.places)
+    }
+
+    /// The register of children. Whatever else in the process starts children and waits for them
+    /// must start them through it when [`Self::reap_orphans`] is used.
+    pub fn children(&self) -> &Children {
+        &self.0.shared.children
+    }
+
+    /// Reaps adopted orphans that have ended; see [`Children::reap_orphans`].
+    pub fn reap_orphans(&self) -> usize {
+        self.0.shared.children.reap_orphans()
+    }
+
+    async fn attempt(&self, operation: &Operation) -> Outcome {
+        match self.prepare(operation).await {
+            Ok((found, invocation)) => self.perform(operation, &found, &invocation).await,
+            Err(reason) => Outcome::CouldNotRun { reason },
+        }
+    }
+
+    /// Finds the program on a helper thread: a hung file system must not hold up heartbeats.
+    async fn prepare(&self, operation: &Operation) -> Result<(Candidate, Invocation), String> {
+        let inner = Arc::clone(&self.0);
+        let spec = operation.resource.agent.clone();
+        let look = tokio::task::spawn_blocking(move || lookup::find(&spec, &inner.places));
+        let found = match tokio::time::timeout(operation.timeout, look).await {
+            Ok(Ok(found)) => found?,
+            Ok(Err(error)) => return Err(error.to_string()),
+            Err(_) => return Err("its file system does not answer".to_owned()),
+        };
+        let Operation { resource, action, timeout, .. } = operation;
+        let invocation = agent::invocation(resource, *action, *timeout, &found, &self.0.places)
+            .map_err(|error| error.to_string())?;
+        Ok((found, invocation))
+    }
+
+    async fn perform(
+        &self,
+        operation: &Operation,
+        found: &Candidate,
+        invocation: &Invocation,
+    ) -> Outcome {
+        let Operation { resource, action, timeout, .. } = operation;
+        if let AgentSpec::Systemd { unit } = &resource.agent {
+            return self.systemd().perform(unit, *action, invocation, *timeout).await;
+        }
+        let environment = self.environment(operation, invocation);
+        let grace = self.0.kill_grace;
+        let end = child::run(&self.0.shared, invocation, &environment, *timeout, grace).await;
+        match end {
+            End::Exited { exit, output, group } => {
+                self.0.leftovers.record(operation, group);
+                let outcome = status::judge(found.class, *action, exit, output.text());
+                log_end(operation, found.class, &outcome, output.text().all);
+                outcome
+            }
+            End::TimedOut => Outcome::TimedOut,
+            End::CouldNotRun { reason } => Outcome::CouldNotRun { reason },
+        }
+    }
+
+    /// The fixed list, then what tells the resource, then what its class adds; later ones win.
+    fn environment(&self, operation: &Operation, call: &Invocation) -> Vec<(String, String)> {
+        let names = [
+            (GROUP_VARIABLE.to_owned(), operation.group.clone()),
+            (RESOURCE_VARIABLE.to_owned(), operation.resource.text.clone()),
+        ];
+        let fixed = self.0.environment.iter().cloned();
+        fixed.chain(names).chain(call.environment.iter().cloned()).collect()
+    }
+
+    fn systemd(&self) -> Systemd<'_> {
+        Systemd {
+            shared: &self.0.shared,
+            systemctl: &self.0.places.systemctl,
+            environment: &self.0.environment,
+            grace: self.0.kill_grace,
+        }
+    }
+
+    /// Whether anything was there to kill.
+    async fn kill_leftovers(&self, operation: &Operation) -> bool {
+        match &operation.resource.agent {
+            AgentSpec::Systemd { unit } => {
+                self.systemd().kill(unit, operation.timeout).await.is_ok()
+            }
+            AgentSpec::Script { .. } | AgentSpec::Ocf { .. } => {
+                self.0.leftovers.kill(operation).await > 0
+            }
+        }
+    }
+}
+
+/// The output is for people who look for it; the manager logs the outcome.
+fn log_end(operation: &Operation, class: Class, outcome: &Outcome, output: &[u8]) {
+    tracing::debug!(
+        resource = operation.resource.text,
+        action = operation.action.word(),
+        op = operation.id.0,
+        class = class.word(),
+        outcome = outcome.describe(),
+        output = status::reason(output),
+        "agent ended"
+    );
+}

@@ -287,7 +287,7 @@ fn groups(rng: &mut Rng) -> Vec<GroupSpec> {
 }
 
 fn settings(groups: &[GroupSpec], rng: &mut Rng) -> [Settings; 2] {
-    let keepalive_ms = *rng.pick(&[50, 100, 200, 500]);
+    let keepalive_ms = *rng.pick(&[50, 100, 200, 200, 500, 500, 1_000]);
     let deadtime_ms = keepalive_ms * rng.between(3, 10);
     let timing = Timing {
         keepalive_ms,

@@ -428,18 +428,20 @@ fn a_short_standstill_is_told_and_moves_nothing() {
 
 #[test]
 fn a_node_that_slept_too_long_acts_on_fresh_evidence_only() {
-    let mut world = pair_of(&www(), |settings| settings.auto_failback = AutoFailback::Off);
-    world.machines[0].agents.change("www", |habits| habits.stop = ms(300));
+    // An address is started without asking first: only the node's own patience keeps it back.
+    let groups = [group("node1", &["10.0.0.7", "nginx"])];
+    let mut world = pair_of(&groups, |settings| settings.auto_failback = AutoFailback::Off);
+    world.machines[0].agents.change("10.0.0.7", |habits| habits.stop = ms(300));
     world.request(0, Request::Standby { which: all() });
     // node2 has agreed and sleeps; what node1 says meanwhile waits in its sockets.
     world.run(ms(100));
     world.halt(1);
     world.run(ms(2_000));
-    assert!(served_by(&world, "www", 0), "node1 takes its group back when node2 is dead");
+    assert!(served_by(&world, "10.0.0.7", 0), "node1 takes its group back when node2 is dead");
     let before = world.machines[1].agents.log.len();
     world.resume(1);
     settle_after(&mut world, &["core_stalled"]);
-    assert!(served_by(&world, "www", 0));
+    assert!(served_by(&world, "10.0.0.7", 0));
     assert_eq!(world.machines[1].agents.log.len(), before, "acted on what was long over");
 }
 

@@ -117,7 +117,7 @@ pub struct Manager {
     phase: Phase,
     peer: Peer,
     dialogue: Dialogue,
-    /// What was taken last, as the giver names it: its `done` may be said again.
+    /// The last dialogue as a taker, as the giver names it: its `done` may be said again.
     taken: Option<Which>,
     /// Sets this node stands for even where they contain no group (Heartbeat books them so).
     booked: Holdings,

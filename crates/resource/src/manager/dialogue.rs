@@ -380,8 +380,10 @@ impl Manager {
     /// Advances the dialogue as far as the groups allow.
     pub(super) fn settle_dialogue(&mut self, out: &mut Vec<Output>) {
         match self.dialogue.clone() {
-            Dialogue::None | Dialogue::Asked(_) | Dialogue::Wanting { .. } => {}
-            Dialogue::Taking(_) => self.settle_taking(out),
+            Dialogue::None
+            | Dialogue::Asked(_)
+            | Dialogue::Wanting { .. }
+            | Dialogue::Taking(_) => {}
             Dialogue::Releasing(giving) => self.settle_releasing(giving, out),
             Dialogue::Given(giving, done) => self.settle_given(&giving, done, out),
             Dialogue::Acquiring(taking) => self.settle_acquiring(taking, out),
@@ -389,16 +391,9 @@ impl Manager {
     }
 
     /// A Twinbeat peer is unsettled for as long as it takes part in a dialogue. One that says that
-    /// it has settled gave it up: it had thought this node dead for a while, unnoticed here.
+    /// it has settled has left it: it had thought this node dead for a while, unnoticed here.
     fn peer_gave_up(&self) -> bool {
         self.peer.native && self.peer.stable == Some(true)
-    }
-
-    fn settle_taking(&mut self, out: &mut Vec<Output>) {
-        if self.peer_gave_up() {
-            let reason = format!("{} gave up the standby", self.peer_name());
-            self.end_dialogue(Some(Answer::Failed { reason }), out);
-        }
     }
 
     fn settle_releasing(&mut self, giving: Giving, out: &mut Vec<Output>) {
@@ -429,11 +424,11 @@ impl Manager {
                     Some(GroupClaim::Held | GroupClaim::Failed | GroupClaim::Blocked)
                 )
         };
-        let over = self.peer_gave_up();
         let chosen: Vec<(usize, bool)> =
             chosen.into_iter().map(|index| (index, arrived(&index))).collect();
-        let complete = done && chosen.iter().all(|(_, arrived)| *arrived);
-        if !over && !complete {
+        // Without its `done` the peer may still be about to start what was given.
+        let over = self.peer_gave_up() || chosen.iter().all(|(_, arrived)| *arrived);
+        if !done || !over {
             return;
         }
         let mut trouble = Vec::new();
@@ -531,17 +526,24 @@ impl Manager {
         } else {
             Answer::Failed { reason: format!("not acquired here: {}", failed.join(" ")) }
         };
-        let which = seen_from_peer(&taking.which);
-        self.taken = self.peer.native.then(|| which.clone());
-        self.say_done(which, out);
+        self.say_done(seen_from_peer(&taking.which), out);
         self.end_dialogue(Some(answer), out);
+    }
+
+    /// A taker remembers what it took part in, however it ended: a giver that knows nothing of the
+    /// end says `done` and waits for the answer.
+    fn leave_dialogue(&mut self, out: &mut Vec<Output>) -> Dialogue {
+        out.push(Output::CancelTimer(Timer::StandbyAnswer));
+        out.push(Output::CancelTimer(Timer::StandbyEnd));
+        if let Dialogue::Taking(taking) | Dialogue::Acquiring(taking) = &self.dialogue {
+            self.taken = self.peer.native.then(|| seen_from_peer(&taking.which));
+        }
+        std::mem::replace(&mut self.dialogue, Dialogue::None)
     }
 
     /// Ends a dialogue. With a 3.0.6 peer both sides then say what they hold (§7.8, step 4).
     fn end_dialogue(&mut self, answer: Option<Answer>, out: &mut Vec<Output>) {
-        let dialogue = std::mem::replace(&mut self.dialogue, Dialogue::None);
-        out.push(Output::CancelTimer(Timer::StandbyAnswer));
-        out.push(Output::CancelTimer(Timer::StandbyEnd));
+        let dialogue = self.leave_dialogue(out);
         if let (Some(request), Some(answer)) = (dialogue.request(), answer) {
             out.push(Output::Answer(request, answer));
         }
@@ -558,12 +560,10 @@ impl Manager {
         {
             self.failback_due = true;
         }
-        let dialogue = std::mem::replace(&mut self.dialogue, Dialogue::None);
-        if dialogue == Dialogue::None {
+        if self.dialogue == Dialogue::None {
             return;
         }
-        out.push(Output::CancelTimer(Timer::StandbyAnswer));
-        out.push(Output::CancelTimer(Timer::StandbyEnd));
+        let dialogue = self.leave_dialogue(out);
         if let Some(request) = dialogue.request() {
             let reason = format!("ended early: {why}");
             out.push(Output::Answer(request, Answer::Failed { reason }));

@@ -15,6 +15,9 @@ const END_WAIT: Duration = Duration::from_secs(3_600);
 /// Between two Twinbeat nodes a step is said again after this time, should it have been lost.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
 
+/// What goes with the claims of a giver, as 3.0.6 says it.
+pub(super) const GIVING: &str = "standby";
+
 /// Where a dialogue stands. `which` is from this node's point of view on both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(super) enum Dialogue {
@@ -82,7 +85,7 @@ impl Dialogue {
 
     /// The word that goes with a `resource` message while this is under way.
     pub(super) fn info(&self) -> Option<&'static str> {
-        self.giving().map(|_| "standby")
+        self.giving().map(|_| GIVING)
     }
 }
 
@@ -196,7 +199,6 @@ impl Manager {
         request: Option<RequestId>,
         out: &mut Vec<Output>,
     ) {
-        self.taken = None;
         let message = PeerMessage::AskResources { which: which.clone(), step: StandbyStep::Me };
         out.push(Output::Send(message));
         out.push(Output::SetTimer(Timer::StandbyAnswer, ANSWER_WAIT));
@@ -278,7 +280,6 @@ impl Manager {
         out.push(Output::CancelTimer(Timer::StandbyAnswer));
         self.await_end(out);
         self.peer.stable = Some(false);
-        self.taken = None;
         let message =
             PeerMessage::AskResources { which: seen_from_peer(&which), step: StandbyStep::Other };
         self.dialogue = Dialogue::Taking(Taking { which, request, tried: BTreeSet::new() });
@@ -342,8 +343,9 @@ impl Manager {
                 }
                 self.dialogue = Dialogue::Acquiring(taking);
             }
-            // Said again, because the end was lost. A 3.0.6 node says it after `shutdone` as well.
-            Dialogue::None if self.taken.as_ref() == Some(which) && self.can_talk() => {
+            // A giver that knows nothing of the end, or did not hear it, waits for the answer.
+            // A 3.0.6 node says it after `shutdone` as well.
+            Dialogue::None if self.peer.native && self.peer.gives && self.can_talk() => {
                 self.say_done(which.clone(), out);
             }
             Dialogue::None
@@ -530,14 +532,9 @@ impl Manager {
         self.end_dialogue(Some(answer), out);
     }
 
-    /// A taker remembers what it took part in, however it ended: a giver that knows nothing of the
-    /// end says `done` and waits for the answer.
     fn leave_dialogue(&mut self, out: &mut Vec<Output>) -> Dialogue {
         out.push(Output::CancelTimer(Timer::StandbyAnswer));
         out.push(Output::CancelTimer(Timer::StandbyEnd));
-        if let Dialogue::Taking(taking) | Dialogue::Acquiring(taking) = &self.dialogue {
-            self.taken = self.peer.native.then(|| seen_from_peer(&taking.which));
-        }
         std::mem::replace(&mut self.dialogue, Dialogue::None)
     }
 

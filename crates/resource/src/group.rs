@@ -490,8 +490,9 @@ impl Group {
         }
     }
 
-    /// Everything runs: adopted. An address runs: released as a whole, for it may be served
-    /// elsewhere. Something else runs: left alone, because this daemon did not start it.
+    /// Everything runs: adopted. The first member or an address runs: a daemon was killed here
+    /// while it started or stopped the group, which is released as a whole, for it may be served
+    /// elsewhere. Only others run: left alone, because whoever started them was not heartbeat.
     fn probed(&mut self, ctx: &mut Context<'_>) {
         self.probing = None;
         let here = |index: &usize| {
@@ -506,10 +507,10 @@ impl Group {
             self.announce(ctx);
             return;
         }
-        let address = |index: &usize| self.spec.resources[*index].built_in.is_some();
+        let ours = |index: &usize| *index == 0 || self.spec.resources[*index].built_in.is_some();
         let names: Vec<&str> =
             running.iter().map(|index| self.spec.resources[*index].text.as_str()).collect();
-        if running.iter().any(address) {
+        if running.iter().any(ours) {
             let text = format!(
                 "of group {} only {} runs here: releasing it, as the group may run on the other node",
                 self.spec.key,

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hb_messaging::time::Instant;
-use hb_node::api::Verdict;
 use hb_resource::input::GroupClaim;
 use hb_resource::operation::Action;
 
@@ -162,6 +161,9 @@ impl Checker {
         }
         for machine in 0..2 {
             let Some(status) = world.status(machine) else { continue };
+            let peer_settled = status.peer.as_ref().is_some_and(|peer| peer.stable == Some(true));
+            let this = &status.this_node;
+            let settled = this.status == "active" && this.rscstatus != "transition" && peer_settled;
             let others: Vec<&str> = status
                 .problems
                 .iter()
@@ -169,9 +171,10 @@ impl Checker {
                 // Past events, shown for a while.
                 .filter(|id| *id != "late_heartbeats" && *id != "bad_auth")
                 .collect();
-            if !others.is_empty() || status.verdict == Verdict::Transition {
+            if !others.is_empty() || !settled {
                 let who = trace::name(machine);
-                let text = format!("{who} is {:?} with {others:?}", status.verdict);
+                let state = if settled { "settled" } else { "unsettled" };
+                let text = format!("{who} is {state}, {:?} with {others:?}", status.verdict);
                 return fail("L1 healthy", text);
             }
         }

@@ -11,6 +11,10 @@ use crate::network::Path;
 use crate::plan::{Fault, Plan};
 use crate::world::World;
 
+/// After this time a failback that came to nothing has been tried again: ten seconds for the answer
+/// and ten until the next look.
+const FAILBACK_MAX: Duration = Duration::from_secs(22);
+
 /// How a run ended.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -72,20 +76,15 @@ fn carry_out(
     advance(world, checker, plan.calm.min(end))?;
     calm_down(plan, world);
     checker.check(world)?;
-    let limit = world.now() + checker.converge_max;
     let begun = world.now();
-    while world.now() < limit.min(end) {
-        advance(world, checker, (world.now() + Duration::from_millis(100)).min(end))?;
-        restart(world);
-        if checker.has_converged(world) {
-            *converged = Some(world.now() - begun);
-            break;
-        }
-    }
+    converge(world, checker, end)?;
+    *converged = Some(world.now() - begun);
+    // A failback that the other node did not answer is tried again.
+    advance(world, checker, (world.now() + FAILBACK_MAX).min(end))?;
+    converge(world, checker, end)?;
     if world.now() >= end {
         return Ok(());
     }
-    checker.check_end(world)?;
     // What has come to rest stays at rest.
     let moves = world.machines.iter().map(|machine| machine.history.len()).sum::<usize>();
     advance(world, checker, world.now() + checker.overlap_max)?;
@@ -96,6 +95,16 @@ fn carry_out(
         return Err(Violation { at: world.now(), property: "L3 rest", text });
     }
     Ok(())
+}
+
+/// Waits until everything is as it should be, at most as long as the checker allows.
+fn converge(world: &mut World, checker: &mut Checker, end: Instant) -> Result<(), Violation> {
+    let limit = (world.now() + checker.converge_max).min(end);
+    while !checker.has_converged(world) && world.now() < limit {
+        restart(world);
+        advance(world, checker, (world.now() + Duration::from_millis(100)).min(limit))?;
+    }
+    if world.now() >= end { Ok(()) } else { checker.check_end(world) }
 }
 
 fn advance(world: &mut World, checker: &mut Checker, until: Instant) -> Result<(), Violation> {

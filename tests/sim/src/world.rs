@@ -147,6 +147,7 @@ impl World {
         if self.machines[machine].daemon.is_some() {
             return;
         }
+        self.end_leftovers(machine);
         let seed = self.rng.next_u64();
         let this = &mut self.machines[machine];
         this.generation += 1;
@@ -162,6 +163,25 @@ impl World {
         self.feed(machine, Input::Start);
     }
 
+    /// Agents that a killed daemon left running are ended before the next one looks at what runs,
+    /// as the shell does: a resource that is being stopped looks as if it ran. What such an agent
+    /// has achieved is anybody's guess.
+    fn end_leftovers(&mut self, machine: usize) {
+        let this = &mut self.machines[machine];
+        for run in std::mem::take(&mut this.under_way) {
+            if self.rng.chance(500) {
+                this.agents.end(&run.operation);
+            }
+        }
+        self.forget_agents(machine);
+    }
+
+    fn forget_agents(&mut self, machine: usize) {
+        let gone =
+            |coming: &Coming| matches!(coming, Coming::Ended { machine: of, .. } if *of == machine);
+        self.coming.retain(|_, coming| !gone(coming));
+    }
+
     /// The daemon of `machine` is killed; its agents and resources go on.
     pub fn kill(&mut self, machine: usize) {
         self.machines[machine].daemon = None;
@@ -174,9 +194,7 @@ impl World {
         this.daemon = None;
         this.agents.power_off();
         this.under_way.clear();
-        let gone =
-            |coming: &Coming| matches!(coming, Coming::Ended { machine: of, .. } if *of == machine);
-        self.coming.retain(|_, coming| !gone(coming));
+        self.forget_agents(machine);
         self.trace.line(self.now, machine, format_args!("power off"));
     }
 

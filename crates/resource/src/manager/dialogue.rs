@@ -437,7 +437,8 @@ impl Manager {
         let over = self.peer_gave_up();
         let chosen: Vec<(usize, bool)> =
             chosen.into_iter().map(|index| (index, arrived(&index))).collect();
-        if !over && !(done && chosen.iter().all(|(_, arrived)| *arrived)) {
+        let complete = done && chosen.iter().all(|(_, arrived)| *arrived);
+        if !over && !complete {
             return;
         }
         let mut trouble = Vec::new();

@@ -72,12 +72,21 @@ impl Manager {
         self.peer.blocked.clear();
         self.failback_due = true;
         if self.phase == Phase::Stable {
-            // Both were negotiated before they lost each other: no `starting` again.
+            // Both were negotiated before they lost each other: nothing is negotiated again.
             self.greeted = true;
             self.announce_all(out);
             if self.can_talk() {
+                self.ask_again(out);
                 self.say(None, out);
             }
+        }
+    }
+
+    /// Everything that the peer said is forgotten. It may not have noticed that it was away, and
+    /// then has no reason to say it again: `starting` makes it. A 3.0.6 peer restarts anyway.
+    fn ask_again(&mut self, out: &mut Vec<Output>) {
+        if self.peer.native {
+            out.push(Output::Send(PeerMessage::Starting));
         }
     }
 
@@ -174,9 +183,17 @@ impl Manager {
         }
     }
 
-    /// The preferred node keeps a group that both hold: both sides know the rule and the answer.
+    /// Who keeps a group that both have. What serves stays before what is only being started; of
+    /// two alike the preferred node's. Both sides know the rule, so both come to the same answer.
     pub(super) fn wins_conflict(&self, index: usize) -> bool {
-        self.prefers_us(&self.groups[index])
+        let group = &self.groups[index];
+        let held_here = group.claim() == GroupClaim::Held;
+        let held_there = self.peer_claim(group.key()) == Some(GroupClaim::Held);
+        match (held_here, held_there) {
+            (true, false) => true,
+            (false, true) => false,
+            (true, true) | (false, false) => self.prefers_us(group),
+        }
     }
 
     pub(super) fn probing(&self) -> bool {

@@ -123,8 +123,9 @@ impl Manager {
         match claim {
             GroupClaim::Held | GroupClaim::Acquiring => {
                 if group.is_wanted() && !self.wins_conflict(index) && !self.is_given(index) {
-                    let reason =
-                        format!("{} holds it too, and it prefers that node", self.peer_name());
+                    let served = claim == GroupClaim::Held && group.claim() != GroupClaim::Held;
+                    let why = if served { "serves it already" } else { "has it too" };
+                    let reason = format!("{} {why} and keeps it", self.peer_name());
                     self.release(index, Cause::Conflict, &reason, out);
                 }
             }

@@ -1,9 +1,18 @@
-//! What the command `hb` shares with the network tests of the project: the lab in which `hb demo`
-//! plays, and the client of the daemon's sockets. Its verbs are modules of the binary.
-
+//! The command `hb` as a library: its verbs, the client of the daemon's sockets, and the lab in
+//! which `hb demo` plays and the network tests of the project run.
 #![forbid(unsafe_code)]
 
+mod address;
+mod check;
+mod cl_status;
 pub mod client;
+pub mod command;
 pub mod demo;
 pub mod exit;
+mod explain;
 pub mod lab;
+mod moves;
+mod print;
+mod status;
+#[cfg(test)]
+mod testing;

@@ -31,7 +31,7 @@ const OTHER_METHODS: [&str; 12] = [
 ];
 
 /// Keys that stand in guides and samples, and digests of nothing.
-const WELL_KNOWN: [(&str, &str); 6] = [
+const WELL_KNOWN: [(&str, &str); 7] = [
     ("d41d8cd98f00b204e9800998ecf8427e", "the MD5 of the empty string, everybody's key"),
     ("68b329da9893e34099c7d8ad5cb9c940", "the MD5 of an empty line, everybody's key"),
     ("da39a3ee5e6b4b0d3255bfef95601890afd80709", "the SHA-1 of the empty string, everybody's key"),
@@ -39,6 +39,7 @@ const WELL_KNOWN: [(&str, &str); 6] = [
         "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
         "the SHA-256 of the empty string, everybody's key",
     ),
+    ("replace-this-sample-by-a-key-of-your-own", "the key of the sample file, everybody's key"),
     ("HI!", "the key of a sample file, everybody's key"),
     ("Hello!", "the key of a sample file, everybody's key"),
 ];
@@ -53,6 +54,7 @@ pub fn parse(source: &SourceFile) -> (Option<AuthKeys>, Vec<Diagnostic>) {
         source,
         active: None,
         auth_below: None,
+        bad_auth: false,
         keys: BTreeMap::new(),
         broken: BTreeMap::new(),
         sink: Sink::new(FileId::AuthKeys),
@@ -67,12 +69,15 @@ pub fn parse(source: &SourceFile) -> (Option<AuthKeys>, Vec<Diagnostic>) {
 }
 
 /// A word of a line that may be shown: an index or a method, or an attempt at one.
+#[cfg(feature = "render")]
 pub(crate) fn may_be_shown(position: usize, words: &[&str]) -> bool {
     let number = |text: &str| text.len() <= 3 && text.bytes().all(|byte| byte.is_ascii_digit());
     match (position, words) {
         (0, [first, ..]) => *first == "auth" || number(first) || is_method_like(first),
         (1, ["auth", second, ..]) => number(second),
         (1, [first, second, ..]) => number(first) && is_method_like(second),
+        // Left over from md5sum; no key, because that is the third word.
+        (3.., _) => words.get(position) == Some(&"-"),
         (_, _) => false,
     }
 }
@@ -108,6 +113,8 @@ struct Parser<'a> {
     active: Option<Spanned<u8>>,
     /// The key line above the `auth` line that names it.
     auth_below: Option<Span>,
+    /// An `auth` line that could not be understood.
+    bad_auth: bool,
     keys: BTreeMap<u8, Spanned<AuthKey>>,
     /// Lines whose number was understood and the rest not, which was reported.
     broken: BTreeMap<u8, Span>,
@@ -135,7 +142,8 @@ impl Parser<'_> {
                 format!("authkeys has mode {:04o}: {who} may {what} the keys", mode & 0o7777),
             )
             .in_file(FileId::AuthKeys)
-            .help(format!("chmod 600 {}", self.source.name())),
+            .help(format!("chmod 600 {}", self.source.name()))
+            .help("change the key on both nodes if somebody may have read it"),
         );
     }
 
@@ -157,6 +165,7 @@ impl Parser<'_> {
             _ => None,
         };
         let (Some(index), Some(range)) = (index, ranges.get(1)) else {
+            self.bad_auth = true;
             let second = ranges.get(1).filter(|_| words.first() == Some(&"auth"));
             let place = span(second.or(ranges.first()));
             self.sink.push(
@@ -328,12 +337,17 @@ impl Parser<'_> {
 
     fn finish(&mut self) -> Option<AuthKeys> {
         let Some(active) = self.active.clone() else {
-            let number = self.keys.keys().next().copied().unwrap_or(1);
-            self.sink.push(
-                Diagnostic::new(Code::MissingAuth, "authkeys has no line `auth N`")
-                    .in_file(FileId::AuthKeys)
-                    .help(format!("write `auth {number}` above the line of key {number}")),
-            );
+            let found = Diagnostic::new(Code::MissingAuth, "authkeys has no line `auth N`")
+                .in_file(FileId::AuthKeys);
+            match self.keys.keys().next() {
+                _ if self.bad_auth => {}
+                Some(number) => self.sink.push(
+                    found.help(format!("write `auth {number}` above the line of key {number}")),
+                ),
+                None => self.sink.push(
+                    found.help("write two lines: `auth 1` and `1 sha1 KEY`").help(MAKE_A_KEY),
+                ),
+            }
             return None;
         };
         if let Some(key) = self.keys.get(&active.value) {

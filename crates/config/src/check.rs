@@ -7,31 +7,34 @@ mod nodes;
 mod timing;
 
 use crate::codes::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::directives::DirectiveId;
 use crate::ha_cf::HaCf;
 use crate::haresources::Group;
 use crate::settings::{AutoFailback, NodeName, Timing};
 use crate::span::FileId;
 
-/// Judges ha.cf, and haresources where it could be read. Gives the times with their defaults.
+/// Judges ha.cf, and haresources where it could be read (`bad_groups`: with errors, so that more
+/// may be missing than was written). Gives the times with their defaults.
 pub fn check(
     cf: &HaCf,
     groups: Option<&[Group]>,
+    bad_groups: bool,
     node: Option<&NodeName>,
-    found: &mut Vec<Diagnostic>,
+    found: &mut Sink,
 ) -> Timing {
-    nodes::check(cf, node, found);
+    nodes::check(cf, groups.unwrap_or_default(), node, found);
     links::check(cf, node, found);
     links::check_pings(cf, groups.unwrap_or_default(), found);
     if let Some(groups) = groups {
-        groups::check(cf, groups, found);
+        groups::check(cf, groups, bad_groups, node, found);
     }
     check_failback(cf, found);
     check_fencing(cf, found);
     timing::check(cf, found)
 }
 
-fn check_failback(cf: &HaCf, found: &mut Vec<Diagnostic>) {
+fn check_failback(cf: &HaCf, found: &mut Sink) {
     let warning = match (&cf.auto_failback, &cf.nice_failback) {
         (Some(value), _) if value.value != AutoFailback::Legacy => return,
         (Some(value), _) => Diagnostic::new(
@@ -39,8 +42,9 @@ fn check_failback(cf: &HaCf, found: &mut Vec<Diagnostic>) {
             "auto_failback is legacy, which acts as `off` between Twinbeat nodes",
         )
         .at(value.span, "resources stay where they are when their node returns"),
-        // nice_failback has a finding of its own.
+        // nice_failback and a line with a fault have findings of their own.
         (None, Some(_)) => return,
+        (None, None) if cf.faulty.contains(&DirectiveId::AutoFailback) => return,
         (None, None) => Diagnostic::new(
             Code::AutoFailbackLegacy,
             "auto_failback is absent, which means legacy and acts as `off` between Twinbeat nodes",
@@ -54,7 +58,7 @@ fn check_failback(cf: &HaCf, found: &mut Vec<Diagnostic>) {
     );
 }
 
-fn check_fencing(cf: &HaCf, found: &mut Vec<Diagnostic>) {
+fn check_fencing(cf: &HaCf, found: &mut Sink) {
     // A stonith line has a finding of its own, and a single node has nobody to fence.
     if cf.stonith.is_some() || cf.nodes.len() < 2 {
         return;

@@ -73,7 +73,7 @@ impl fmt::Display for Code {
 codes! {
 FileMissing = 1 Error "a file is missing"
     "A node needs ha.cf, haresources and authkeys. hb.toml may be missing: then its defaults hold."
-    "Write the file. `hb explain` tells what belongs in it, and the samples show it."
+    "Write the file, the same on both nodes. The samples that come with Twinbeat show how."
 FileUnreadable = 2 Error "a file cannot be read"
     "The file exists, but the system refuses to read it. authkeys is readable by root only."
     "Run the command as root, or mend the file's owner and mode."
@@ -337,6 +337,10 @@ NetworkAddress = 314 Warning "an address that hosts do not have"
 NoGroups = 315 Warning "haresources has no group"
     "The nodes watch each other and nothing is ever moved. Heartbeat 3.0.6 accepts it silently."
     "Write a line `NODE ADDRESS SERVICE` for each group."
+BackslashInComment = 316 Warning "a backslash inside a comment"
+    "The comment takes the backslash with it, so the line is not continued, and the next line is \
+     a group of its own."
+    "Put the comment on a line of its own above the group."
 QuotesInResource = 318 Warning "quotes in a resource"
     "haresources has no quoting: a blank always ends a resource, and the quotes are given to the \
      script as part of its argument."
@@ -361,8 +365,7 @@ UnknownMethod = 404 Error "an unknown signing method"
     "Use sha256 when both nodes run Twinbeat, sha1 otherwise."
 KeyMissing = 405 Error "a method without its key"
     "md5, sha1 and sha256 sign with a secret key, the third word of the line."
-    "Write the key, the same on both nodes: \
-     `(echo auth 1; echo 1 sha256 $(head -c 32 /dev/urandom | base64 -w 0)) > authkeys`."
+    "Write the key, the same on both nodes. `head -c 32 /dev/urandom | base64 -w 0` makes one."
 KeyForCrc = 406 Error "crc takes no key"
     "crc is a checksum, not a signature. Heartbeat 3.0.6 refuses a key behind it. A `#` inside a \
      line begins no comment in authkeys."

@@ -146,7 +146,8 @@ pub const MAX_PER_FILE: usize = 100;
 /// Collects the findings of one file within bounds.
 #[derive(Debug)]
 pub struct Sink {
-    file: FileId,
+    /// `None` when the findings are about several files.
+    file: Option<FileId>,
     kept: Vec<Diagnostic>,
     left_out: [usize; 3],
     counts: [usize; 3],
@@ -155,7 +156,18 @@ pub struct Sink {
 impl Sink {
     /// An empty list for `file`.
     pub fn new(file: FileId) -> Self {
-        Self { file, kept: Vec::new(), left_out: [0; 3], counts: [0; 3] }
+        Self { file: Some(file), kept: Vec::new(), left_out: [0; 3], counts: [0; 3] }
+    }
+
+    /// An empty list for what is between the files.
+    pub fn between_files() -> Self {
+        Self { file: None, kept: Vec::new(), left_out: [0; 3], counts: [0; 3] }
+    }
+
+    /// How many errors there were, kept or not.
+    pub fn errors(&self) -> usize {
+        let index = Severity::Error as usize;
+        self.counts[index] + self.left_out[index]
     }
 
     /// Keeps a finding unless [`MAX_PER_FILE`] of its severity are there already.
@@ -175,12 +187,13 @@ impl Sink {
         if left_out > 0 {
             let [errors, warnings, notes] = self.left_out;
             let text = format!(
-                "{left_out} more findings in {} are not shown \
+                "{left_out} more findings {} are not shown \
                  ({errors} errors, {warnings} warnings, {notes} notes)",
-                self.file
+                self.file.map_or("between the files".to_owned(), |file| format!("in {file}"))
             );
             let help = "mend the first ones and check again; is this the right file?";
-            let more = Diagnostic::new(Code::TooManyFindings, text).in_file(self.file).help(help);
+            let mut more = Diagnostic::new(Code::TooManyFindings, text).help(help);
+            more.file = self.file;
             self.kept.push(more);
         }
         self.kept

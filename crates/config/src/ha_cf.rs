@@ -5,11 +5,11 @@
 mod media;
 mod values;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::codes::Code;
-use crate::diagnostic::{Diagnostic, Sink};
+use crate::diagnostic::{Diagnostic, MAX_PER_FILE, Sink};
 use crate::directives::{self, Directive, DirectiveId as Id, Grammar, Support};
 use crate::lexer::{self, Word};
 use crate::native;
@@ -83,6 +83,8 @@ pub struct HaCf {
     pub stonith: Option<Span>,
     /// A `serial` line.
     pub serial: Option<Span>,
+    /// Directives with a line that could not be understood: what they say is not all here.
+    pub faulty: BTreeSet<Id>,
 }
 
 /// Reads ha.cf. Never fails: what cannot be understood is left out and reported.
@@ -107,8 +109,8 @@ struct Parser<'a> {
     sink: Sink,
     /// Where each scalar was given last.
     seen: BTreeMap<Id, Span>,
-    /// The first medium that uses `udpport`.
-    first_udp: Option<Span>,
+    /// The first medium that uses `udpport`, and the port in force there.
+    first_udp: Option<(Span, u16)>,
 }
 
 /// One line with a known directive.
@@ -138,6 +140,14 @@ impl Parser<'_> {
         let Some(name) = words.first() else { return };
         self.check_length(line, name);
         let Some(row) = directives::find(&name.text) else {
+            // Past the bound it is only counted: hints for a flood cost time and are not shown.
+            if self.sink.errors() >= MAX_PER_FILE {
+                self.sink.push(Diagnostic::new(Code::UnknownDirective, String::new()));
+                return;
+            }
+            let word = name.text.split(['=', ':']).next().unwrap_or_default();
+            let near = directives::nearest(word).and_then(directives::find);
+            self.cf.faulty.extend(near.map(|row| row.id));
             self.sink.push(unknown(name, &words[1..]));
             return;
         };
@@ -145,6 +155,7 @@ impl Parser<'_> {
         let rest = name.span.end..code.end;
         let values = lexer::words(self.source, FileId::HaCf, rest, |c| commas && c == ',');
         if values.is_empty() {
+            self.cf.faulty.insert(row.id);
             self.sink.push(missing_value(row, name, comment));
             return;
         }
@@ -154,18 +165,25 @@ impl Parser<'_> {
     }
 
     fn statement(&mut self, statement: &Statement<'_>) {
-        let Some(value) = self.value(statement) else { return };
+        let errors = self.sink.errors();
+        let value = self.value(statement);
+        if self.sink.errors() > errors {
+            self.cf.faulty.insert(statement.row.id);
+        }
+        let Some(value) = value else { return };
         if statement.row.grammar.is_scalar() {
             self.note_repetition(statement);
         }
-        let raw = match statement.row.grammar {
-            Grammar::WholeLine(_) => {
-                let span = statement.values_span();
-                self.source.text().get(span.start..span.end).map(str::to_owned)
-            }
-            _ => statement.values.last().map(|word| word.text.clone()),
+        let raw = if let Grammar::WholeLine(_) = statement.row.grammar {
+            let span = statement.values_span();
+            self.source.text().get(span.start..span.end).map(str::to_owned)
+        } else {
+            statement.values.last().map(|word| word.text.clone())
         };
-        self.cf.parameters.insert(statement.row.name.to_owned(), raw.unwrap_or_default());
+        // Parameters are shown to everybody and exported to scripts; this line holds passwords.
+        if statement.row.id != Id::StonithHost {
+            self.cf.parameters.insert(statement.row.name.to_owned(), raw.unwrap_or_default());
+        }
         self.check_support(statement, &value);
         self.apply(statement, value);
     }
@@ -249,10 +267,7 @@ impl Parser<'_> {
 
     /// A `#` inside a path or command ends it there, which is easily overlooked.
     fn check_hash(&mut self, statement: &Statement<'_>, comment: Option<usize>) {
-        let hides = match statement.row.grammar {
-            Grammar::Path | Grammar::WholeLine(_) => true,
-            _ => false,
-        };
+        let hides = matches!(statement.row.grammar, Grammar::Path | Grammar::WholeLine(_));
         let (Some(at), Some(last)) = (comment, statement.values.last()) else { return };
         if hides && last.span.end == at {
             self.sink.push(
@@ -276,11 +291,7 @@ impl Parser<'_> {
             Id::Initdead => cf.initdead = value.time(span),
             Id::Deadping => cf.deadping = value.time(span),
             Id::Udpport => self.udpport(&value, span),
-            Id::Bcast | Id::Ucast | Id::Ucast6 => {
-                let media = value.into_media();
-                self.first_udp = self.first_udp.or(media.first().map(|medium| medium.span));
-                self.cf.media.extend(media);
-            }
+            Id::Bcast | Id::Ucast | Id::Ucast6 => self.udp_media(value.into_media()),
             Id::Mcast | Id::Mcast6 => cf.media.extend(value.into_media()),
             Id::Ping | Id::Ping6 | Id::PingGroup => cf.pings.extend(value.into_pings()),
             Id::AutoFailback => {
@@ -339,16 +350,24 @@ impl Parser<'_> {
         }
     }
 
+    /// Media that use the port of `udpport`.
+    fn udp_media(&mut self, media: Vec<Spanned<Medium>>) {
+        let port = self.cf.udpport.as_ref().map_or(DEFAULT_PORT, |port| port.value);
+        let first = media.first().map(|medium| (medium.span, port));
+        self.first_udp = self.first_udp.or(first);
+        self.cf.media.extend(media);
+    }
+
     fn udpport(&mut self, value: &Value, span: Span) {
         let Some(port) = value.number().and_then(|port| u16::try_from(port).ok()) else { return };
-        if let Some(medium) = self.first_udp.filter(|_| port != DEFAULT_PORT) {
+        if let Some((medium, before)) = self.first_udp.filter(|(_, before)| port != *before) {
             self.sink.push(
                 Diagnostic::new(
                     Code::PortAfterMedia,
                     format!("udpport {port} stands below a medium that should use it"),
                 )
                 .at(span, format!("port {port} from here on"))
-                .see(medium, format!("Heartbeat 3.0.6 opens this on port {DEFAULT_PORT}"))
+                .see(medium, format!("Heartbeat 3.0.6 opens this on port {before}"))
                 .help("move the udpport line above the first medium"),
             );
         }
@@ -364,6 +383,14 @@ fn is_ipfail(statement: &Statement<'_>) -> bool {
 fn unknown(name: &Word, rest: &[Word]) -> Diagnostic {
     let shown = shorten(&name.text);
     let found = Diagnostic::new(Code::UnknownDirective, format!("unknown directive `{shown}`"));
+    let divided =
+        name.text.split_once(['=', ':']).filter(|(word, _)| directives::find(word).is_some());
+    if let Some((word, value)) = divided {
+        let value = rest.first().filter(|_| value.is_empty()).map_or(value, |word| &word.text);
+        return found
+            .at(name.span, "a blank stands between directive and value")
+            .help(format!("write `{word} {}`", shorten(value)));
+    }
     if let Some(near) = directives::nearest(&name.text) {
         let more = rest.first().map(|word| format!(" {}", shorten(&word.text)));
         return found
@@ -396,13 +423,16 @@ fn missing_value(row: &Directive, name: &Word, comment: Option<usize>) -> Diagno
     .help("write the value, or remove the line")
 }
 
-/// At most 40 characters of `text`, for messages.
+/// At most 40 characters of `text`, for messages. Control characters are replaced: messages also
+/// go to logs and terminals.
 pub(crate) fn shorten(text: &str) -> String {
     const MAX_CHARS: usize = 40;
-    match text.char_indices().nth(MAX_CHARS) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.to_owned(),
+    let plain = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    let mut short: String = text.chars().take(MAX_CHARS).map(plain).collect();
+    if text.chars().nth(MAX_CHARS).is_some() {
+        short.push('…');
     }
+    short
 }
 
 #[cfg(test)]

@@ -19,7 +19,8 @@ pub(crate) use resource::owned_address;
 pub struct Group {
     /// Where the group lives when it may choose.
     pub node: Spanned<NodeName>,
-    /// Started left to right. What could not be understood is left out (and is an error).
+    /// Started left to right. What could not be understood is left out (and is an error); a line
+    /// without resources has none.
     pub resources: Vec<Spanned<ResourceSpec>>,
 }
 
@@ -62,28 +63,29 @@ fn group(
                 .at(node.span, "nothing is started here")
                 .help("add the resources behind the node, or remove the line"),
         );
-        return None;
     }
     let mut resources = Vec::new();
     for word in words {
-        check_quotes(word, sink);
+        let quotes = word.text.contains(['"', '\'', '`']);
         match resource::parse(word) {
             Ok(parsed) => {
+                if quotes {
+                    sink.push(quoted(word));
+                }
                 only_here.extend(parsed.only_twinbeat.map(|why| (word.span, why)));
-                sink_all(parsed.warning, sink);
+                if let Some(warning) = parsed.warning {
+                    sink.push(warning);
+                }
                 resources.push(Spanned::new(parsed.spec, word.span));
+            }
+            Err(found) if quotes => {
+                sink.push(found.help("quotes do not quote here: an argument cannot hold blanks"));
             }
             Err(found) => sink.push(*found),
         }
     }
     let node = Spanned::new(NodeName::new(&node.text), node.span);
-    (!resources.is_empty()).then_some(Group { node, resources })
-}
-
-fn sink_all(found: Option<Diagnostic>, sink: &mut Sink) {
-    if let Some(found) = found {
-        sink.push(found);
-    }
+    Some(Group { node, resources })
 }
 
 fn bad_node(node: &Word) -> Diagnostic {
@@ -119,6 +121,16 @@ fn check_line(line: &LogicalLine, sink: &mut Sink) {
             .help("if these are two resources, put a blank before the backslash"),
         );
     }
+    if let Some(span) = line.hidden {
+        sink.push(
+            Diagnostic::new(
+                Code::BackslashInComment,
+                "a backslash at the end of a comment does not continue the line",
+            )
+            .at(span, "part of the comment; the next line is a group of its own")
+            .help("move the comment to a line of its own above the group"),
+        );
+    }
     if let Some(span) = line.dangling {
         sink.push(
             Diagnostic::new(Code::ContinuationAtEnd, "the last line ends in a backslash")
@@ -128,17 +140,13 @@ fn check_line(line: &LogicalLine, sink: &mut Sink) {
     }
 }
 
-fn check_quotes(word: &Word, sink: &mut Sink) {
-    if word.text.contains(['"', '\'', '`']) {
-        sink.push(
-            Diagnostic::new(
-                Code::QuotesInResource,
-                format!("`{}` has quotes, which do not quote here", shorten(&word.text)),
-            )
-            .at(word.span, "given to the script as it stands")
-            .help("remove the quotes; an argument cannot hold blanks"),
-        );
-    }
+fn quoted(word: &Word) -> Diagnostic {
+    Diagnostic::new(
+        Code::QuotesInResource,
+        format!("`{}` has quotes, which do not quote here", shorten(&word.text)),
+    )
+    .at(word.span, "given to the script as it stands")
+    .help("remove the quotes; an argument cannot hold blanks")
 }
 
 /// One note for all of them: the reader needs it once.

@@ -68,6 +68,8 @@ pub struct LogicalLine {
     pub glued: Vec<Word>,
     /// A backslash at the end of the file.
     pub dangling: Option<Span>,
+    /// A backslash at the end of a comment, which continues nothing.
+    pub hidden: Option<Span>,
 }
 
 /// Joins continued lines.
@@ -87,6 +89,7 @@ pub fn logical_lines(source: &SourceFile, file: FileId) -> Vec<LogicalLine> {
             late_comments: Vec::new(),
             glued: Vec::new(),
             dangling: None,
+            hidden: None,
         };
         while let Some(range) = next.take() {
             let comment = comment_start(source, &range);
@@ -94,6 +97,11 @@ pub fn logical_lines(source: &SourceFile, file: FileId) -> Vec<LogicalLine> {
                 line.late_comments.push(Span::new(file, at, trimmed_end(source, at..range.end)));
             }
             let end = comment.unwrap_or_else(|| trimmed_cr(source, &range));
+            line.hidden = comment.and_then(|at| {
+                let last = trimmed_cr(source, &range).checked_sub(1)?;
+                let text = source.text().get(last..=last)?;
+                (text == "\\" && last > at).then(|| Span::new(file, last, last + 1))
+            });
             let body = source.text().get(range.start..end).unwrap_or_default();
             match body.strip_suffix('\\').filter(|_| comment.is_none()) {
                 Some(kept) => {
@@ -136,7 +144,9 @@ impl Joined {
             if let (Some((start, _)), Some((last, c))) = (run.first(), run.last()) {
                 let text = run.iter().map(|(_, c)| *c).collect();
                 let word = Word { text, span: Span::new(file, *start, last + c.len_utf8()) };
-                if self.seams.iter().any(|seam| index < *seam && *seam < index + run.len()) {
+                // The seams are in order: the first one inside is enough.
+                let next = self.seams.partition_point(|seam| *seam <= index);
+                if self.seams.get(next).is_some_and(|seam| *seam < index + run.len()) {
                     line.glued.push(word.clone());
                 }
                 line.words.push(word);
@@ -191,7 +201,12 @@ fn check_whole(source: &SourceFile, file: FileId, sink: &mut Sink) {
         sink.push(
             Diagnostic::new(
                 Code::WindowsLineEnds,
-                format!("{count} lines end as on Windows, in carriage return and line feed"),
+                match count {
+                    1 => "a line ends as on Windows, in carriage return and line feed".to_owned(),
+                    _ => {
+                        format!("{count} lines end as on Windows, in carriage return and line feed")
+                    }
+                },
             )
             .in_file(file)
             .help(format!("convert the file: sed -i 's/\\r$//' {}", source.name())),
@@ -201,9 +216,13 @@ fn check_whole(source: &SourceFile, file: FileId, sink: &mut Sink) {
 
 fn check_code(source: &SourceFile, file: FileId, range: Range<usize>, sink: &mut Sink) {
     let text = source.text().get(range.clone()).unwrap_or_default();
+    let mut invalid_until = 0;
     for (at, c) in text.char_indices() {
         let start = range.start + at;
         let span = Span::new(file, start, start + c.len_utf8());
+        if start < invalid_until {
+            continue;
+        }
         if c == '\u{feff}' && start == 0 {
             continue;
         }
@@ -215,11 +234,12 @@ fn check_code(source: &SourceFile, file: FileId, range: Range<usize>, sink: &mut
                     .help("replace it by an ordinary blank"),
             );
         } else if source.is_invalid_at(start) {
-            let text = "a byte that is not UTF-8";
+            let run = text[at..].char_indices().find(|(at, _)| !source.is_invalid_at(start + at));
+            invalid_until = run.map_or(range.end, |(at, _)| start + at);
             sink.push(
-                Diagnostic::new(Code::InvalidText, format!("{text} stands outside a comment"))
-                    .at(span, text)
-                    .help("delete it, or save the file as UTF-8"),
+                Diagnostic::new(Code::InvalidText, "bytes that are not UTF-8, outside a comment")
+                    .at(Span::new(file, start, invalid_until), "not UTF-8")
+                    .help("delete them, or save the file as UTF-8"),
             );
         } else if c.is_control() && !is_blank(c) {
             let name = format!("control character U+{:04X}", u32::from(c));
@@ -237,11 +257,23 @@ pub fn comment_hint(word: &str) -> Option<String> {
     if word.is_ascii() {
         return None;
     }
+    let plain: String = word.chars().map(ordinary).collect();
+    if plain.is_ascii() && !plain.contains('#') {
+        return Some(format!("these are full-width characters; write `{plain}`"));
+    }
     Some(if word.contains('＃') {
         "`＃` is the full-width form; a comment begins with an ordinary `#`".into()
     } else {
         "if this is a comment, put ` #` before it".into()
     })
+}
+
+/// The ASCII character that a full-width one stands for.
+fn ordinary(c: char) -> char {
+    match c {
+        '！'..='～' => u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).unwrap_or(c),
+        _ => c,
+    }
 }
 
 #[cfg(test)]
@@ -291,6 +323,26 @@ mod tests {
         let span = line.late_comments[0];
         assert_eq!((span.start, span.end), (10, 22));
         assert!(lines("n a # c\n")[0].late_comments.is_empty());
+    }
+
+    #[test]
+    fn a_backslash_in_a_comment_is_told() {
+        let line = &lines("n a # c \\\nb\n")[0];
+        assert_eq!(line.hidden, Some(Span::new(FileId::HaResources, 8, 9)));
+        assert!(line.late_comments.is_empty());
+        assert!(lines("n a \\\nb # c\\\n")[0].hidden.is_some());
+        assert!(lines("n a # c\n")[0].hidden.is_none());
+        assert!(lines("n a \\\nb\n")[0].hidden.is_none());
+    }
+
+    #[test]
+    fn words_outside_ascii_are_explained() {
+        let check =
+            |word, part: &str| assert!(comment_hint(word).unwrap().contains(part), "{word}");
+        check("ｎｏｄｅ", "write `node`");
+        check("＃主节点", "full-width");
+        check("主节点", "put ` #` before it");
+        assert_eq!(comment_hint("node"), None);
     }
 
     #[test]

@@ -18,7 +18,11 @@ pub mod haresources;
 pub mod hint;
 pub mod lexer;
 mod load;
+#[cfg(feature = "render")]
+mod mask;
 pub mod native;
+#[cfg(feature = "render")]
+pub mod render;
 pub mod settings;
 pub mod source;
 pub mod span;

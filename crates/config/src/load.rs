@@ -4,7 +4,7 @@
 use crate::authkeys;
 use crate::check;
 use crate::codes::Code;
-use crate::diagnostic::{Diagnostic, Severity};
+use crate::diagnostic::{Diagnostic, Severity, Sink};
 use crate::ha_cf::{self, DEFAULT_PORT, HaCf};
 use crate::haresources::{self, Group};
 use crate::native;
@@ -46,7 +46,13 @@ pub fn load(files: &Files, node: Option<&NodeName>) -> Loaded {
                 .help("say for which node to check: hb check --node NAME"),
         );
     }
-    let timing = cf.as_ref().map(|cf| check::check(cf, groups.as_deref(), node, &mut found));
+    let bad_groups = found
+        .iter()
+        .any(|it| it.severity == Severity::Error && it.place().0 == Some(FileId::HaResources));
+    let mut between = Sink::between_files();
+    let timing =
+        cf.as_ref().map(|cf| check::check(cf, groups.as_deref(), bad_groups, node, &mut between));
+    found.extend(between.finish());
     found.sort_by_key(|diagnostic| {
         let (file, offset) = diagnostic.place();
         (file, diagnostic.labels.is_empty(), offset)
@@ -101,14 +107,11 @@ fn missing(id: FileId, name: &str) -> Option<Diagnostic> {
             "it says what runs where, a line for each group: `NODE1 192.168.1.10/24/eth0 nginx`; \
              the same file on both nodes",
         )),
-        FileId::AuthKeys => Some(
-            found
-                .help(format!(
-                    "make it and copy it to the other node: (umask 077; echo auth 1; \
-                     echo 1 sha1 $(head -c 32 /dev/urandom | base64 -w 0)) > {name}"
-                ))
-                .help(format!("then: chmod 600 {name}")),
-        ),
+        FileId::AuthKeys => Some(found.help(format!(
+            "make it and copy it to the other node: (umask 077; \
+                     printf 'auth 1\\n1 sha1 %s\\n' $(head -c 32 /dev/urandom | base64 -w 0) \
+                     > {name})"
+        ))),
         // hb.toml only adds to Heartbeat's files.
         FileId::Native => None,
     }

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Sink};
-use crate::duration::{self, Units};
+use crate::duration::{self, DurationError, Units};
 use crate::ha_cf::shorten;
 use crate::hint;
 use crate::lexer;
@@ -207,10 +207,13 @@ pub fn parse(source: &SourceFile) -> (Native, Vec<Diagnostic>) {
     for error in &errors {
         reader.syntax(error.message(), error.span(), text.len());
     }
-    for (name, value) in root.get_ref().iter() {
-        reader.section(name, value);
+    // What a parser makes of the rest after a fault is not what was written.
+    if errors.is_empty() {
+        for (name, value) in root.get_ref().iter() {
+            reader.section(name, value);
+        }
+        reader.check_grace();
     }
-    reader.check_grace();
     (native, sink.finish())
 }
 
@@ -254,7 +257,8 @@ impl Reader<'_> {
                     Code::InvalidNativeValue,
                     format!("`{word}` is a section, not a value"),
                 );
-                self.sink.push(found.at(place, format!("write [{word}]")));
+                let place = found.at(place, "not a value");
+                self.sink.push(place.help(format!("write [{word}], and its keys below it")));
             }
             (false, _) => {
                 let found = Diagnostic::new(
@@ -266,8 +270,10 @@ impl Reader<'_> {
                     (Some(section), _) => found
                         .at(place, "a key outside its section")
                         .help(format!("put it below a line [{section}]")),
-                    (None, Some(near)) => found.at(place, format!("did you mean `{near}`?")),
-                    (None, None) => self::foreign(found, word, place, &sections.join(", ")),
+                    (None, Some(near)) => found
+                        .at(place, format!("did you mean `{near}`?"))
+                        .help(format!("write `{near}`")),
+                    (None, None) => foreign(found, word, place, &sections.join(", ")),
                 };
                 self.sink.push(finding);
             }
@@ -307,7 +313,9 @@ impl Reader<'_> {
             (Some(other), _) => {
                 found.at(place, "a key of another section").help(format!("put it below [{other}]"))
             }
-            (None, Some(near)) => found.at(place, format!("did you mean `{near}`?")),
+            (None, Some(near)) => {
+                found.at(place, format!("did you mean `{near}`?")).help(format!("write `{near}`"))
+            }
             (None, None) => foreign(found, word, place, &names.collect::<Vec<_>>().join(", ")),
         };
         self.sink.push(finding);
@@ -379,7 +387,12 @@ fn read(kind: Kind, value: &DeValue<'_>) -> Result<u64, String> {
             let text = value
                 .as_str()
                 .ok_or_else(|| format!("expected text in quotes, this is {}", article(value)))?;
-            let ms = duration::parse(text, Units::Native).map_err(|error| error.to_string())?;
+            let ms = duration::parse(text, Units::Native).map_err(|error| match error {
+                DurationError::Unit => "the unit is none of ms, s and m".to_owned(),
+                DurationError::NotANumber | DurationError::Negative | DurationError::TooLong => {
+                    error.to_string()
+                }
+            })?;
             match (min..=max).contains(&ms) {
                 true => Ok(ms),
                 false => Err(format!("outside {} to {}", native_time(min), native_time(max))),

@@ -78,7 +78,8 @@ pub struct Settings {
     /// Names exported to resource scripts as `HA_<name>` by `env` lines.
     pub environment: Vec<(String, String)>,
     /// Each ha.cf directive that was written, with its raw last value: `cl_status hbparameter` and
-    /// the `HA_<directive>` variables of resource scripts.
+    /// the `HA_<directive>` variables of resource scripts. `stonith_host` is left out because it
+    /// holds passwords; `warntime` is there with its computed value when it was not written.
     pub parameters: BTreeMap<String, String>,
     /// What `hb.toml` adds.
     pub native: Native,

@@ -207,7 +207,7 @@ impl Files {
     /// Fills in `id` from bytes under the name that it has already.
     pub fn set(&mut self, id: FileId, bytes: &[u8], mode: Option<u32>) {
         let state = self.get_mut(id);
-        *state = FileState::Present(SourceFile::from_bytes(&state.name().to_owned(), bytes, mode));
+        *state = FileState::Present(SourceFile::from_bytes(state.name(), bytes, mode));
     }
 }
 

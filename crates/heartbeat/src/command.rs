@@ -97,7 +97,9 @@ fn release_guardian(pid: u32) {
 pub(crate) fn reload(paths: &Paths) -> Result<Exit, Fatal> {
     let node = host::node_name(&paths.config)?;
     let loaded = configuration::load(&paths.config, &node)?;
-    Stderr.note(loaded.notes.trim_end());
+    if !loaded.notes.is_empty() {
+        Stderr.note(loaded.notes.trim_end());
+    }
     let Holder::Running { pid } = pid_file::holder(&paths.pid_file)? else {
         let text = "the configuration is valid, but heartbeat is not running; start it first";
         return Err(Fatal::Refused(text.into()));

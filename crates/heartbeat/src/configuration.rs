@@ -5,8 +5,9 @@ use std::path::Path;
 
 use hb_config::dir::read_dir;
 use hb_config::ha_cf;
+use hb_config::render::{Style, human};
 use hb_config::settings::{Logging, NodeName, Settings};
-use hb_config::{Diagnostic, Files, Severity};
+use hb_config::{Diagnostic, Severity};
 use hb_node::effect::Level;
 
 use crate::exit::Fatal;
@@ -29,7 +30,7 @@ pub(crate) struct Loaded {
 pub(crate) fn load(dir: &Path, node: &NodeName) -> Result<Loaded, Fatal> {
     let files = read_dir(dir).map_err(Fatal::path("read", dir))?;
     let loaded = hb_config::load(&files, Some(node));
-    let rendered = render(&loaded.diagnostics, &files);
+    let rendered = human(&files, &loaded.diagnostics, Style::default());
     let lines = loaded.diagnostics.iter().map(|found| (level(found), found.to_line(&files)));
     let lines: Vec<_> = lines.collect();
     match loaded.settings {
@@ -51,10 +52,6 @@ fn level(found: &Diagnostic) -> Level {
         Severity::Warning => Level::Warn,
         Severity::Note => Level::Info,
     }
-}
-
-fn render(diagnostics: &[Diagnostic], files: &Files) -> String {
-    diagnostics.iter().map(|found| format!("{}\n", found.to_line(files))).collect()
 }
 
 #[cfg(test)]

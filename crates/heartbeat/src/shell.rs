@@ -88,8 +88,12 @@ impl Shell {
             }
             let wake = self.wait().await;
             self.take(wake);
-            self.drain();
+            let flooded = !self.drain();
             self.fire();
+            if flooded {
+                // The tasks that run agents and serve clients get their turn too.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -101,8 +105,9 @@ impl Shell {
                 None => std::future::pending().await,
             }
         };
+        // In no fixed order: under a flood of datagrams a first place for the sockets would starve
+        // everything else, and that they come before the timers is what `drain` is for.
         tokio::select! {
-            biased;
             signal = self.signals.recv() => Wake::Signal(signal),
             event = self.edge.links.recv() => Wake::Net(event),
             (op, outcome) = self.edge.operations.recv() => Wake::Done(op, outcome),
@@ -147,14 +152,15 @@ impl Shell {
         }
     }
 
-    /// Takes what lies in the sockets, as far as the budget goes.
-    fn drain(&mut self) {
+    /// Takes what lies in the sockets, as far as the budget goes; whether that was all.
+    fn drain(&mut self) -> bool {
         for _ in 0..BUDGET {
             match self.edge.links.try_recv() {
                 Some(event) => self.net(event),
-                None => return,
+                None => return true,
             }
         }
+        false
     }
 
     /// Fires what is due, one thing at a time, as far as the budget goes.

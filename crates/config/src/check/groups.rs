@@ -4,44 +4,71 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::codes::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::directives::DirectiveId;
 use crate::ha_cf::{HaCf, shorten};
 use crate::haresources::{Group, owned_address};
-use crate::hint;
-use crate::settings::{AgentSpec, Medium, ResourceSpec};
+use crate::settings::{AgentSpec, Medium, NodeName, ResourceSpec};
 use crate::span::{FileId, Span};
+
+use super::nodes;
 
 /// Resources that keep no state, so that several groups may have the same one.
 const STATELESS: [&str; 4] = ["MailTo", "Delay", "WinPopup", "AudibleAlarm"];
 
-pub(super) fn check(cf: &HaCf, groups: &[Group], found: &mut Vec<Diagnostic>) {
-    if groups.is_empty() {
+/// More members than this are not compared with groups. Two are allowed.
+const MAX_MEMBERS: usize = 16;
+
+pub(super) fn check(
+    cf: &HaCf,
+    groups: &[Group],
+    bad_groups: bool,
+    node: Option<&NodeName>,
+    found: &mut Sink,
+) {
+    if groups.iter().all(|group| group.resources.is_empty()) && !bad_groups {
         found.push(
             Diagnostic::new(Code::NoGroups, "haresources has no usable group: nothing is managed")
                 .in_file(FileId::HaResources)
                 .help("write a line for each group: `NODE ADDRESS/PREFIX/INTERFACE SERVICE…`"),
         );
     }
-    // Without members each group would be reported; their absence is reported already.
-    if !cf.nodes.is_empty() {
-        check_nodes(cf, groups, found);
+    // Where members are missing, each group would be reported; that they are is told already. So
+    // are far too many, with which the comparison would take its time.
+    let comparable = (1..=MAX_MEMBERS).contains(&cf.nodes.len());
+    if comparable && !cf.faulty.contains(&DirectiveId::Node) {
+        check_nodes(cf, groups, node, found);
     }
     check_keys(groups, found);
     check_resources(groups, found);
     check_addresses(cf, groups, found);
 }
 
-fn check_nodes(cf: &HaCf, groups: &[Group], found: &mut Vec<Diagnostic>) {
+fn check_nodes(cf: &HaCf, groups: &[Group], node: Option<&NodeName>, found: &mut Sink) {
+    let members: Vec<&str> = cf.nodes.iter().map(|node| node.value.as_str()).collect();
+    let quoted: Vec<_> = members.iter().take(2).map(|name| format!("`{name}`")).collect();
     for group in groups {
         let name = &group.node.value;
-        if cf.nodes.iter().any(|node| node.value == *name) {
+        if members.contains(&name.as_str()) {
             continue;
         }
-        let members: Vec<&str> = cf.nodes.iter().map(|node| node.value.as_str()).collect();
-        let near = hint::nearest(name.as_str(), members.iter().copied());
-        let label = match near {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "not a member".to_owned(),
+        let near = nodes::nearest(name, &members);
+        let (label, help) = match (node == Some(name), near) {
+            (true, _) => (
+                "this machine's name, but not a member".to_owned(),
+                format!("correct the `node` lines of ha.cf: one of them must be `{name}`"),
+            ),
+            (false, Some(near)) => {
+                (format!("did you mean `{near}`?"), format!("begin the line with `{near}`"))
+            }
+            (false, None) => (
+                "not a member".to_owned(),
+                format!(
+                    "begin the line with {}; or, if `{name}` is a machine's name (`uname -n`), \
+                     correct the `node` lines of ha.cf",
+                    quoted.join(" or ")
+                ),
+            ),
         };
         let mut diagnostic = Diagnostic::new(
             Code::UnknownNode,
@@ -51,17 +78,12 @@ fn check_nodes(cf: &HaCf, groups: &[Group], found: &mut Vec<Diagnostic>) {
         for node in cf.nodes.iter().take(2) {
             diagnostic = diagnostic.see(node.span, "a member");
         }
-        let members: Vec<_> = members.iter().map(|name| format!("`{name}`")).collect();
-        found.push(diagnostic.help(format!(
-            "begin the line with {}; or, if `{name}` is the machine's name (`uname -n`), correct \
-             the `node` lines of ha.cf",
-            members.join(" or ")
-        )));
+        found.push(diagnostic.help(help));
     }
 }
 
 /// A group is known by its first resource.
-fn check_keys(groups: &[Group], found: &mut Vec<Diagnostic>) {
+fn check_keys(groups: &[Group], found: &mut Sink) {
     let mut keys: BTreeMap<&str, Span> = BTreeMap::new();
     for group in groups {
         let Some(first) = group.resources.first() else { continue };
@@ -83,7 +105,7 @@ fn check_keys(groups: &[Group], found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn check_resources(groups: &[Group], found: &mut Vec<Diagnostic>) {
+fn check_resources(groups: &[Group], found: &mut Sink) {
     // The place, the group and whether it is the group's key, by text.
     let mut seen: BTreeMap<&str, (Span, usize, bool)> = BTreeMap::new();
     for (number, group) in groups.iter().enumerate() {
@@ -119,7 +141,7 @@ fn is_stateless(spec: &ResourceSpec) -> bool {
     }
 }
 
-fn check_addresses(cf: &HaCf, groups: &[Group], found: &mut Vec<Diagnostic>) {
+fn check_addresses(cf: &HaCf, groups: &[Group], found: &mut Sink) {
     let mut targets: BTreeMap<IpAddr, Span> = BTreeMap::new();
     for medium in &cf.media {
         let address = match &medium.value {

@@ -3,13 +3,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::codes::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::directives::DirectiveId;
 use crate::ha_cf::{DEFAULT_PORT, HaCf};
 use crate::haresources::{Group, owned_address};
 use crate::settings::{Medium, NodeName};
 use crate::span::{FileId, Span};
 
-pub(super) fn check(cf: &HaCf, node: Option<&NodeName>, found: &mut Vec<Diagnostic>) {
+/// The directives that make a heartbeat link.
+const MEDIA: [DirectiveId; 5] = [
+    DirectiveId::Bcast,
+    DirectiveId::Ucast,
+    DirectiveId::Ucast6,
+    DirectiveId::Mcast,
+    DirectiveId::Mcast6,
+];
+
+pub(super) fn check(cf: &HaCf, node: Option<&NodeName>, found: &mut Sink) {
     check_presence(cf, found);
     check_duplicates(cf, found);
     check_ports(cf, found);
@@ -18,11 +28,12 @@ pub(super) fn check(cf: &HaCf, node: Option<&NodeName>, found: &mut Vec<Diagnost
     }
 }
 
-fn check_presence(cf: &HaCf, found: &mut Vec<Diagnostic>) {
+fn check_presence(cf: &HaCf, found: &mut Sink) {
     let interfaces: BTreeSet<&str> =
         cf.media.iter().map(|medium| medium.value.interface()).collect();
     if let Some(first) = cf.media.first() {
-        if interfaces.len() == 1 && cf.nodes.len() > 1 {
+        let complete = !MEDIA.iter().any(|id| cf.faulty.contains(id));
+        if interfaces.len() == 1 && cf.nodes.len() > 1 && complete {
             let name = first.value.interface();
             let text = format!("all heartbeats go over one interface, {name}");
             found.push(
@@ -31,6 +42,9 @@ fn check_presence(cf: &HaCf, found: &mut Vec<Diagnostic>) {
                     .help("add a second, independent path, best a direct cable"),
             );
         }
+        return;
+    }
+    if MEDIA.iter().any(|id| cf.faulty.contains(id)) {
         return;
     }
     let base = Diagnostic::new(Code::NoMedia, "there is no heartbeat link");
@@ -42,7 +56,7 @@ fn check_presence(cf: &HaCf, found: &mut Vec<Diagnostic>) {
     found.push(base.help("add `ucast INTERFACE ADDRESS-OF-THE-PEER` for each path"));
 }
 
-fn check_duplicates(cf: &HaCf, found: &mut Vec<Diagnostic>) {
+fn check_duplicates(cf: &HaCf, found: &mut Sink) {
     let mut seen: BTreeMap<String, Span> = BTreeMap::new();
     for medium in &cf.media {
         let key = format!("{:?}", medium.value);
@@ -59,7 +73,7 @@ fn check_duplicates(cf: &HaCf, found: &mut Vec<Diagnostic>) {
     }
 }
 
-fn check_ports(cf: &HaCf, found: &mut Vec<Diagnostic>) {
+fn check_ports(cf: &HaCf, found: &mut Sink) {
     let udp_port = cf.udpport.as_ref().map_or(DEFAULT_PORT, |port| port.value);
     let mut unicast: BTreeMap<&str, Span> = BTreeMap::new();
     for medium in &cf.media {
@@ -94,7 +108,7 @@ fn check_ports(cf: &HaCf, found: &mut Vec<Diagnostic>) {
 }
 
 /// Only by name: which addresses this machine has is not known here.
-fn check_self(cf: &HaCf, node: &NodeName, found: &mut Vec<Diagnostic>) {
+fn check_self(cf: &HaCf, node: &NodeName, found: &mut Sink) {
     let mut to_self: BTreeMap<&str, Span> = BTreeMap::new();
     let mut to_others: BTreeSet<&str> = BTreeSet::new();
     for medium in &cf.media {
@@ -102,8 +116,12 @@ fn check_self(cf: &HaCf, node: &NodeName, found: &mut Vec<Diagnostic>) {
             Medium::Unicast { interface, host } if NodeName::new(host) == *node => {
                 to_self.insert(interface, medium.span);
             }
-            medium => {
-                to_others.insert(medium.interface());
+            Medium::Broadcast { interface }
+            | Medium::Unicast { interface, .. }
+            | Medium::Unicast6 { interface, .. }
+            | Medium::Multicast { interface, .. }
+            | Medium::Multicast6 { interface, .. } => {
+                to_others.insert(interface);
             }
         }
     }
@@ -120,7 +138,7 @@ fn check_self(cf: &HaCf, node: &NodeName, found: &mut Vec<Diagnostic>) {
 }
 
 /// Ping nodes that are something else already.
-pub(super) fn check_pings(cf: &HaCf, groups: &[Group], found: &mut Vec<Diagnostic>) {
+pub(super) fn check_pings(cf: &HaCf, groups: &[Group], found: &mut Sink) {
     let mut taken: BTreeMap<String, (Span, &'static str)> = BTreeMap::new();
     for group in groups {
         for resource in &group.resources {
@@ -140,6 +158,8 @@ pub(super) fn check_pings(cf: &HaCf, groups: &[Group], found: &mut Vec<Diagnosti
         taken.insert(address, (medium.span, "the target of a heartbeat link, so a member"));
     }
     let help = "ping something that is neither node, such as the gateway";
+    let members: BTreeMap<&NodeName, Span> =
+        cf.nodes.iter().map(|node| (&node.value, node.span)).collect();
     let mut names: BTreeMap<&NodeName, Span> = BTreeMap::new();
     for ping in &cf.pings {
         let name = &ping.value.name;
@@ -156,11 +176,11 @@ pub(super) fn check_pings(cf: &HaCf, groups: &[Group], found: &mut Vec<Diagnosti
             continue;
         }
         names.insert(name, ping.span);
-        if let Some(member) = cf.nodes.iter().find(|node| node.value == *name) {
+        if let Some(member) = members.get(name) {
             found.push(
                 Diagnostic::new(Code::PingIsNode, format!("the ping node `{name}` is a member"))
                     .at(ping.span, "members and ping nodes share one list of names")
-                    .see(member.span, "the member")
+                    .see(*member, "the member")
                     .help(help),
             );
             continue;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::codes::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::directives::DirectiveId;
 use crate::ha_cf::HaCf;
+use crate::haresources::Group;
 use crate::hint;
 use crate::settings::NodeName;
 use crate::span::{FileId, Span, Spanned};
@@ -12,7 +14,7 @@ use crate::span::{FileId, Span, Spanned};
 /// Heartbeat's own resource scripts know "us" and "the other" only.
 const MAX_NODES: usize = 2;
 
-pub(super) fn check(cf: &HaCf, node: Option<&NodeName>, found: &mut Vec<Diagnostic>) {
+pub(super) fn check(cf: &HaCf, groups: &[Group], node: Option<&NodeName>, found: &mut Sink) {
     let mut members: BTreeMap<&NodeName, Span> = BTreeMap::new();
     let mut surplus: Vec<&Spanned<NodeName>> = Vec::new();
     for name in &cf.nodes {
@@ -33,16 +35,20 @@ pub(super) fn check(cf: &HaCf, node: Option<&NodeName>, found: &mut Vec<Diagnost
             surplus.push(name);
         }
     }
-    check_count(&members, &surplus, found);
+    let complete = !cf.faulty.contains(&DirectiveId::Node);
+    if complete || members.len() > MAX_NODES {
+        check_count(&members, &surplus, found);
+    }
+    let node = node.filter(|_| complete);
     if let Some(node) = node.filter(|node| !members.contains_key(node) && !members.is_empty()) {
-        found.push(own_node_missing(cf, node));
+        found.push(own_node_missing(cf, groups, node));
     }
 }
 
 fn check_count(
     members: &BTreeMap<&NodeName, Span>,
     surplus: &[&Spanned<NodeName>],
-    found: &mut Vec<Diagnostic>,
+    found: &mut Sink,
 ) {
     match members.len() {
         0 => found.push(
@@ -70,8 +76,7 @@ fn check_count(
     }
 }
 
-fn own_node_missing(cf: &HaCf, node: &NodeName) -> Diagnostic {
-    let names = cf.nodes.iter().map(|name| name.value.as_str());
+fn own_node_missing(cf: &HaCf, groups: &[Group], node: &NodeName) -> Diagnostic {
     let text = format!("this node, `{node}`, is not in ha.cf");
     let mut found = Diagnostic::new(Code::OwnNodeMissing, text);
     for (index, name) in cf.nodes.iter().take(MAX_NODES).enumerate() {
@@ -80,14 +85,43 @@ fn own_node_missing(cf: &HaCf, node: &NodeName) -> Diagnostic {
             _ => found.see(name.span, "a member"),
         };
     }
-    let near = hint::nearest(node.as_str(), names)
-        .map(|near| format!("did you mean `{near}`? The names must be the output of `uname -n`"));
-    let example = cf.nodes.first().map(|name| name.value.as_str()).unwrap_or("NAME");
-    found
-        .maybe_help(near)
-        .help(format!(
+    let names: Vec<&str> = cf.nodes.iter().map(|name| name.value.as_str()).collect();
+    let near = nearest(node, &names).map(|near| match is_other_form(node.as_str(), near) {
+        true => format!(
+            "`{near}` is another form of the name; ha.cf must have exactly the output of `uname -n`"
+        ),
+        false => format!("did you mean `{near}`? The names must be the output of `uname -n`"),
+    });
+    let help = match groups.iter().find(|group| group.node.value == *node) {
+        Some(group) => {
+            found = found.see(group.node.span, "haresources has this node");
+            format!(
+                "haresources names `{node}` too, so the `node` lines of ha.cf are probably wrong: \
+                 write the output of `uname -n` of both machines there"
+            )
+        }
+        None => format!(
             "if this machine is a member, write `{node}` (the output of `uname -n`) in ha.cf and \
              haresources on both nodes, or rename the machine"
-        ))
+        ),
+    };
+    let example = cf.nodes.first().map_or("NAME", |name| name.value.as_str());
+    found
+        .maybe_help(near)
+        .help(help)
         .help(format!("to check the files of another machine: hb check --node {example}"))
+}
+
+/// The member that `name` probably means: the same host with or without its domain, or a name
+/// with a slip of the keyboard.
+pub(super) fn nearest<'a>(name: &NodeName, members: &[&'a str]) -> Option<&'a str> {
+    let name = name.as_str();
+    let form = members.iter().copied().find(|member| is_other_form(name, member));
+    form.or_else(|| hint::nearest(name, members.iter().copied()))
+}
+
+/// Whether one is the other without its domain.
+fn is_other_form(a: &str, b: &str) -> bool {
+    let host = |name: &str| name.split('.').next().unwrap_or_default().to_owned();
+    a != b && (host(a) == b || host(b) == a)
 }

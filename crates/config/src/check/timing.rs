@@ -2,7 +2,8 @@
 //! the protocol description; the rules for warntime are ours).
 
 use crate::codes::Code;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, Sink};
+use crate::directives::DirectiveId;
 use crate::duration::{display, format_seconds};
 use crate::ha_cf::HaCf;
 use crate::settings::Timing;
@@ -30,16 +31,20 @@ impl<'a> Time<'a> {
     }
 }
 
-pub(super) fn check(cf: &HaCf, found: &mut Vec<Diagnostic>) -> Timing {
+pub(super) fn check(cf: &HaCf, found: &mut Sink) -> Timing {
     let keepalive = Time::new(&cf.keepalive, DEFAULT_KEEPALIVE_MS);
     let deadtime = Time::new(&cf.deadtime, DEFAULT_DEADTIME_MS);
     let warntime = Time::new(&cf.warntime, deadtime.ms / 2);
     let initdead = Time::new(&cf.initdead, default_initdead(deadtime.ms));
     let deadping = Time::new(&cf.deadping, deadtime.ms);
-    check_deadtime(&keepalive, &deadtime, found);
-    check_warntime(&keepalive, &deadtime, &warntime, found);
-    check_initdead(&deadtime, &initdead, found);
-    check_deadping(cf, &keepalive, &deadping, found);
+    // A default in the place of a time that could not be read would make rules fail for nothing.
+    let base = [DirectiveId::Keepalive, DirectiveId::Deadtime];
+    if !base.iter().any(|id| cf.faulty.contains(id)) {
+        check_deadtime(&keepalive, &deadtime, found);
+        check_warntime(&keepalive, &deadtime, &warntime, found);
+        check_initdead(&deadtime, &initdead, found);
+        check_deadping(cf, &keepalive, &deadping, found);
+    }
     Timing {
         keepalive_ms: keepalive.ms,
         deadtime_ms: deadtime.ms,
@@ -57,7 +62,7 @@ fn default_initdead(deadtime_ms: u64) -> u64 {
     }
 }
 
-fn check_deadtime(keepalive: &Time<'_>, deadtime: &Time<'_>, found: &mut Vec<Diagnostic>) {
+fn check_deadtime(keepalive: &Time<'_>, deadtime: &Time<'_>, found: &mut Sink) {
     if deadtime.ms > 2 * keepalive.ms {
         return;
     }
@@ -86,7 +91,7 @@ fn check_warntime(
     keepalive: &Time<'_>,
     deadtime: &Time<'_>,
     warntime: &Time<'_>,
-    found: &mut Vec<Diagnostic>,
+    found: &mut Sink,
 ) {
     let Some(given) = warntime.given else { return };
     let help =
@@ -120,7 +125,7 @@ fn check_warntime(
     }
 }
 
-fn check_initdead(deadtime: &Time<'_>, initdead: &Time<'_>, found: &mut Vec<Diagnostic>) {
+fn check_initdead(deadtime: &Time<'_>, initdead: &Time<'_>, found: &mut Sink) {
     let Some(given) = initdead.given else { return };
     if initdead.ms < deadtime.ms {
         let text = format!(
@@ -146,12 +151,7 @@ fn check_initdead(deadtime: &Time<'_>, initdead: &Time<'_>, found: &mut Vec<Diag
     }
 }
 
-fn check_deadping(
-    cf: &HaCf,
-    keepalive: &Time<'_>,
-    deadping: &Time<'_>,
-    found: &mut Vec<Diagnostic>,
-) {
+fn check_deadping(cf: &HaCf, keepalive: &Time<'_>, deadping: &Time<'_>, found: &mut Sink) {
     let Some(given) = deadping.given else { return };
     if deadping.ms <= 2 * keepalive.ms {
         let text = format!(

@@ -75,7 +75,10 @@ impl Parser<'_> {
                 let expected = syntax.split(' ').count();
                 let found = Diagnostic::new(
                     Code::MediumSyntax,
-                    format!("`{name}` takes {expected} words, here are {}", words.len()),
+                    match words.len() {
+                        1 => format!("`{name}` takes {expected} words, here is one"),
+                        many => format!("`{name}` takes {expected} words, here are {many}"),
+                    },
                 )
                 .at(span, format!("expected: {name} {syntax}"))
                 .maybe_help(words.last().and_then(|word| lexer::comment_hint(&word.text)));

@@ -239,7 +239,19 @@ fn scalar(grammar: Grammar, name: &str, word: &Word) -> Result<Value, Box<Diagno
         },
         // A word that means "off" also switches off what takes other words besides.
         Grammar::Text if switch(text) == Some(false) => Ok(Value::Word("off".into())),
-        _ => Ok(Value::Word(text.to_owned())),
+        Grammar::Text | Grammar::Path => Ok(Value::Word(text.to_owned())),
+        // No scalars: `Parser::value` sends them elsewhere.
+        Grammar::Nodes
+        | Grammar::Interfaces
+        | Grammar::Devices
+        | Grammar::Hosts { .. }
+        | Grammar::PingGroup
+        | Grammar::Ucast
+        | Grammar::Ucast6
+        | Grammar::Mcast
+        | Grammar::Mcast6
+        | Grammar::Assignment
+        | Grammar::WholeLine(_) => Ok(Value::Opaque),
     }
 }
 
@@ -282,11 +294,16 @@ pub(super) fn invalid_number(
     )
     .at(word.span, format!("expected {range}"))
     .maybe_help(lexer::comment_hint(&word.text))
-    .help("write a number inside the range")
+    .help(match word.text.strip_suffix(unit).filter(|_| !unit.is_empty()) {
+        Some(number) => format!("write `{name} {number}`: the unit is {unit} already"),
+        None => "write a number inside the range".to_owned(),
+    })
 }
 
 fn invalid_time(name: &str, word: &Word, error: DurationError, label: &str) -> Diagnostic {
     let shown = shorten(&word.text);
+    let bare_unit = error == DurationError::Unit && label == error.to_string();
+    let label = if bare_unit { "a plain number is seconds" } else { label };
     let found = Diagnostic::new(Code::InvalidDuration, format!("`{shown}` is no time: it {error}"))
         .at(word.span, label);
     match duration::suggestion(&word.text) {

@@ -37,7 +37,11 @@ const UNIT_SUFFIXES: [&str; 11] = [
 
 pub(super) fn parse(word: &Word) -> Result<Parsed> {
     let text = word.text.as_str();
-    if looks_like_ipv4(text) {
+    if text == "\\" {
+        let found = invalid(word, "it continues a line only as its very last character");
+        return Err(Box::new(found.help("remove what stands behind it, blanks too")));
+    }
+    if looks_like_ipv4(text) || looks_like_part_of_ipv4(text) {
         // Heartbeat: a word that begins with four dotted numbers is an argument of IPaddr.
         return script(word, "IPaddr", text, None);
     }
@@ -69,12 +73,21 @@ fn looks_like_ipv4(text: &str) -> bool {
         && parts.next().is_some_and(|part| part.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The script for a bare IPv6 address. `db2::…` is a resource of resource.d although `db2` is
-/// also a hexadecimal number.
+/// `192.168.1/24`: not what Heartbeat takes for an address, but nothing else either.
+fn looks_like_part_of_ipv4(text: &str) -> bool {
+    let ip = text.split('/').next().unwrap_or_default();
+    ip.contains('.') && ip.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+}
+
+/// The script for a bare IPv6 address. Only what can be a floating address is one: global
+/// unicast, unique local and link-local (RFC 4291, RFC 4193). `db2::1` and `a::b` are addresses
+/// too, but more likely scripts with an argument.
 fn bare_ipv6(text: &str) -> Option<&'static str> {
-    let address = text.split('/').next()?;
-    let is_address = address.parse::<Ipv6Addr>().is_ok() && !text.starts_with("db2::");
-    is_address.then_some("IPv6addr")
+    let address: Ipv6Addr = text.split('/').next()?.parse().ok()?;
+    let first = address.segments()[0];
+    let usable = first & 0xe000 == 0x2000 || first & 0xfe00 == 0xfc00 || first & 0xffc0 == 0xfe80;
+    // A multicast address is an error that is better told as such.
+    (usable || first & 0xff00 == 0xff00).then_some("IPv6addr")
 }
 
 fn script(
@@ -85,11 +98,12 @@ fn script(
 ) -> Result<Parsed> {
     check_script_name(word, name)?;
     let (built_in, whole) = match name {
-        "IPaddr" | "IPaddr2" => (Some(address::ipaddr(word, arguments)?), true),
-        "IPv6addr" => (Some(address::ipv6addr(word, arguments)?), true),
-        "SendArp" => (Some(address::send_arp(word, arguments)?), true),
+        "IPaddr" | "IPaddr2" => (Some(address::ipaddr(word, arguments)), true),
+        "IPv6addr" => (Some(address::ipv6addr(word, arguments)), true),
+        "SendArp" => (Some(address::send_arp(word, arguments)), true),
         _ => (None, false),
     };
+    let built_in = built_in.transpose().map_err(with_example)?;
     // The `::` of an IPv6 address separates no arguments.
     let args: Vec<String> = match whole {
         true => vec![arguments.to_owned()],
@@ -214,6 +228,13 @@ fn is_parameter(name: &str) -> bool {
 fn invalid(word: &Word, label: &str) -> Diagnostic {
     let text = format!("`{}` is not a resource", shorten(&word.text));
     Diagnostic::new(Code::InvalidResource, text).at(word.span, label)
+}
+
+fn with_example(found: Box<Diagnostic>) -> Box<Diagnostic> {
+    match found.help.is_empty() {
+        true => Box::new(found.help("write for instance `192.168.1.10/24/eth0`")),
+        false => found,
+    }
 }
 
 /// The address of a built-in resource that owns one.

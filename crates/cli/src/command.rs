@@ -1,0 +1,101 @@
+//! The command line of `hb`, also under its legacy names `hb_standby`, `hb_takeover` and
+//! `cl_status`. What a verb does is in a module of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
+use crate::{address, check, cl_status, demo, explain, lab, status};
+
+/// Looks at and operates a two-node Twinbeat cluster
+#[derive(Debug, Parser)]
+#[command(name = "hb", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    /// Directory of the daemon's sockets
+    #[arg(long, global = true, value_name = "DIR", default_value = hb_node::api::RUN_DIR)]
+    run_dir: PathBuf,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Is it fine, who is active, can it fail over, what to do
+    Status(status::StatusArgs),
+    /// Give groups to the other node and wait until it has them
+    Standby(MoveArgs),
+    /// Get groups from the other node and wait until they run here
+    Takeover(MoveArgs),
+    /// Forget failures of a group and try it again
+    Cleanup(CleanupArgs),
+    Check(check::CheckArgs),
+    Explain(explain::ExplainArgs),
+    /// Play failovers on this machine: two nodes in namespaces, and a client that measures
+    Demo(demo::Args),
+    /// Set, remove, look at or announce a floating address
+    Address(address::AddressArgs),
+    /// What monitoring scripts of Heartbeat ask, with its words and exit codes
+    #[command(name = "cl_status", disable_help_flag = true)]
+    ClStatus {
+        /// Words as of cl_status
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+/// The whole program: takes the words of the command line apart and hands over to a verb.
+pub fn main() -> ExitCode {
+    lab::help_if_asked();
+    let args: Vec<String> = std::env::args().collect();
+    let cli = Cli::parse_from(under_legacy_name(args));
+    let run_dir = cli.run_dir.as_path();
+    match cli.verb {
+        Verb::Status(args) => status::run(run_dir, &args),
+        Verb::Standby(args) => moves::run(run_dir, Direction::Standby, &args),
+        Verb::Takeover(args) => moves::run(run_dir, Direction::Takeover, &args),
+        Verb::Cleanup(args) => moves::cleanup(run_dir, &args),
+        Verb::Check(args) => check::run(&args),
+        Verb::Explain(args) => explain::run(&args),
+        Verb::Demo(args) => demo::run(&args),
+        Verb::Address(args) => address::run(&args),
+        Verb::ClStatus { words } => cl_status::run(run_dir, &words),
+    }
+}
+
+/// Called as `hb_standby all`, the program behaves as `hb standby all`.
+fn under_legacy_name(args: Vec<String>) -> Vec<String> {
+    let name = args.first().and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or("hb");
+    let verb = match name {
+        "hb_standby" => "standby",
+        "hb_takeover" => "takeover",
+        "cl_status" => "cl_status",
+        _ => return args,
+    };
+    let rest = args.iter().skip(1).cloned();
+    ["hb".to_owned(), verb.to_owned()].into_iter().chain(rest).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn legacy_names_become_verbs() {
+        let check = |args: &[&str], expected: &[&str]| {
+            let args = args.iter().map(ToString::to_string).collect();
+            assert_eq!(under_legacy_name(args), expected);
+        };
+        check(&["/usr/bin/cl_status", "rscstatus", "-m"], &["hb", "cl_status", "rscstatus", "-m"]);
+        check(&["hb_standby"], &["hb", "standby"]);
+        check(&["/x/hb_takeover", "local"], &["hb", "takeover", "local"]);
+        check(&["/usr/bin/hb", "status"], &["/usr/bin/hb", "status"]);
+    }
+}

@@ -1,0 +1,204 @@
+//! Which parts of a file must not be shown, and the text without them. Keys of authkeys, the
+//! parameters of stonith_host (passwords of power switches) and values of resource parameters
+//! named like passwords are covered before any drawing sees the text.
+
+use std::ops::Range;
+
+use crate::authkeys;
+use crate::lexer;
+use crate::source::SourceFile;
+use crate::span::FileId;
+
+/// What stands in the place of a secret. Always as long as this: the length of a key helps to
+/// guess it.
+const COVER: &str = "********";
+
+/// Parameter names whose values are covered, as parts of the name in lower case.
+const SECRET_NAMES: [&str; 4] = ["passw", "secret", "token", "community"];
+
+/// Lines of a file with secrets covered, and where offsets of the file are in them.
+pub(crate) struct Masked {
+    text: String,
+    start: usize,
+    first_line: usize,
+    /// Covered ranges of the file, in order.
+    covered: Vec<Range<usize>>,
+}
+
+impl Masked {
+    /// The lines of `source` that `range` touches; `None` when they have more than `max` bytes.
+    pub(crate) fn new(
+        file: FileId,
+        source: &SourceFile,
+        range: Range<usize>,
+        max: usize,
+    ) -> Option<Self> {
+        let lines: Vec<_> = source
+            .lines()
+            .filter(|line| line.start <= range.end && range.start <= line.end)
+            .collect();
+        let start = lines.first().map_or(source.text().len(), |line| line.start);
+        let end = lines.last().map_or(source.text().len(), |line| line.end);
+        if end - start > max {
+            return None;
+        }
+        let covered: Vec<_> = lines.iter().flat_map(|line| secrets(file, source, line)).collect();
+        let mut text = String::new();
+        let mut at = start;
+        for secret in &covered {
+            text.push_str(source.text().get(at..secret.start).unwrap_or_default());
+            text.push_str(COVER);
+            at = secret.end;
+        }
+        text.push_str(source.text().get(at..end).unwrap_or_default());
+        Some(Self { text, start, first_line: source.position(start).0, covered })
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The number of its first line.
+    pub(crate) fn first_line(&self) -> usize {
+        self.first_line
+    }
+
+    /// The place in [`Self::text`] of an offset of the file.
+    pub(crate) fn offset(&self, offset: usize) -> usize {
+        let mut shifted = offset.saturating_sub(self.start);
+        for secret in &self.covered {
+            if offset >= secret.end {
+                shifted = shifted.saturating_add(COVER.len()).saturating_sub(secret.len());
+            } else if offset > secret.start {
+                shifted = shifted + secret.start - offset;
+            }
+        }
+        shifted.min(self.text.len())
+    }
+}
+
+/// The ranges of one line to cover, in order.
+fn secrets(file: FileId, source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
+    match file {
+        FileId::AuthKeys => authkeys_line(source, line),
+        FileId::HaCf => stonith_line(source, line),
+        FileId::HaResources => parameters(source, line),
+        FileId::Native => Vec::new(),
+    }
+}
+
+/// Everything that is not surely a number, `auth` or a method, comments included: people comment
+/// out old keys.
+fn authkeys_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
+    let ranges = authkeys::words(source, line);
+    let words: Vec<&str> =
+        ranges.iter().filter_map(|range| source.text().get(range.clone())).collect();
+    let comment = words.first().is_some_and(|first| first.starts_with('#'));
+    let empty = words.iter().all(|word| word.bytes().all(|byte| byte == b'#'));
+    match (comment, ranges.first(), ranges.last()) {
+        (true, Some(_), Some(_)) if empty => Vec::new(),
+        (true, Some(first), Some(last)) => std::iter::once(first.start + 1..last.end).collect(),
+        (_, _, _) => ranges
+            .into_iter()
+            .enumerate()
+            .filter(|(position, _)| !authkeys::may_be_shown(*position, &words))
+            .map(|(_, range)| range)
+            .collect(),
+    }
+}
+
+/// `stonith_host HOST TYPE PARAMETER…`, also when it is commented out.
+fn stonith_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
+    let words = lexer::words(source, FileId::HaCf, line.clone(), |c| c == '#');
+    match words.iter().position(|word| word.text == "stonith_host") {
+        Some(at) => match (words.get(at + 3), words.last()) {
+            (Some(first), Some(last)) => std::iter::once(first.span.start..last.span.end).collect(),
+            (None, _) | (_, None) => Vec::new(),
+        },
+        None => Vec::new(),
+    }
+}
+
+fn parameters(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
+    let words = lexer::words(source, FileId::HaResources, line.clone(), |_| false);
+    let mut found = Vec::new();
+    for word in words {
+        let mut start = word.span.start;
+        for piece in word.text.split("::") {
+            if let Some((name, value)) = piece.split_once('=') {
+                let lower = name.to_ascii_lowercase();
+                if SECRET_NAMES.iter().any(|part| lower.contains(part)) && !value.is_empty() {
+                    found.push(start + name.len() + 1..start + piece.len());
+                }
+            }
+            start += piece.len() + 2;
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked(file: FileId, text: &str) -> String {
+        let source = SourceFile::from_text("f", text);
+        Masked::new(file, &source, 0..text.len(), 1000).unwrap().text().to_owned()
+    }
+
+    #[test]
+    fn keys_are_covered_wherever_they_stand() {
+        let check = |text: &str, expect: &str| {
+            assert_eq!(masked(FileId::AuthKeys, text), expect, "{text:?}");
+        };
+        check("auth 1\n1 sha1 key", "auth 1\n1 sha1 ********");
+        check("1 sha1 key more key", "1 sha1 ******** ******** ********");
+        check("1 crc", "1 crc");
+        check("1 crc #key", "1 crc ********");
+        check("#1 sha1 key", "#********");
+        check("# 1 sha1 key", "#********");
+        check("##\n#", "##\n#");
+        check("1 key", "1 ********");
+        check("key", "********");
+        check("auth key", "auth ********");
+        check("sha1 key", "sha1 ********");
+        check("sha1 1 key", "sha1 ******** ********");
+        check("1 sha512 key", "1 sha512 ********");
+        check("1 shal key", "1 shal ********");
+        check("1234 sha1 key", "******** ******** ********");
+        check("1 sha1 12", "1 sha1 ********");
+    }
+
+    #[test]
+    fn passwords_of_other_files_are_covered() {
+        let check = |file, text: &str, expect: &str| {
+            assert_eq!(masked(file, text), expect, "{text:?}");
+        };
+        check(FileId::HaCf, "stonith_host * ipmi 1.2.3.4 root pw", "stonith_host * ipmi ********");
+        check(FileId::HaCf, "#stonith_host a ipmi pw # x", "#stonith_host a ipmi ********");
+        check(FileId::HaCf, "ucast eth0 a", "ucast eth0 a");
+        check(
+            FileId::HaResources,
+            "a ocf::heartbeat:db::user=u::password=pw::x=1 nginx",
+            "a ocf::heartbeat:db::user=u::password=********::x=1 nginx",
+        );
+    }
+
+    #[test]
+    fn offsets_follow_the_covers() {
+        let text = "#\n1 sha1 secretsecret  -\n2 crc\n";
+        let source = SourceFile::from_text("f", text);
+        assert!(Masked::new(FileId::AuthKeys, &source, 2..24, 10).is_none());
+        let masked = Masked::new(FileId::AuthKeys, &source, 2..24, 100).unwrap();
+        assert_eq!(masked.text(), "1 sha1 ********  -");
+        assert_eq!(masked.first_line(), 2);
+        let check = |offset, expect| assert_eq!(masked.offset(offset), expect, "{offset}");
+        check(2, 0);
+        check(9, 7);
+        check(12, 7);
+        check(21, 15);
+        check(23, 17);
+        check(24, 18);
+        check(usize::MAX, 18);
+    }
+}

@@ -93,6 +93,8 @@ impl Pair {
             let child = Command::new("tcpdump")
                 .args(["-U", "-s0", "-i", bridge, "-w"])
                 .arg(file)
+                // Without the clients' probes.
+                .arg("udp or arp")
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
                 .stderr(Stdio::null())

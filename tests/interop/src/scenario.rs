@@ -70,6 +70,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("sha1-ucast", sha1_ucast, start::life),
     Scenario::new("netstring", netstring, start::life),
     Scenario::new("loss", lossy, fault::loss).short(),
+    Scenario::new("loss-long", lossy, fault::long_loss),
     Scenario::new("quick-reboot-1", slow_deadtime, fault::quick_reboot_first),
     Scenario::new("quick-reboot-2", slow_deadtime, fault::quick_reboot_second),
     Scenario::new("daemon-killed", slow_deadtime, fault::daemon_killed).splits(),

@@ -110,6 +110,15 @@ pub(super) fn one_of_two_links(pair: &mut Pair) -> Step {
 
 /// One packet in five is lost, in each direction, through a standby and back.
 pub(super) fn loss(pair: &mut Pair) -> Step {
+    with_loss(pair, 1)
+}
+
+/// The same many times, for faults that need bad luck.
+pub(super) fn long_loss(pair: &mut Pair) -> Step {
+    with_loss(pair, 8)
+}
+
+fn with_loss(pair: &mut Pair, rounds: usize) -> Step {
     both_up(pair)?;
     let rule = "INPUT -p udp --dport 694 -m statistic --mode random --probability 0.2 -j DROP";
     for index in 0..2 {
@@ -119,9 +128,12 @@ pub(super) fn loss(pair: &mut Pair) -> Step {
         }
     }
     pair.tell("one packet in five is lost");
-    for (node, word, owners) in
-        [(0, "local", "22"), (1, "all", "11"), (0, "foreign", "12"), (1, "local", "11")]
-    {
+    let moves = [(0, "local", "22"), (1, "all", "11"), (0, "foreign", "12"), (1, "local", "11")];
+    for (round, (node, word, owners)) in (0..rounds).flat_map(|round| moves.map(|m| (round, m))) {
+        if round > 0 && node == 0 && word == "local" {
+            pair.command(0, "standby", "foreign")?;
+            pair.settle("12")?;
+        }
         let label = format!("standby {word} on {}", node + 1);
         pair.measure(&label, owners, |pair| pair.command(node, "standby", word))?;
     }

@@ -335,6 +335,7 @@ impl Manager {
                     self.with_group(index, out, Group::retry_stop);
                 }
             }
+            Timer::AnnounceAgain => self.announce_contested(out),
             Timer::Linger => {
                 if self.phase == Phase::Stopped {
                     out.push(Output::Stopped);

@@ -152,6 +152,33 @@ fn a_healed_partition_is_kept_through() {
     assert!(world.took(0, &["stop"]).is_empty());
 }
 
+/// It announces what it holds until it has given it up: the network must hear us last.
+#[test]
+fn what_a_3_0_6_node_had_too_is_announced_until_it_has_let_go() {
+    let mut world = started(On);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    world.feed(0, Input::Peer(PeerStatus::Dead));
+    finish(&mut world);
+    let both = ["announce ip50", "announce ip60"];
+    let mut announced = |world: &mut World| {
+        finish(world);
+        world.took(0, &["announce"])
+    };
+    world.feed(0, Input::Peer(PeerStatus::Active));
+    world.feed(0, Input::PeerReturned);
+    assert_eq!(announced(&mut world), both);
+    world.fire(0, &Timer::AnnounceAgain);
+    assert_eq!(announced(&mut world), both);
+    hear(&mut world, resources(Holdings::NONE, false));
+    world.fire(0, &Timer::AnnounceAgain);
+    assert_eq!(announced(&mut world), both);
+    hear(&mut world, PeerMessage::Shutdone);
+    assert_eq!(announced(&mut world), both);
+    assert!(!world.sides[0].timers.contains(&Timer::AnnounceAgain));
+    world.feed(0, Input::Peer(PeerStatus::Dead));
+    assert_eq!(announced(&mut world), [""; 0]);
+}
+
 #[test]
 fn failback_to_a_returning_3_0_6_node() {
     let mut world = started(On);

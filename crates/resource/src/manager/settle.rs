@@ -59,7 +59,7 @@ impl Manager {
             }
         };
         if heard {
-            let taken = !self.peer.native && self.peer.holdings.is_some_and(|held| held.foreign);
+            let taken = self.peer.holdings.is_some_and(|held| held.foreign);
             self.booked.local = !taken;
             self.become_stable(out);
         }
@@ -74,6 +74,9 @@ impl Manager {
     fn settle_groups(&mut self, out: &mut Vec<Output>) {
         if self.is_alone() {
             self.booked = Holdings::ALL;
+        } else if self.has_no_foreign() && self.peer.holdings.is_some_and(|held| held.local) {
+            // Both stood for it while they did not hear each other.
+            self.booked.foreign = false;
         }
         for index in 0..self.groups.len() {
             if self.groups[index].is_probing() {
@@ -89,6 +92,11 @@ impl Manager {
                 self.settle_legacy(index, out);
             }
         }
+    }
+
+    /// Whether no group prefers the peer.
+    fn has_no_foreign(&self) -> bool {
+        self.groups.iter().all(|group| self.prefers_us(group))
     }
 
     /// S2: nothing is started while the peer may run it. A 3.0.6 peer says less; after a healed
@@ -170,7 +178,9 @@ impl Manager {
             self.groups[*index].is_wanted() && free
         };
         let any = self.selected(&sets).iter().any(goes_home);
-        if any || (!self.peer.native && self.booked.foreign) {
+        // A set without groups goes home in words alone, as with Heartbeat.
+        let in_words = !self.peer.native || self.has_no_foreign();
+        if any || (in_words && self.booked.foreign) {
             self.give(sets, Cause::Failback, None, out);
         }
     }

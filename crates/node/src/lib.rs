@@ -16,5 +16,6 @@ mod since;
 mod snapshot;
 pub mod timers;
 pub mod translate;
+mod wake;
 
 pub use node::{Identity, Node};

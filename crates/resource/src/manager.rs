@@ -80,6 +80,8 @@ struct Peer {
     holdings: Option<Holdings>,
     stable: Option<bool>,
     groups: Option<BTreeMap<GroupKey, GroupClaim>>,
+    /// What it said last belongs to a standby that it gives.
+    gives: bool,
     /// It said `shutdone`: it holds nothing although it is not dead yet.
     left: bool,
     /// Groups that it could not stop before it left. They may still run there.
@@ -94,6 +96,7 @@ impl Peer {
             holdings: None,
             stable: None,
             groups: None,
+            gives: false,
             left: false,
             blocked: BTreeSet::new(),
         }
@@ -103,6 +106,7 @@ impl Peer {
         self.holdings = None;
         self.stable = None;
         self.groups = None;
+        self.gives = false;
     }
 }
 
@@ -117,8 +121,6 @@ pub struct Manager {
     phase: Phase,
     peer: Peer,
     dialogue: Dialogue,
-    /// What was taken last, as the giver names it: its `done` may be said again.
-    taken: Option<Which>,
     /// Sets this node stands for even where they contain no group (Heartbeat books them so).
     booked: Holdings,
     /// `starting` was sent to this incarnation of the peer.
@@ -143,7 +145,6 @@ impl Manager {
             phase: Phase::Init,
             peer: Peer::new(),
             dialogue: Dialogue::None,
-            taken: None,
             booked: Holdings::NONE,
             greeted: false,
             waited: false,
@@ -190,7 +191,9 @@ impl Manager {
                     return true;
                 }
             }
-            booked && (!any || !self.peer.native)
+            // Between two Twinbeat nodes an empty set is its own node's as long as that is there.
+            let empty = !any && (local || self.is_alone());
+            booked && (empty || !self.peer.native)
         };
         Holdings {
             local: holds(true, self.booked.local),

@@ -17,11 +17,11 @@ const NOT_RUNNING: u8 = 3;
 
 /// What to do with which address.
 #[derive(Clone, Debug, Args)]
-pub struct AddressArgs {
+pub(crate) struct AddressArgs {
     /// What to do
     #[arg(value_enum)]
     action: AddressAction,
-    /// ADDRESS[/PREFIX[/INTERFACE[:LABEL][/BROADCAST]]], as in haresources
+    /// `ADDRESS[/PREFIX[/INTERFACE[:LABEL][/BROADCAST]]]`, as in haresources
     #[arg(value_name = "ADDRESS")]
     spec: String,
 }
@@ -40,7 +40,7 @@ enum AddressAction {
 }
 
 /// Runs `hb address`. Exit: 0 done or present, 3 not present, 1 failed, 2 not an address.
-pub fn run(args: &AddressArgs) -> ExitCode {
+pub(crate) fn run(args: &AddressArgs) -> ExitCode {
     let Some(spec) = parse(&args.spec) else {
         print::err(&format!(
             "hb: `{}` is no address; write ADDRESS[/PREFIX[/INTERFACE[:LABEL][/BROADCAST]]], for \
@@ -101,7 +101,9 @@ async fn perform(action: AddressAction, spec: &AddressSpec) -> Outcome {
 mod tests {
     use super::*;
 
-    fn check(text: &str, expected: Option<(&str, Option<u8>, Option<&str>, Option<&str>)>) {
+    type Parts<'a> = (&'a str, Option<u8>, Option<&'a str>, Option<&'a str>);
+
+    fn check(text: &str, expected: Option<Parts<'_>>) {
         let spec = parse(text);
         let found = spec.as_ref().map(|spec| {
             let interface = spec.interface.as_deref();

@@ -94,7 +94,7 @@ impl<'a> Words<'a> {
 }
 
 /// Runs `cl_status` with the words that follow its name.
-pub fn run(run_dir: &Path, args: &[String]) -> ExitCode {
+pub(crate) fn run(run_dir: &Path, args: &[String]) -> ExitCode {
     let words = Words::parse(args);
     let answer = match words.plain.first() {
         None => Answer::ok(USAGE),

@@ -14,7 +14,7 @@ use crate::exit;
 
 /// Heartbeat's words for sets of groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum SetWord {
+pub(crate) enum SetWord {
     /// Every group.
     All,
     /// Groups that prefer the other node.
@@ -46,7 +46,7 @@ impl SetWord {
 
 /// Which groups move.
 #[derive(Clone, Debug, Args)]
-pub struct MoveArgs {
+pub(crate) struct MoveArgs {
     /// Which groups, seen from this node
     #[arg(value_enum, default_value = "all")]
     which: SetWord,
@@ -60,14 +60,14 @@ pub struct MoveArgs {
 
 /// What to forget.
 #[derive(Clone, Debug, Args)]
-pub struct CleanupArgs {
+pub(crate) struct CleanupArgs {
     /// Key of the group; every failed or blocked group when absent
     group: Option<String>,
 }
 
 /// Which of the two directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// Give to the peer.
     Standby,
     /// Get from the peer.
@@ -84,7 +84,7 @@ impl MoveArgs {
 }
 
 /// Runs `hb standby` or `hb takeover`.
-pub fn run(run_dir: &Path, direction: Direction, args: &MoveArgs) -> ExitCode {
+pub(crate) fn run(run_dir: &Path, direction: Direction, args: &MoveArgs) -> ExitCode {
     let (name, which) = args.what();
     let (first_line, request) = match direction {
         Direction::Standby => (format!("Going standby [{name}]."), Request::Standby { which }),
@@ -108,7 +108,7 @@ pub fn run(run_dir: &Path, direction: Direction, args: &MoveArgs) -> ExitCode {
 }
 
 /// Runs `hb cleanup`.
-pub fn cleanup(run_dir: &Path, args: &CleanupArgs) -> ExitCode {
+pub(crate) fn cleanup(run_dir: &Path, args: &CleanupArgs) -> ExitCode {
     match Client::connect(run_dir, api::CONTROL_SOCKET, None) {
         Ok(mut client) => report(client.ask(Request::Cleanup { group: args.group.clone() })),
         Err(error) => unreachable_daemon(&error),

@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 /// To stdout; a closed pipe is the reader's choice, not an error of ours.
-pub fn out(text: &str) {
+pub(crate) fn out(text: &str) {
     let mut stdout = io::stdout().lock();
     let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
 }
 
 /// To stderr.
-pub fn err(text: &str) {
+pub(crate) fn err(text: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

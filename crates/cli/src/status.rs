@@ -19,7 +19,7 @@ const COLUMN: usize = 30;
 
 /// Options of `hb status`.
 #[derive(Clone, Debug, Args)]
-pub struct StatusArgs {
+pub(crate) struct StatusArgs {
     /// Print the whole snapshot as JSON (schema version in the field `v`)
     #[arg(long)]
     json: bool,
@@ -29,7 +29,7 @@ pub struct StatusArgs {
 }
 
 /// Runs `hb status`. Exit: 0 healthy, 1 degraded or in transition, 2 not served or split, 3 unknown.
-pub fn run(run_dir: &Path, args: &StatusArgs) -> ExitCode {
+pub(crate) fn run(run_dir: &Path, args: &StatusArgs) -> ExitCode {
     let snapshot = match client::snapshot(run_dir) {
         Ok(snapshot) => snapshot,
         Err(error) if args.json => {
@@ -69,7 +69,7 @@ fn verdict_code(verdict: Verdict) -> u8 {
 
 /// What the terminal can show. Colour and symbols only reinforce; the words carry the meaning.
 #[derive(Clone, Copy, Debug)]
-pub struct Style {
+pub(crate) struct Style {
     /// Symbols beyond ASCII.
     pub symbols: bool,
     /// ANSI colours.
@@ -115,7 +115,7 @@ impl Style {
 }
 
 /// The whole screen.
-pub fn screen(snapshot: &StatusSnapshot, style: Style) -> String {
+pub(crate) fn screen(snapshot: &StatusSnapshot, style: Style) -> String {
     let mut out = headline(snapshot, style);
     for (number, problem) in snapshot.problems.iter().enumerate() {
         out.push_str(&problem_lines(number + 1, problem));
@@ -279,7 +279,7 @@ fn millis(ms: u64) -> String {
 }
 
 /// A duration as people say it: `0.3 s`, `42 s`, `04:11`, `3 h 04 min`, `12 d 4 h`.
-pub fn age(ms: u64) -> String {
+pub(crate) fn age(ms: u64) -> String {
     let s = ms / 1_000;
     match s {
         0..10 => format!("{}.{} s", s, ms % 1_000 / 100),

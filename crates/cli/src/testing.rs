@@ -11,7 +11,7 @@ use hb_node::api::{
 use hb_resource::input::GroupClaim;
 
 /// node1 holds everything, node2 is dead.
-pub fn snapshot() -> StatusSnapshot {
+pub(crate) fn snapshot() -> StatusSnapshot {
     let link = |name: &str, up| LinkStatus {
         name: name.into(),
         up,
@@ -96,7 +96,7 @@ pub fn snapshot() -> StatusSnapshot {
 }
 
 /// Both nodes well.
-pub fn healthy() -> StatusSnapshot {
+pub(crate) fn healthy() -> StatusSnapshot {
     let mut snapshot = snapshot();
     snapshot.verdict = Verdict::Healthy;
     snapshot.problems.clear();

@@ -191,7 +191,9 @@ impl Manager {
                     return true;
                 }
             }
-            booked && (!any || !self.peer.native)
+            // Between two Twinbeat nodes an empty set is its own node's as long as that is there.
+            let empty = !any && (local || self.is_alone());
+            booked && (empty || !self.peer.native)
         };
         Holdings {
             local: holds(true, self.booked.local),
@@ -206,11 +208,20 @@ impl Manager {
             && !self.groups.iter().any(Group::in_transition)
     }
 
-    /// The only thing under way is a takeover that the peer has not begun to answer.
+    /// The only thing under way is a wish that the peer has not begun to answer. Heartbeat ignores
+    /// a takeover, and every first step that arrives after it was told that we are in flux: the
+    /// two may overtake each other.
     fn only_wants(&self) -> bool {
-        self.phase == Phase::Stable
-            && matches!(self.dialogue, Dialogue::Wanting { .. })
-            && !self.groups.iter().any(Group::in_transition)
+        let wishes = match self.dialogue {
+            Dialogue::Wanting { .. } => true,
+            Dialogue::Asked(_) => !self.peer.native,
+            Dialogue::None
+            | Dialogue::Releasing(_)
+            | Dialogue::Given(..)
+            | Dialogue::Taking(_)
+            | Dialogue::Acquiring(_) => false,
+        };
+        self.phase == Phase::Stable && wishes && !self.groups.iter().any(Group::in_transition)
     }
 
     /// `none`, `local`, `foreign`, `all` or `transition` (`cl_status rscstatus`).
@@ -437,7 +448,6 @@ impl Manager {
         let stopping = matches!(self.phase, Phase::Stopping | Phase::Stopped);
         // Heartbeat says `none` as soon as it begins to stop; only `shutdone` means released.
         let holdings = if stopping { Holdings::NONE } else { self.holdings() };
-        // Only a wish so far. Heartbeat ignores its own first step while we say that we are in flux.
         let stable = self.is_stable() || self.only_wants();
         (holdings, Some(stable), groups)
     }

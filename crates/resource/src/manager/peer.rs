@@ -149,6 +149,7 @@ impl Manager {
     fn peer_starting(&mut self, out: &mut Vec<Output>) {
         self.peer.forget();
         self.peer.left = false;
+        self.peer.fresh = true;
         self.peer.stable = Some(false);
         if self.phase == Phase::Starting {
             self.phase = Phase::BothStarting;

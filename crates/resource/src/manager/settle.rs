@@ -58,11 +58,13 @@ impl Manager {
         }
         let heard = match self.peer.native {
             true => self.peer.groups.is_some(),
-            // A 3.0.6 peer that is settled has answered; one that starts with us never says more
-            // than what it holds, so that time must pass.
-            false => {
-                self.peer.holdings.is_some() && (self.peer.stable == Some(true) || self.waited)
-            }
+            // A 3.0.6 peer that has settled has answered. One that starts with us waits for 10 s or
+            // for us to settle; that it holds nothing is enough, because it has nothing to end. Any
+            // other may be releasing what it does not hold any more, so that time must pass.
+            false => self.peer.holdings.is_some_and(|held| {
+                let begins = self.peer.fresh && held == Holdings::NONE;
+                self.peer.stable == Some(true) || begins || self.waited
+            }),
         };
         if heard {
             let taken = self.peer.holdings.is_some_and(|held| held.foreign);

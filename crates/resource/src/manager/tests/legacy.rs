@@ -63,20 +63,34 @@ fn the_joiner_greets_once_says_none_and_then_what_it_has() {
 }
 
 #[test]
-fn a_joint_start_waits_ten_seconds_or_for_the_peer_to_settle() {
+fn in_a_joint_start_the_peer_need_not_wait_for_us_nor_we_for_it() {
     let mut world = started(On);
     sent(&mut world);
     hear(&mut world, PeerMessage::Starting);
     assert_eq!(sent(&mut world), [resources(Holdings::NONE, false)]);
-    hear(&mut world, resources(Holdings::NONE, false));
     assert_eq!(world.owners(), "-/-");
-    world.fire(0, &Timer::StartupWait);
-    finish(&mut world);
+    hear(&mut world, resources(Holdings::NONE, false));
     assert_eq!(world.owners(), "1/-");
     assert_eq!(sent(&mut world).last(), Some(&resources(Holdings::LOCAL, true)));
     // Node2's own groups are its own business.
     hear(&mut world, resources(Holdings::LOCAL, true));
     assert_eq!(world.owners(), "1/-");
+}
+
+/// It was there before, and may still be releasing what it does not hold any more.
+#[test]
+fn a_3_0_6_peer_in_transition_is_waited_for() {
+    let mut world = started(On);
+    hear(&mut world, resources(Holdings::LOCAL, false));
+    assert_eq!(world.owners(), "-/-");
+    world.fire(0, &Timer::StartupWait);
+    finish(&mut world);
+    assert_eq!(world.owners(), "1/-");
+    // It may have said `starting` before, but what it holds is not nothing.
+    let mut world = started(On);
+    hear(&mut world, PeerMessage::Starting);
+    hear(&mut world, resources(Holdings::ALL, false));
+    assert_eq!(world.owners(), "-/-");
 }
 
 #[test]

@@ -345,6 +345,31 @@ impl Pair {
         Ok(world::overlaps(notes, self.options.group_names()))
     }
 
+    /// How often the daemon of node `index` has begun, as its log has it.
+    pub fn begins(&self, index: usize) -> usize {
+        let words = match self.sides[index] {
+            Side::Genuine => "Heartbeat generation: ",
+            Side::Ours => " with generation ",
+        };
+        self.log(index).matches(words).count()
+    }
+
+    /// Waits until the daemon of node `index` has begun `times` times.
+    ///
+    /// # Errors
+    /// When it has not after [`PATIENCE`].
+    pub fn await_begins(&mut self, index: usize, times: usize) -> Step {
+        let begin = Instant::now();
+        while self.begins(index) < times {
+            if begin.elapsed() > PATIENCE {
+                return Err(Trouble::Wrong(format!("{} did not restart itself", NODES[index])));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        self.tell(&format!("{} has restarted itself", NODES[index]));
+        Ok(())
+    }
+
     /// The log of node `index`.
     pub fn log(&self, index: usize) -> String {
         self.lab.read_file(NODES[index], genuine::LOG).unwrap_or_default()

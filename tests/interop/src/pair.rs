@@ -73,10 +73,10 @@ impl Pair {
             lab: Lab::new(config)?,
             options,
         };
-        for index in 0..NODES.len() {
+        for (index, node) in NODES.iter().enumerate() {
             pair.boot(index)?;
             for (path, text, mode) in pair.options.files() {
-                pair.lab.write_file(NODES[index], path, &text, mode)?;
+                pair.lab.write_file(node, path, &text, mode)?;
             }
         }
         for (number, _) in (0..).zip(pair.options.group_names()) {
@@ -164,6 +164,31 @@ impl Pair {
         self.up[index] = false;
         self.run(index, &format!("{daemon} -k"))?;
         self.tell(&format!("heartbeat has stopped on {}", NODES[index]));
+        Ok(())
+    }
+
+    /// Makes the daemon read its files again.
+    ///
+    /// # Errors
+    /// When its command fails.
+    pub fn reload(&mut self, index: usize) -> Step {
+        self.tell(&format!("heartbeat reads its files again on {}", NODES[index]));
+        let daemon = self.daemon(index);
+        self.run(index, &format!("{daemon} -r >/dev/null 2>&1"))?;
+        Ok(())
+    }
+
+    /// Installs the other Heartbeat on a node whose daemon does not run; its files and its state
+    /// stay as they are.
+    ///
+    /// # Errors
+    /// When the package's files cannot be put in place.
+    pub fn replace(&mut self, index: usize, side: Side) -> Step {
+        self.tell(&format!("{} is {} from here on", NODES[index], side.word()));
+        self.sides[index] = side;
+        if side == Side::Genuine {
+            self.run(index, genuine::PREPARE)?;
+        }
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What is played: each scenario with the owners that Heartbeat 3.0.6's rules lead to. Nodes are 0
 //! and 1 here; in `owners` and in texts they are 1 and 2, one digit for each group.
 
+mod change;
 mod fault;
 mod moves;
 mod start;
@@ -75,6 +76,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("quick-reboot-2", slow_deadtime, fault::quick_reboot_second),
     Scenario::new("daemon-killed", slow_deadtime, fault::daemon_killed).splits(),
     Scenario::new("idle", fast, fault::idle),
+    Scenario::new("reload", two_groups, change::reload),
+    Scenario::new("migrate", two_groups, change::migrate),
 ];
 
 /// 3.0.6 tells a longer dead time in its first five seconds.

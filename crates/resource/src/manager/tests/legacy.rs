@@ -174,7 +174,7 @@ fn what_a_3_0_6_node_had_too_is_announced_until_it_has_let_go() {
     world.feed(0, Input::Peer(PeerStatus::Dead));
     finish(&mut world);
     let both = ["announce ip50", "announce ip60"];
-    let mut announced = |world: &mut World| {
+    let announced = |world: &mut World| {
         finish(world);
         world.took(0, &["announce"])
     };

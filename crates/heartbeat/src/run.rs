@@ -8,6 +8,7 @@ use std::path::Path;
 
 use hb_config::settings::{Logging, Settings};
 use hb_messaging::net::{Links, Pings};
+use hb_node::api::CONTROL_SOCKET;
 use hb_node::effect::Level;
 use hb_node::{Identity, Node};
 use nix::sys::stat::{Mode, umask};
@@ -88,14 +89,28 @@ fn prepare(args: &Args, foreground: bool) -> Result<Prepared, Fatal> {
         logger.say(level, "config", line);
     }
     if let Some(pid) = lock.left_by() {
+        let (level, event, text) = predecessor(pid, &args.paths.run);
+        logger.say(level, event, text);
+    }
+    lock.write(std::process::id())?;
+    Ok(Prepared { settings, lock, logger })
+}
+
+/// What a pid file that was left behind means. Heartbeat 3.0.6 leaves its own in an orderly stop,
+/// but it never had our socket, which only a killed daemon leaves.
+fn predecessor(pid: u32, run: &Path) -> (Level, &'static str, String) {
+    if run.join(CONTROL_SOCKET).exists() {
         let text = format!(
             "the heartbeat before this one (pid {pid}) was killed or has crashed; resources that \
              still run are kept"
         );
-        logger.say(Level::Error, "killed", text);
+        return (Level::Error, "killed", text);
     }
-    lock.write(std::process::id())?;
-    Ok(Prepared { settings, lock, logger })
+    let text = format!(
+        "the pid file was left by another heartbeat (pid {pid}), which has ended; Heartbeat 3 \
+         always leaves it"
+    );
+    (Level::Info, "pid_file_left", text)
 }
 
 fn directories(paths: &Paths) -> Result<(), Fatal> {

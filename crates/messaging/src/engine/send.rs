@@ -10,9 +10,7 @@ use super::{LinkId, Output};
 use crate::fields::{self, FieldList};
 use crate::history::Lookup;
 use crate::liveness::whole_millis;
-use crate::message::codec::{
-    ACK, ASK_NODES, CONTROL_PREFIX, NAK, NODES, RESOURCE, REXMIT, STATUS,
-};
+use crate::message::codec::{ACK, ASK_NODES, CONTROL_PREFIX, NAK, NODES, RESOURCE, REXMIT, STATUS};
 use crate::message::{Body, NodeStatus, codec};
 use crate::wire;
 

@@ -107,11 +107,6 @@ impl Manager {
         self.dialogue.which().is_some_and(|which| self.selected(which).contains(&index))
     }
 
-    /// Whether this group is being handed to the peer.
-    pub(super) fn is_given(&self, index: usize) -> bool {
-        self.dialogue.giving().is_some() && self.in_dialogue(index)
-    }
-
     pub(super) fn standby(&mut self, request: RequestId, which: Which, out: &mut Vec<Output>) {
         if let Some(reason) = self.cannot_move(&which) {
             out.push(Output::Answer(request, Answer::Refused { reason }));
@@ -518,6 +513,7 @@ impl Manager {
                 && !self.peer_gave_up()
                 && !group.is_wanted()
                 && !group.has_failed()
+                && !taking.tried.contains(index)
                 && there != Some(GroupClaim::Blocked);
             group.in_transition() || awaited
         };

@@ -122,7 +122,7 @@ impl Manager {
         let Some(claim) = self.peer_claim(group.key()) else { return };
         match claim {
             GroupClaim::Held | GroupClaim::Acquiring => {
-                if group.is_wanted() && !self.wins_conflict(index) && !self.is_given(index) {
+                if group.is_wanted() && !self.wins_conflict(index) {
                     let served = claim == GroupClaim::Held && group.claim() != GroupClaim::Held;
                     let why = if served { "serves it already" } else { "has it too" };
                     let reason = format!("{} {why} and keeps it", self.peer_name());

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use hb_node::api::{LinkStatus, StatusSnapshot};
+use hb_node::api::StatusSnapshot;
+use hb_node::words::link_word;
 
 use crate::client::{self, ClientError};
 
@@ -151,7 +152,7 @@ fn answer(words: &Words<'_>, snapshot: Result<StatusSnapshot, ClientError>) -> A
         ["nodesite", node] => known(&snapshot, node, "\n"),
         ["listhblinks", node] => listhblinks(&snapshot, node, words.verbose),
         ["hblinkstatus", node, link] => hblinkstatus(&snapshot, node, link, words.human),
-        ["clientstatus", node, _] if kind(&snapshot, node).is_some() => Answer::no("offline\n"),
+        ["clientstatus", node, _] if snapshot.node_type(node).is_some() => Answer::no("offline\n"),
         ["clientstatus", ..] => Answer::unknown_node(),
         ["rscstatus"] => rscstatus(&snapshot, words.human),
         ["hbparameter"] => hbparameter(&snapshot, words.parameter),
@@ -192,57 +193,25 @@ fn listnodes(snapshot: &StatusSnapshot, words: &Words<'_>) -> Answer {
 fn verbose_nodes(snapshot: &StatusSnapshot, members_only: bool, pings_only: bool) -> String {
     let mut out = String::new();
     for name in names(snapshot, members_only, pings_only) {
-        let kind = kind(snapshot, &name).unwrap_or("normal");
-        let status = status_word(snapshot, &name).unwrap_or_default();
+        let kind = snapshot.node_type(&name).unwrap_or("normal");
+        let status = snapshot.node_status(&name).unwrap_or_default();
         let _ = writeln!(out, "{name}\t{status}\t(nodetype: {kind})");
-        for (link, up) in links(snapshot, &name) {
+        for (link, up) in snapshot.node_links(&name) {
             let _ = writeln!(out, "\t{link}\t{}", link_word(up));
         }
     }
     out
 }
 
-fn same(left: &str, right: &str) -> bool {
-    left.eq_ignore_ascii_case(right)
-}
-
-fn kind(snapshot: &StatusSnapshot, node: &str) -> Option<&'static str> {
-    if snapshot.members.iter().any(|name| same(name, node)) {
-        Some("normal")
-    } else if snapshot.pings.iter().any(|ping| same(&ping.name, node)) {
-        Some("ping")
-    } else {
-        None
-    }
-}
-
-fn status_word(snapshot: &StatusSnapshot, node: &str) -> Option<String> {
-    if same(&snapshot.this_node.name, node) {
-        // Heartbeat knows no word for a node that stops: it says `active` until it is gone.
-        let word = match snapshot.this_node.status.as_str() {
-            "stopping" => "active",
-            word => word,
-        };
-        return Some(word.to_owned());
-    }
-    let peer = snapshot.peer.iter().find(|peer| same(&peer.name, node));
-    let ping = snapshot.pings.iter().find(|ping| same(&ping.name, node));
-    peer.map(|peer| peer.status.clone()).or_else(|| ping.map(|ping| ping.status.clone()))
-}
-
 fn nodestatus(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
-    let Some(word) = status_word(snapshot, node) else { return Answer::unknown_node() };
+    let Some(word) = snapshot.node_status(node) else { return Answer::unknown_node() };
     let out =
         if human { format!("The cluster node {node} is {word}\n") } else { format!("{word}\n") };
-    if ["active", "up", "ping"].contains(&word.as_str()) {
-        Answer::ok(out)
-    } else {
-        Answer::no(out)
-    }
+    if ["active", "up", "ping"].contains(&word) { Answer::ok(out) } else { Answer::no(out) }
 }
 
 fn nodetype(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
-    match kind(snapshot, node) {
+    match snapshot.node_type(node) {
         Some(kind) if human => Answer::ok(format!("The cluster node {node} is {kind}\n")),
         Some(kind) => Answer::ok(format!("{kind}\n")),
         None => Answer::unknown_node(),
@@ -250,31 +219,15 @@ fn nodetype(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
 }
 
 fn known(snapshot: &StatusSnapshot, node: &str, out: &str) -> Answer {
-    if kind(snapshot, node).is_some() { Answer::ok(out) } else { Answer::unknown_node() }
-}
-
-/// Links to a node; this node's own links count as up when their sockets work.
-fn links(snapshot: &StatusSnapshot, node: &str) -> Vec<(String, bool)> {
-    if let Some(ping) = snapshot.pings.iter().find(|ping| same(&ping.name, node)) {
-        return vec![(ping.name.clone(), ping.status == "ping")];
-    }
-    let Some(peer) = &snapshot.peer else { return Vec::new() };
-    let up = |link: &LinkStatus| {
-        if same(&peer.name, node) { link.up } else { link.failure.is_none() }
-    };
-    peer.links.iter().map(|link| (link.name.clone(), up(link))).collect()
-}
-
-fn link_word(up: bool) -> &'static str {
-    if up { "up" } else { "dead" }
+    if snapshot.node_type(node).is_some() { Answer::ok(out) } else { Answer::unknown_node() }
 }
 
 fn listhblinks(snapshot: &StatusSnapshot, node: &str, verbose: bool) -> Answer {
-    if kind(snapshot, node).is_none() {
+    if snapshot.node_type(node).is_none() {
         return Answer::unknown_node();
     }
     let mut out = String::new();
-    for (link, up) in links(snapshot, node) {
+    for (link, up) in snapshot.node_links(node) {
         let _ = match verbose {
             true => writeln!(out, "\t{link}\t{}", link_word(up)),
             false => writeln!(out, "\t{link}"),
@@ -284,10 +237,11 @@ fn listhblinks(snapshot: &StatusSnapshot, node: &str, verbose: bool) -> Answer {
 }
 
 fn hblinkstatus(snapshot: &StatusSnapshot, node: &str, link: &str, human: bool) -> Answer {
-    if kind(snapshot, node).is_none() {
+    if snapshot.node_type(node).is_none() {
         return Answer::unknown_node();
     }
-    let Some((_, up)) = links(snapshot, node).into_iter().find(|(name, _)| name == link) else {
+    let Some((_, up)) = snapshot.node_links(node).into_iter().find(|(name, _)| *name == link)
+    else {
         return Answer::error(OTHER, format!("ERROR: no link {link} to node {node}\n"));
     };
     let word = link_word(up);

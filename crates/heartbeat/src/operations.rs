@@ -128,7 +128,7 @@ fn runner_config(settings: &Settings, paths: &Paths) -> RunnerConfig {
         configuration: text(paths.config.clone()),
         resource_scripts: text(scripts.clone()),
         scratch: text(paths.run.join(crate::run::SCRATCH)),
-        fifo: text(paths.state.join("fifo")),
+        fifo: text(paths.state.join(crate::legacy::FIFO)),
         ..AgentPaths::default()
     };
     RunnerConfig {

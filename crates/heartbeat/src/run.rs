@@ -27,7 +27,7 @@ use crate::reload::Reload;
 use crate::service::Service;
 use crate::shell::Shell;
 use crate::signals::Signals;
-use crate::{foreign, host, identity, realtime};
+use crate::{foreign, host, identity, legacy, realtime};
 
 /// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
 pub(crate) const SCRATCH: &str = "rsctmp";
@@ -130,6 +130,7 @@ impl Prepared {
         runtime.shutdown_background();
         logger.flush();
         control::remove(&args.paths.run);
+        legacy::remove(&args.paths.run);
         lock.remove();
         result
     }
@@ -169,10 +170,12 @@ async fn open(
     for warning in warnings {
         logger.say(Level::Warn, "ping_socket", warning);
     }
+    let control = Control::open(&args.paths.run, logger);
+    legacy::open(&args.paths.run, &args.paths.state, &control.core(), logger);
     let edge = Edge {
         links: Links::open(&settings.media, settings.udp_port),
         pings,
-        control: Control::open(&args.paths.run, logger),
+        control,
         operations,
         service: Service::new(),
         logger: logger.clone(),

@@ -16,5 +16,6 @@ mod since;
 mod snapshot;
 pub mod timers;
 pub mod translate;
+pub mod words;
 
 pub use node::{Identity, Node};

@@ -1,0 +1,157 @@
+//! The answers of Heartbeat's client socket as functions of a snapshot (Heartbeat 3.0.6, §13.2).
+//! Who may ask is `session`'s business.
+
+use std::collections::BTreeSet;
+
+use hb_messaging::fields::FieldList;
+use hb_node::api::StatusSnapshot;
+use hb_node::words::link_word;
+
+use crate::legacy::session::REQUEST_KIND;
+
+/// Carried out, or the last answer of several.
+pub(super) const OK: &str = "OK";
+/// Not understood or not allowed.
+pub(super) const BADREQ: &str = "badreq";
+/// One answer of several.
+const MORE: &str = "ok/more";
+/// Understood and not possible: an unknown node, mostly.
+const FAIL: &str = "fail";
+/// What the protocol of this socket is, and whose the daemon is. `cl_status hbstatus -v` shows it.
+const VERSION: &str = concat!("3.0.6 (Twinbeat ", env!("CARGO_PKG_VERSION"), ")");
+
+/// The beginning of every answer.
+pub(super) fn response(kind: &str, result: &str) -> FieldList {
+    let mut reply = FieldList::new();
+    reply.push_text("t", "hbapi-resp");
+    reply.push_text(REQUEST_KIND, kind);
+    reply.push_text("result", result);
+    reply
+}
+
+/// The answer to a sign-on, also to a refused one.
+pub(super) fn signed_on(result: &str, snapshot: &StatusSnapshot) -> FieldList {
+    let mut reply = response("signon", result);
+    let timing = &snapshot.timing;
+    reply.push_text("deadtime", format!("{:x}", timing.deadtime_ms));
+    reply.push_text("keepalive", format!("{:x}", timing.keepalive_ms));
+    reply.push_text("node", snapshot.this_node.name.as_str());
+    reply.push_text("hbversion", VERSION);
+    reply.push_text("pacemaker", "false");
+    // The client library would write to syslog itself with it: what our answers are worth saying
+    // is said by our own log.
+    reply.push_text("logfacility", "0");
+    reply
+}
+
+/// The answers to any other request.
+pub(super) fn answer(
+    request: &FieldList,
+    snapshot: &StatusSnapshot,
+    online: &BTreeSet<String>,
+) -> Vec<FieldList> {
+    let kind = request.text(REQUEST_KIND).unwrap_or_default();
+    let word = |name: &str| request.text(name).unwrap_or_default();
+    let node = word("node");
+    let known = snapshot.node_type(node).is_some();
+    let one = match kind {
+        "nodelist" => return nodes(snapshot),
+        "iflist" => return links(node, snapshot),
+        "numnodes" => Some(("numnodes", snapshot.members.len().to_string())),
+        "nodestatus" => snapshot.node_status(node).map(|status| ("st", status.into())),
+        "nodetype" => snapshot.node_type(node).map(|kind| ("nodetype", kind.into())),
+        "nodeweight" => known.then(|| ("weight", "100".into())),
+        "nodesite" => known.then(|| ("site", String::new())),
+        "ifstatus" => {
+            let link = |(name, _): &(&str, bool)| *name == word("ifname");
+            let found = snapshot.node_links(node).into_iter().find(link);
+            found.map(|(_, up)| ("st", link_word(up).into()))
+        }
+        "clientstatus" => return vec![client(kind, node, word("cn"), snapshot, online)],
+        "getrsc" => Some(("rsc_hold", snapshot.this_node.rscstatus.clone())),
+        "getparm" => return vec![parameter(word("pname"), snapshot)],
+        // The UUIDs of the nodes serve Pacemaker and ccm only, which this daemon does not run.
+        "getuuid" | "getnodename" => None,
+        _ => {
+            let mut reply = response(kind, BADREQ);
+            reply.push_text("info", "not known to this daemon");
+            return vec![reply];
+        }
+    };
+    vec![match one {
+        Some((name, value)) => {
+            let mut reply = response(kind, OK);
+            reply.push_text(name, value);
+            reply
+        }
+        None => response(kind, FAIL),
+    }]
+}
+
+/// In the order of ha.cf, members first; the client library turns it round.
+fn nodes(snapshot: &StatusSnapshot) -> Vec<FieldList> {
+    let pings = snapshot.pings.iter().map(|ping| &ping.name);
+    let names: Vec<&String> = snapshot.members.iter().chain(pings).collect();
+    several(
+        "nodelist",
+        names.iter().map(|name| {
+            vec![
+                ("node", name.as_str()),
+                ("nodetype", snapshot.node_type(name).unwrap_or("normal")),
+                ("st", snapshot.node_status(name).unwrap_or("dead")),
+            ]
+        }),
+    )
+}
+
+fn links(node: &str, snapshot: &StatusSnapshot) -> Vec<FieldList> {
+    let links = snapshot.node_links(node);
+    several(
+        "iflist",
+        links.iter().map(|(name, up)| vec![("ifname", *name), ("st", link_word(*up))]),
+    )
+}
+
+/// One answer for each item, the last one marked as such; a failure when there is no item.
+fn several<'a>(
+    kind: &str,
+    items: impl ExactSizeIterator<Item = Vec<(&'a str, &'a str)>>,
+) -> Vec<FieldList> {
+    let last = items.len();
+    if last == 0 {
+        return vec![response(kind, FAIL)];
+    }
+    let reply = |(index, item): (usize, Vec<(&str, &str)>)| {
+        let mut reply = response(kind, if index + 1 == last { OK } else { MORE });
+        item.into_iter().for_each(|(name, value)| reply.push_text(name, value));
+        reply
+    };
+    items.enumerate().map(reply).collect()
+}
+
+/// A program that is signed on under a name on this node. The other node's clients are not known
+/// here, and none of them matters to this daemon: `offline`.
+fn client(
+    kind: &str,
+    node: &str,
+    name: &str,
+    snapshot: &StatusSnapshot,
+    online: &BTreeSet<String>,
+) -> FieldList {
+    if snapshot.node_type(node) != Some("normal") {
+        return response(kind, FAIL);
+    }
+    let here = snapshot.this_node.name.eq_ignore_ascii_case(node);
+    let word = if here && online.contains(name) { "online" } else { "offline" };
+    let mut reply = response(kind, OK);
+    reply.push_text("cs", word);
+    reply
+}
+
+fn parameter(name: &str, snapshot: &StatusSnapshot) -> FieldList {
+    let mut reply = response("getparm", OK);
+    if let Some(value) = snapshot.parameters.get(name) {
+        reply.push_text("pvalue", value.as_str());
+    }
+    reply
+}

@@ -12,11 +12,11 @@ use crate::legacy::session::REQUEST_KIND;
 /// Carried out, or the last answer of several.
 pub(super) const OK: &str = "OK";
 /// Not understood or not allowed.
-pub(super) const BADREQ: &str = "badreq";
+const BADREQ: &str = "badreq";
 /// One answer of several.
 const MORE: &str = "ok/more";
-/// Understood and not possible: an unknown node, mostly.
-const FAIL: &str = "fail";
+/// What Heartbeat 3.0.6 says of a node, link or request that it does not know; `cl_status` prints it.
+const UNKNOWN: &str = "EINVAL";
 /// What the protocol of this socket is, and whose the daemon is. `cl_status hbstatus -v` shows it.
 const VERSION: &str = concat!("3.0.6 (Twinbeat ", env!("CARGO_PKG_VERSION"), ")");
 
@@ -29,17 +29,26 @@ pub(super) fn response(kind: &str, result: &str) -> FieldList {
     reply
 }
 
-/// The answer to a sign-on, also to a refused one.
-pub(super) fn signed_on(result: &str, snapshot: &StatusSnapshot) -> FieldList {
-    let mut reply = response("signon", result);
+/// A refusal with its reason.
+pub(super) fn refused(kind: &str, info: &str) -> FieldList {
+    let mut reply = response(kind, BADREQ);
+    reply.push_text("info", info);
+    reply
+}
+
+/// The answer to a sign-on; `refusal` says why it is refused.
+pub(super) fn signed_on(refusal: Option<&str>, snapshot: &StatusSnapshot) -> FieldList {
+    let mut reply = match refusal {
+        None => response("signon", OK),
+        Some(info) => refused("signon", info),
+    };
     let timing = &snapshot.timing;
     reply.push_text("deadtime", format!("{:x}", timing.deadtime_ms));
     reply.push_text("keepalive", format!("{:x}", timing.keepalive_ms));
     reply.push_text("node", snapshot.this_node.name.as_str());
     reply.push_text("hbversion", VERSION);
     reply.push_text("pacemaker", "false");
-    // The client library would write to syslog itself with it: what our answers are worth saying
-    // is said by our own log.
+    // Clients of the library may log with it; none is the safe word.
     reply.push_text("logfacility", "0");
     reply
 }
@@ -70,13 +79,8 @@ pub(super) fn answer(
         "clientstatus" => return vec![client(kind, node, word("cn"), snapshot, online)],
         "getrsc" => Some(("rsc_hold", snapshot.this_node.rscstatus.clone())),
         "getparm" => return vec![parameter(word("pname"), snapshot)],
-        // The UUIDs of the nodes serve Pacemaker and ccm only, which this daemon does not run.
-        "getuuid" | "getnodename" => None,
-        _ => {
-            let mut reply = response(kind, BADREQ);
-            reply.push_text("info", "not known to this daemon");
-            return vec![reply];
-        }
+        // UUIDs serve Pacemaker and ccm only, which this daemon does not run.
+        _ => None,
     };
     vec![match one {
         Some((name, value)) => {
@@ -84,7 +88,7 @@ pub(super) fn answer(
             reply.push_text(name, value);
             reply
         }
-        None => response(kind, FAIL),
+        None => refused(kind, UNKNOWN),
     }]
 }
 
@@ -119,7 +123,7 @@ fn several<'a>(
 ) -> Vec<FieldList> {
     let last = items.len();
     if last == 0 {
-        return vec![response(kind, FAIL)];
+        return vec![refused(kind, UNKNOWN)];
     }
     let reply = |(index, item): (usize, Vec<(&str, &str)>)| {
         let mut reply = response(kind, if index + 1 == last { OK } else { MORE });
@@ -139,11 +143,13 @@ fn client(
     online: &BTreeSet<String>,
 ) -> FieldList {
     if snapshot.node_type(node) != Some("normal") {
-        return response(kind, FAIL);
+        return refused(kind, UNKNOWN);
     }
     let here = snapshot.this_node.name.eq_ignore_ascii_case(node);
     let word = if here && online.contains(name) { "online" } else { "offline" };
     let mut reply = response(kind, OK);
+    // Without it the client library waits for an answer of the other node.
+    reply.push_text("subt", "respond-cstatus");
     reply.push_text("cs", word);
     reply
 }

@@ -76,7 +76,7 @@ mod tests {
             list.push_text(name, value);
         }
         let body = b">>>\nt=hbapi-resp\nreqtype=signon\nresult=OK\n<<<\n\0";
-        assert_eq!(encode(&list).expect("it fits"), framed(46, 0xabcd, body));
+        assert_eq!(encode(&list).expect("it fits"), framed(47, 0xabcd, body));
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
         check(framed(i32::MAX, MARK, b""), FrameError::Length(i32::MAX));
         check(framed(8193, MARK, b""), FrameError::Length(8193));
         check(framed(4, MARK, b"none"), FrameError::Body(DecodeError::Start));
-        check(framed(6, MARK, b">>>\nt\n"), FrameError::Body(DecodeError::End));
+        check(framed(8, MARK, b">>>\nt=1\n"), FrameError::Body(DecodeError::End));
     }
 
     proptest! {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use hb_messaging::fields::{self, FieldList};
 use hb_node::api::StatusSnapshot;
 
-use crate::legacy::answers::{self, BADREQ, OK};
+use crate::legacy::answers::{self, OK};
 
 /// The type of every request.
 const REQUEST: &str = "hbapi-req";
@@ -116,11 +116,12 @@ impl Session {
             ("signoff", _) => Turn { end: true, ..Turn::default() },
             (_, State::Fresh) => Turn {
                 end: true,
-                ..refusal(kind, "sign on first", format!("request {kind:?} before sign-on"))
+                replies: vec![answers::refused(kind, "not signed on")],
+                note: Some(format!("pid {}: {} before the sign-on", self.peer.pid, shown(kind))),
             },
             // Nothing is ever sent unasked, so there is nothing to filter and no queue to bound.
             ("set_sendqlen", _) => Turn::default(),
-            ("setfilter" | "setsignal", State::Named(_)) => {
+            ("setfilter" | "setsignal", _) => {
                 Turn { replies: vec![answers::response(kind, OK)], ..Turn::default() }
             }
             _ => Turn { replies: answers::answer(message, snapshot, online), ..Turn::default() },
@@ -133,42 +134,50 @@ impl Session {
         snapshot: &StatusSnapshot,
         online: &BTreeSet<String>,
     ) -> Turn {
-        let (result, end, note) = match self.identify(message, online) {
+        match self.identify(message, online) {
             Ok(state) => {
                 self.state = state;
-                (OK, false, None)
+                let replies = vec![answers::signed_on(None, snapshot)];
+                Turn { replies, ..Turn::default() }
             }
-            Err(reason) => {
+            Err((info, reason)) => {
                 let Peer { uid, gid, pid } = self.peer;
                 let note = format!("client refused (uid {uid}, gid {gid}, pid {pid}): {reason}");
-                (BADREQ, true, Some(note))
+                let replies = vec![answers::signed_on(Some(info), snapshot)];
+                Turn { replies, end: true, note: Some(note) }
             }
-        };
-        Turn { replies: vec![answers::signed_on(result, snapshot)], end, note }
+        }
     }
 
-    /// Compares what the client says of itself with what the kernel says.
-    fn identify(&self, message: &FieldList, online: &BTreeSet<String>) -> Result<State, String> {
+    /// Compares what the client says of itself with what the kernel says. The error is in
+    /// Heartbeat's words for the client and in ours for the log.
+    fn identify(
+        &self,
+        message: &FieldList,
+        online: &BTreeSet<String>,
+    ) -> Result<State, (&'static str, String)> {
         let Peer { uid, gid, pid } = self.peer;
         for (field, kernel) in [("uid", uid), ("gid", gid), ("pid", pid)] {
             let said = message.text(field).and_then(fields::parse_decimal);
             if said != Some(u64::from(kernel)) {
-                return Err(format!("its {field} is not what it says"));
+                let reason = format!("its {field} is not what it says");
+                return Err(("incorrect/false credentials", reason));
             }
         }
+        let denied = |reason: String| Err(("client failed authorization", reason));
         let id = message.text("from_id").unwrap_or_default();
         if id.is_empty() || fields::parse_decimal(id) == Some(u64::from(pid)) {
             return if self.accounts.allows_casual(self.peer) {
                 Ok(State::Casual)
             } else {
-                Err("neither root nor of group haclient".into())
+                denied("neither root nor of group haclient".into())
             };
         }
         if !self.accounts.allows_named(id, self.peer) {
-            return Err(format!("not allowed to be {}", shown(id)));
+            return denied(format!("not allowed to be {}", shown(id)));
         }
         if online.contains(id) {
-            return Err(format!("{} has signed on already", shown(id)));
+            return denied(format!("{} has signed on already", shown(id)));
         }
         Ok(State::Named(id.into()))
     }
@@ -191,14 +200,11 @@ impl Session {
     }
 }
 
-fn refusal(kind: &str, info: &str, note: String) -> Turn {
-    let mut reply = answers::response(kind, BADREQ);
-    reply.push_text("info", info);
-    Turn { replies: vec![reply], end: false, note: Some(note) }
-}
-
 /// A word of a client as it may stand in a log line.
 fn shown(word: &str) -> String {
     let short: String = word.chars().take(NAME_MAX).collect();
     format!("{short:?}")
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "reads the process limits of the kernel")]
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
 use crate::sys;
 
@@ -26,14 +27,20 @@ pub(crate) fn enter(priority: Option<u8>) -> Vec<String> {
     }
     // Pages are locked when they are touched: locking whole stacks and arenas would cost far more
     // memory than this daemon uses.
-    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
-    let flags = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault;
-    if let Err(error) = mlockall(flags) {
+    if let Err(error) = lock_memory() {
         refused.push(format!(
             "memory is not locked: {error}; when the machine swaps, heartbeats may be late"
         ));
     }
     refused
+}
+
+/// Under a limit that cannot be lifted, memory is better not locked: each allocation and each
+/// thread beyond the limit would fail.
+fn lock_memory() -> nix::Result<()> {
+    setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)?;
+    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
+    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault)
 }
 
 /// Control groups of version 1 give real-time budgets, zero by default.

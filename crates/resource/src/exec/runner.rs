@@ -13,6 +13,7 @@ use super::leftovers::Leftovers;
 use super::lookup;
 use super::orphans::Children;
 use super::systemd::Systemd;
+use super::thread;
 use crate::agent::{self, Candidate, Class, Invocation, Places};
 use crate::operation::{Action, Operation, Outcome};
 use crate::status;
@@ -145,7 +146,7 @@ impl Runner {
     async fn prepare(&self, operation: &Operation) -> Result<(Candidate, Invocation), String> {
         let inner = Arc::clone(&self.0);
         let spec = operation.resource.agent.clone();
-        let look = tokio::task::spawn_blocking(move || lookup::find(&spec, &inner.places));
+        let look = thread::run(move || lookup::find(&spec, &inner.places));
         let found = match tokio::time::timeout(operation.timeout, look).await {
             Ok(Ok(found)) => found?,
             Ok(Err(error)) => return Err(error.to_string()),

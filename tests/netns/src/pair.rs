@@ -59,7 +59,9 @@ fn program(name: &str) -> PathBuf {
     // target/PROFILE/deps/pair-HASH
     let found = this.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|p| p.is_file());
     found.unwrap_or_else(|| {
-        panic!("the program {name} is not built: cargo build --package hb-heartbeat --package hb-cli")
+        panic!(
+            "the program {name} is not built: cargo build --package hb-heartbeat --package hb-cli"
+        )
     })
 }
 
@@ -264,11 +266,8 @@ impl Pair {
     /// Pulls both cables of the heartbeat and the public network of `node`, or puts them back.
     pub fn isolate(&self, node: &str, cut: bool) {
         for interface in [HEARTBEAT, PUBLIC] {
-            let done = if cut {
-                self.lab.cut(node, interface)
-            } else {
-                self.lab.mend(node, interface)
-            };
+            let done =
+                if cut { self.lab.cut(node, interface) } else { self.lab.mend(node, interface) };
             done.expect("a cable");
         }
     }

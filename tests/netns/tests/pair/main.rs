@@ -11,7 +11,6 @@ use std::process::ExitCode;
 use hb_netns::runner::{self, Case};
 
 fn main() -> ExitCode {
-    let cases: Vec<Case> =
-        [start::CASES, failover::CASES].into_iter().flatten().copied().collect();
+    let cases: Vec<Case> = [start::CASES, failover::CASES].into_iter().flatten().copied().collect();
     runner::main(&cases)
 }

@@ -146,7 +146,10 @@ fn as_a_daemon() {
     traffic.assert_unbroken(begin, Some("node1"));
     for node in NODES {
         pair.expect(node, &["heartbeat", "-k"], 0);
-        assert_eq!(pair.expect(node, &["heartbeat", "-s"], 3).out, "heartbeat is stopped. No process\n");
+        assert_eq!(
+            pair.expect(node, &["heartbeat", "-s"], 3).out,
+            "heartbeat is stopped. No process\n"
+        );
     }
     traffic.wait_unserved();
     assert!(pair.owners("192.0.2.100").is_empty());

@@ -160,14 +160,14 @@ fn answer(words: &Words<'_>, snapshot: Result<StatusSnapshot, ClientError>) -> A
     }
 }
 
+/// Heartbeat's own says no sentence when it is verbose.
 fn hbstatus(snapshot: &StatusSnapshot, verbose: bool) -> Answer {
-    let mut out = String::from("Heartbeat is running on this machine.\n");
-    if verbose {
-        let _ = writeln!(out, "version:\t{}", snapshot.version);
-        out.push_str("managed by:\t\"haresources\"\n");
-        out.push_str(&verbose_nodes(snapshot, false, false));
+    if !verbose {
+        return Answer::ok("Heartbeat is running on this machine.\n");
     }
-    Answer::ok(out)
+    let version = snapshot.heartbeat_version();
+    let nodes = verbose_nodes(snapshot, false, false);
+    Answer::ok(format!("version:\t{version}\nmanaged by:\t\"haresources\"\n{nodes}"))
 }
 
 /// Heartbeat lists in reverse order of definition: ping nodes, then members.
@@ -195,12 +195,19 @@ fn verbose_nodes(snapshot: &StatusSnapshot, members_only: bool, pings_only: bool
     for name in names(snapshot, members_only, pings_only) {
         let kind = snapshot.node_type(&name).unwrap_or("normal");
         let status = snapshot.node_status(&name).unwrap_or_default();
-        let _ = writeln!(out, "{name}\t{status}\t(nodetype: {kind})");
-        for (link, up) in snapshot.node_links(&name) {
+        let _ = writeln!(out, "\n{name}\t{status}\t(nodetype: {kind})");
+        for (link, up) in links(snapshot, &name) {
             let _ = writeln!(out, "\t{link}\t{}", link_word(up));
         }
     }
     out
+}
+
+/// Heartbeat's client library turns the links round, as it does with the nodes.
+fn links<'a>(snapshot: &'a StatusSnapshot, node: &str) -> Vec<(&'a str, bool)> {
+    let mut links = snapshot.node_links(node);
+    links.reverse();
+    links
 }
 
 fn nodestatus(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
@@ -212,22 +219,30 @@ fn nodestatus(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
 
 fn nodetype(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
     match snapshot.node_type(node) {
-        Some(kind) if human => Answer::ok(format!("The cluster node {node} is {kind}\n")),
+        Some(kind) if human => Answer::ok(format!("The node {node}'s type: {kind}\n")),
         Some(kind) => Answer::ok(format!("{kind}\n")),
         None => Answer::unknown_node(),
     }
 }
 
 fn known(snapshot: &StatusSnapshot, node: &str, out: &str) -> Answer {
-    if snapshot.node_type(node).is_some() { Answer::ok(out) } else { Answer::unknown_node() }
+    match snapshot.node_type(node) {
+        Some(_) => Answer::ok(out),
+        // Heartbeat has two wordings.
+        None => Answer {
+            out: "Error. Maybe due to incorrect node name.\n".into(),
+            err: String::new(),
+            code: PARAMETER,
+        },
+    }
 }
 
 fn listhblinks(snapshot: &StatusSnapshot, node: &str, verbose: bool) -> Answer {
     if snapshot.node_type(node).is_none() {
-        return Answer::unknown_node();
+        return Answer::error(OTHER, format!("ERROR: no links to an unknown node {node}\n"));
     }
     let mut out = String::new();
-    for (link, up) in snapshot.node_links(node) {
+    for (link, up) in links(snapshot, node) {
         let _ = match verbose {
             true => writeln!(out, "\t{link}\t{}", link_word(up)),
             false => writeln!(out, "\t{link}"),
@@ -237,16 +252,13 @@ fn listhblinks(snapshot: &StatusSnapshot, node: &str, verbose: bool) -> Answer {
 }
 
 fn hblinkstatus(snapshot: &StatusSnapshot, node: &str, link: &str, human: bool) -> Answer {
-    if snapshot.node_type(node).is_none() {
-        return Answer::unknown_node();
-    }
     let Some((_, up)) = snapshot.node_links(node).into_iter().find(|(name, _)| *name == link)
     else {
         return Answer::error(OTHER, format!("ERROR: no link {link} to node {node}\n"));
     };
     let word = link_word(up);
     let out = if human {
-        format!("The heartbeat link {link} to node {node} is {word}\n")
+        format!("The node {node}'s heartbeat link {link} is {word}\n")
     } else {
         format!("{word}\n")
     };
@@ -300,8 +312,16 @@ mod tests {
         check(&["nodetype", "10.0.0.254"], "ping\n", 0);
         check(&["nodeweight", "node1"], "100\n", 0);
         check(&["nodesite", "node1"], "\n", 0);
-        check(&["listhblinks", "node2"], "\teth0\n\teth1\n", 0);
-        check(&["listhblinks", "-v", "node2"], "\teth0\tdead\n\teth1\tup\n", 0);
+        check(&["listhblinks", "node2"], "\teth1\n\teth0\n", 0);
+        check(&["listhblinks", "-v", "node2"], "\teth1\tup\n\teth0\tdead\n", 0);
+        check(&["listhblinks", "x"], "", 13);
+        check(
+            &["hblinkstatus", "-m", "node2", "eth0"],
+            "The node node2's heartbeat link eth0 is dead\n",
+            1,
+        );
+        check(&["nodetype", "-m", "node1"], "The node node1's type: normal\n", 0);
+        check(&["nodeweight", "x"], "Error. Maybe due to incorrect node name.\n", 11);
         check(&["hblinkstatus", "node2", "eth1"], "up\n", 0);
         check(&["hblinkstatus", "node2", "eth0"], "dead\n", 1);
         check(&["clientstatus", "node2", "ipfail"], "offline\n", 1);
@@ -316,9 +336,9 @@ mod tests {
 
     #[test]
     fn verbose_lists_nodes_with_status_and_links() {
-        let expected = "10.0.0.254\tping\t(nodetype: ping)\n\t10.0.0.254\tup\n\
-            node2\tdead\t(nodetype: normal)\n\teth0\tdead\n\teth1\tup\n\
-            node1\tactive\t(nodetype: normal)\n\teth0\tup\n\teth1\tup\n";
+        let expected = "\n10.0.0.254\tping\t(nodetype: ping)\n\t10.0.0.254\tup\n\
+            \nnode2\tdead\t(nodetype: normal)\n\teth1\tup\n\teth0\tdead\n\
+            \nnode1\tactive\t(nodetype: normal)\n\teth1\tup\n\teth0\tup\n";
         check(&["listnodes", "-v"], expected, 0);
     }
 

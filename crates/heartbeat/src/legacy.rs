@@ -6,6 +6,7 @@ mod answers;
 mod fifo;
 mod fifo_text;
 mod frame;
+pub(crate) mod hooks;
 mod register;
 mod session;
 

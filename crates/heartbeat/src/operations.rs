@@ -72,6 +72,11 @@ impl Operations {
         Self { runner, addresses, announce, overridden, answer, answers }
     }
 
+    /// What runs programs, for those that are no agents.
+    pub(crate) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
     /// Starts an operation; its answer comes from [`Self::recv`], exactly once.
     pub(crate) fn start(&self, operation: Operation) {
         let built_in = operation.resource.built_in.clone();

@@ -19,6 +19,7 @@ use crate::control::{self, Control};
 use crate::daemonize::Report;
 use crate::exit::Fatal;
 use crate::history::FILE_NAME;
+use crate::legacy::hooks::Hooks;
 use crate::logging::{Destinations, Logger, unix_s};
 use crate::operations::Operations;
 use crate::perform::Edge;
@@ -176,6 +177,7 @@ async fn open(
         links: Links::open(&settings.media, settings.udp_port),
         pings,
         control,
+        hooks: Hooks::open(&args.paths.config, operations.runner().clone(), logger),
         operations,
         service: Service::new(),
         logger: logger.clone(),

@@ -4,6 +4,11 @@
 use crate::api::{LinkStatus, StatusSnapshot};
 
 impl StatusSnapshot {
+    /// Which Heartbeat it behaves as, and what it is: `cl_status hbstatus -v`.
+    pub fn heartbeat_version(&self) -> String {
+        format!("3.0.6 (Twinbeat {})", self.version)
+    }
+
     /// `normal` or `ping`; `None` for a name that ha.cf does not have. Case does not matter.
     pub fn node_type(&self, node: &str) -> Option<&'static str> {
         if self.members.iter().any(|name| same(name, node)) {

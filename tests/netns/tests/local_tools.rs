@@ -20,6 +20,7 @@ const CASES: &[Case] = &[
     Case { name: "genuine_hb_standby_and_hb_takeover", run: standby_and_takeover },
     Case { name: "genuine_scripts_are_refused_with_a_reason", run: refused_with_a_reason },
     Case { name: "genuine_init_script", run: init_script },
+    Case { name: "hooks_of_the_operator", run: hooks },
     Case { name: "a_fifo_that_is_a_file_is_replaced", run: fifo_that_is_a_file },
     Case { name: "garbage_in_the_fifo_harms_nobody", run: garbage_in_the_fifo },
     Case { name: "bad_clients_of_the_socket_harm_nobody", run: bad_clients },
@@ -75,15 +76,20 @@ fn genuine_cl_status() {
     check(&pair, "listnodes -n", "node2\nnode1\n", 0);
     check(&pair, "listnodes -p", "192.0.2.254\n", 0);
     let nodes = "\n192.0.2.254\tping\t(nodetype: ping)\n\t192.0.2.254\tup\n\
-        \nnode2\tactive\t(nodetype: normal)\n\teth1\tup\n\teth0\tup\n\
-        \nnode1\tactive\t(nodetype: normal)\n\teth1\tup\n\teth0\tup\n";
+        \nnode2\tactive\t(nodetype: normal)\n\teth0\tup\n\teth1\tup\n\
+        \nnode1\tactive\t(nodetype: normal)\n\teth0\tup\n\teth1\tup\n";
+    // The client library turns the links round, so 3.0.6 lists them against the order of ha.cf.
     check(&pair, "listnodes -v", nodes, 0);
     let version = env!("CARGO_PKG_VERSION");
-    let verbose = format!(
-        "Heartbeat is running on this machine.\nversion:\t3.0.6 (Twinbeat {version})\n\
-         managed by:\t\"haresources\"\n{nodes}"
-    );
-    assert_eq!(pair.expect("node1", &[CL_STATUS, "hbstatus", "-v"], 0).out, verbose);
+    let verbose =
+        format!("version:\t3.0.6 (Twinbeat {version})\nmanaged by:\t\"haresources\"\n{nodes}");
+    check(&pair, "hbstatus -v", &verbose, 0);
+    // `hb` under the name of the tool says the same.
+    for words in ["hbstatus -v", "listnodes -v", "listhblinks node2", "nodetype -m node1"] {
+        let own: Vec<&str> = std::iter::once("cl_status").chain(words.split(' ')).collect();
+        let own = pair.expect("node1", &own, 0).out;
+        check(&pair, words, &own, 0);
+    }
     check(&pair, "nodestatus node1", "active\n", 0);
     check(&pair, "nodestatus node2", "active\n", 0);
     check(&pair, "nodestatus 192.0.2.254", "ping\n", 0);
@@ -93,8 +99,8 @@ fn genuine_cl_status() {
     check(&pair, "nodetype node3", unknown, 11);
     check(&pair, "nodeweight node2", "100\n", 0);
     check(&pair, "nodesite node2", "\n", 0);
-    check(&pair, "listhblinks node2", "\teth1\n\teth0\n", 0);
-    check(&pair, "listhblinks -v node2", "\teth1\tup\n\teth0\tup\n", 0);
+    check(&pair, "listhblinks node2", "\teth0\n\teth1\n", 0);
+    check(&pair, "listhblinks -v node2", "\teth0\tup\n\teth1\tup\n", 0);
     check(&pair, "hblinkstatus node2 eth1", "up\n", 0);
     check(&pair, "hblinkstatus node2 eth7", "", 13);
     check(&pair, "rscstatus", "local\n", 0);
@@ -105,6 +111,12 @@ fn genuine_cl_status() {
     check(&pair, "clientstatus node1 ipfail", "offline\n", 1);
     check(&pair, "clientstatus node2 ipfail", "offline\n", 1);
     check(&pair, "nonsense", "", 11);
+    check(&pair, "nodetype -m node1", "The node node1's type: normal\n", 0);
+    check(&pair, "hblinkstatus -m node2 eth1", "The node node2's heartbeat link eth1 is up\n", 0);
+    check(&pair, "listhblinks node3", "", 13);
+    check(&pair, "hblinkstatus node3 eth1", "", 13);
+    check(&pair, "nodeweight node3", "Error. Maybe due to incorrect node name.\n", 11);
+    check(&pair, "nodesite node3", "Error. Maybe due to incorrect node name.\n", 11);
 
     pair.stop("node2");
     pair.wait("node1", "node1 has everything", |s| s.this_node.rscstatus == "all");
@@ -115,7 +127,7 @@ fn genuine_cl_status() {
         s.peer.iter().flat_map(|peer| &peer.links).all(|link| !link.up)
     });
     check(&pair, "hblinkstatus node2 eth1", "dead\n", 1);
-    check(&pair, "listhblinks -v node2", "\teth1\tdead\n\teth0\tdead\n", 0);
+    check(&pair, "listhblinks -v node2", "\teth0\tdead\n\teth1\tdead\n", 0);
 
     pair.stop("node1");
     check(&pair, "hbstatus", "Heartbeat is stopped on this machine.\n", 1);
@@ -152,10 +164,10 @@ fn standby_and_takeover() {
         let argv: Vec<&str> = std::iter::once(name.as_str()).chain(words.iter().copied()).collect();
         let ran = pair.expect(node, &argv, 0);
         served_by(to);
-        ran.out
+        ran.err
     };
-    let out = moves("node1", "hb_standby", &[], "node2");
-    assert!(out.ends_with("Going standby [all].\n"), "{out}");
+    let said = moves("node1", "hb_standby", &[], "node2");
+    assert!(said.ends_with("Going standby [all].\n"), "{said}");
     pair.wait_log("node1", "Command over the FIFO: standby [all]");
     pair.wait_log("node1", "node1 wants to go standby [all]");
     pair.wait_log("node1", "standby [all]: ");
@@ -165,8 +177,8 @@ fn standby_and_takeover() {
     // What node2 has and is not its own goes back.
     moves("node2", "hb_standby", &["foreign"], "node1");
     moves("node2", "hb_takeover", &["failback"], "node2");
-    let out = moves("node2", "hb_standby", &["failback"], "node1");
-    assert!(out.ends_with("Going standby [foreign].\n"), "{out}");
+    let said = moves("node2", "hb_standby", &["failback"], "node1");
+    assert!(said.ends_with("Going standby [foreign].\n"), "{said}");
 }
 
 fn refused_with_a_reason() {
@@ -218,8 +230,8 @@ fn init_script() {
     assert_eq!(active_on(&pair.status("node1")), Some("node1"));
     init("node1", "reload", 0);
     pair.wait_log("node1", "Configuration unchanged.");
-    let out = init("node1", "standby", 0);
-    assert!(out.contains("Going standby [all]."), "{out}");
+    let ran = pair.expect("node1", &[INIT, "standby"], 0);
+    assert!(ran.err.contains("Going standby [all]."), "{ran}");
     pair.wait("node1", "node2 serves", |status| active_on(status) == Some("node2"));
     pair.wait_well();
     let before = pair.status("node2").pid;
@@ -230,9 +242,50 @@ fn init_script() {
     assert!(pair.try_status("node2").is_none());
     pair.wait("node1", "node1 serves", |status| active_on(status) == Some("node1"));
     assert_eq!(init("node2", "status", 3), "heartbeat is stopped. No process\n");
-    assert_eq!(init("node2", "stop", 0).contains("Done."), true);
+    assert!(init("node2", "stop", 0).contains("Done."), "stopped already");
     init("node1", "stop", 0);
     assert_eq!(pair.journal("node1").last().map(String::as_str), Some("a stop"));
+}
+
+/// With Debian's harc and its own scripts beside the operator's.
+fn hooks() {
+    need("/etc/ha.d/harc");
+    let mut pair = Pair::new(setup());
+    pair.shell(
+        "node1",
+        "cp -r /.host/etc/ha.d/harc /.host/etc/ha.d/shellfuncs /.host/etc/ha.d/rc.d /etc/ha.d/",
+    );
+    let note = "#!/bin/sh\necho \"$1 $HA_t $HA_src $HA_st\" >> /var/log/hooks\n";
+    for name in ["hb-status", "shutdone"] {
+        pair.write("node1", &format!("/etc/ha.d/rc.d/{name}"), note, 0o755);
+    }
+    let all = "#!/bin/sh\n/usr/bin/env | sort > /var/log/hook-env\n";
+    pair.write("node1", "/etc/ha.d/rc.d/starting", all, 0o755);
+    let own = "#!/bin/sh\n: > /var/log/hook-of-heartbeat\n";
+    pair.write("node1", "/etc/ha.d/rc.d/status", own, 0o755);
+    NODES.into_iter().for_each(|node| pair.start(node));
+    pair.wait_well();
+    pair.wait_log(
+        "node1",
+        "not run from rc.d: ask_resources, hb_takeover, ip-request, ip-request-resp, status",
+    );
+    pair.stop("node2");
+    let noted = |pair: &Pair| pair.lab.read_file("node1", "/var/log/hooks").unwrap_or_default();
+    pair.until("the hooks have run", || noted(&pair).contains("hb-status hb-status node2 dead"));
+    let noted = noted(&pair);
+    for line in [
+        "hb-status hb-status 192.0.2.254 ping",
+        "hb-status hb-status node2 active",
+        "shutdone shutdone node2 ",
+    ] {
+        assert!(noted.lines().any(|own| own == line), "{line:?} in {noted}");
+    }
+    let variables = pair.lab.read_file("node1", "/var/log/hook-env").expect("starting came");
+    assert!(variables.contains("HA_src=node2\n") && variables.contains("HA_CURHOST=node1\n"));
+    for field in ["HA_auth", "HA_seq", "HA_hg", "HA_x_"] {
+        assert!(!variables.contains(field), "{field} in {variables}");
+    }
+    assert!(pair.lab.read_file("node1", "/var/log/hook-of-heartbeat").is_err());
 }
 
 /// A script that ran while no daemon ever did has made a file where the FIFO belongs.

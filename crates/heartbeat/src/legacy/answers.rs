@@ -17,9 +17,6 @@ const BADREQ: &str = "badreq";
 const MORE: &str = "ok/more";
 /// What Heartbeat 3.0.6 says of a node, link or request that it does not know; `cl_status` prints it.
 const UNKNOWN: &str = "EINVAL";
-/// What the protocol of this socket is, and whose the daemon is. `cl_status hbstatus -v` shows it.
-const VERSION: &str = concat!("3.0.6 (Twinbeat ", env!("CARGO_PKG_VERSION"), ")");
-
 /// The beginning of every answer.
 pub(super) fn response(kind: &str, result: &str) -> FieldList {
     let mut reply = FieldList::new();
@@ -46,7 +43,7 @@ pub(super) fn signed_on(refusal: Option<&str>, snapshot: &StatusSnapshot) -> Fie
     reply.push_text("deadtime", format!("{:x}", timing.deadtime_ms));
     reply.push_text("keepalive", format!("{:x}", timing.keepalive_ms));
     reply.push_text("node", snapshot.this_node.name.as_str());
-    reply.push_text("hbversion", VERSION);
+    reply.push_text("hbversion", snapshot.heartbeat_version());
     reply.push_text("pacemaker", "false");
     // Clients of the library may log with it; none is the safe word.
     reply.push_text("logfacility", "0");

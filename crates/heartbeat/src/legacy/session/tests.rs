@@ -73,7 +73,7 @@ fn signed_on() -> Session {
 fn the_sign_on_tells_times_and_versions() {
     let (session, turn) = sign_on(ROOT, "uid=0 gid=0 pid=100 from_id=100");
     assert!(session.is_signed_on() && !turn.end);
-    let version = concat!("3.0.6 (Twinbeat ", env!("CARGO_PKG_VERSION"), ")");
+    let version = "3.0.6 (Twinbeat 0)";
     assert_eq!(
         turn.replies.iter().map(text).collect::<Vec<_>>(),
         [format!(

@@ -55,11 +55,7 @@ impl Answer {
     }
 
     fn unknown_node() -> Self {
-        Self {
-            out: "Error. May be due to incorrect node name\n".into(),
-            err: String::new(),
-            code: PARAMETER,
-        }
+        Self::error(PARAMETER, "Error. May be due to incorrect node name\n")
     }
 }
 
@@ -148,7 +144,7 @@ fn answer(words: &Words<'_>, snapshot: Result<StatusSnapshot, ClientError>) -> A
         ["listnodes"] => listnodes(&snapshot, words),
         ["nodestatus", node] => nodestatus(&snapshot, node, words.human),
         ["nodetype", node] => nodetype(&snapshot, node, words.human),
-        ["nodeweight", node] => known(&snapshot, node, "100\n"),
+        ["nodeweight", node] => nodeweight(&snapshot, node),
         ["nodesite", node] => known(&snapshot, node, "\n"),
         ["listhblinks", node] => listhblinks(&snapshot, node, words.verbose),
         ["hblinkstatus", node, link] => hblinkstatus(&snapshot, node, link, words.human),
@@ -226,14 +222,14 @@ fn nodetype(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
 }
 
 fn known(snapshot: &StatusSnapshot, node: &str, out: &str) -> Answer {
+    if snapshot.node_type(node).is_some() { Answer::ok(out) } else { Answer::unknown_node() }
+}
+
+fn nodeweight(snapshot: &StatusSnapshot, node: &str) -> Answer {
     match snapshot.node_type(node) {
-        Some(_) => Answer::ok(out),
-        // Heartbeat has two wordings.
-        None => Answer {
-            out: "Error. Maybe due to incorrect node name.\n".into(),
-            err: String::new(),
-            code: PARAMETER,
-        },
+        Some(_) => Answer::ok("100\n"),
+        // Heartbeat's own wording, here only.
+        None => Answer::error(PARAMETER, "Error. Maybe due to incorrect node name.\n"),
     }
 }
 
@@ -307,7 +303,7 @@ mod tests {
         check(&["nodestatus", "node2"], "dead\n", 1);
         check(&["nodestatus", "-m", "node2"], "The cluster node node2 is dead\n", 1);
         check(&["nodestatus", "10.0.0.254"], "ping\n", 0);
-        check(&["nodestatus", "x"], "Error. May be due to incorrect node name\n", 11);
+        check(&["nodestatus", "x"], "", 11);
         check(&["nodetype", "node2"], "normal\n", 0);
         check(&["nodetype", "10.0.0.254"], "ping\n", 0);
         check(&["nodeweight", "node1"], "100\n", 0);
@@ -321,7 +317,7 @@ mod tests {
             1,
         );
         check(&["nodetype", "-m", "node1"], "The node node1's type: normal\n", 0);
-        check(&["nodeweight", "x"], "Error. Maybe due to incorrect node name.\n", 11);
+        check(&["nodeweight", "x"], "", 11);
         check(&["hblinkstatus", "node2", "eth1"], "up\n", 0);
         check(&["hblinkstatus", "node2", "eth0"], "dead\n", 1);
         check(&["clientstatus", "node2", "ipfail"], "offline\n", 1);

@@ -126,6 +126,7 @@ fn carry_out(command: Command, waiting: &Arc<Semaphore>, core: &Core, logger: &L
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "writes files of the tests")]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 

@@ -124,6 +124,7 @@ async fn work(mut calls: mpsc::Receiver<Hook>, harc: PathBuf, runner: Runner, lo
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "writes files of the tests")]
 mod tests {
     use super::*;
     use crate::test_dir::TestDir;

@@ -52,7 +52,8 @@ fn cl_status_of_a_pair() {
     check(&pair, &["nodestatus", "node1"], "active\n", 0);
     check(&pair, &["nodestatus", "node2"], "active\n", 0);
     check(&pair, &["nodestatus", "192.0.2.254"], "ping\n", 0);
-    check(&pair, &["nodestatus", "node3"], "Error. May be due to incorrect node name\n", 11);
+    let unknown = pair.expect("node1", &["cl_status", "nodestatus", "node3"], 11);
+    assert_eq!(unknown.err, "Error. May be due to incorrect node name\n");
     check(&pair, &["nodetype", "node2"], "normal\n", 0);
     check(&pair, &["nodetype", "192.0.2.254"], "ping\n", 0);
     check(&pair, &["listhblinks", "node2"], "\teth0\n\teth1\n", 0);

@@ -8,12 +8,11 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use crate::sys;
 
 /// Priority when ha.cf has no `rtprio`: above nothing but ordinary programs.
-const PRIORITY: u8 = 1;
+pub(crate) const PRIORITY: u8 = 1;
 
 /// Asks for both. Each refusal is a sentence for the log.
-pub(crate) fn enter(priority: Option<u8>) -> Vec<String> {
+pub(crate) fn enter(priority: u8) -> Vec<String> {
     let mut refused = Vec::new();
-    let priority = priority.unwrap_or(PRIORITY);
     if let Err(error) = sys::set_round_robin(priority) {
         let hint = if budget_is_empty() {
             "; the control group of this process has no real-time budget (cpu.rt_runtime_us)"

@@ -113,8 +113,8 @@ impl Prepared {
     fn serve(self, args: &Args, report: &mut Report) -> Result<u8, Fatal> {
         let Self { settings, lock, logger } = self;
         let identity = identify(&settings, &args.paths.state, &logger);
-        if settings.realtime && !args.no_realtime {
-            for refused in realtime::enter(settings.realtime_priority) {
+        if let Some(priority) = realtime_priority(&settings, args) {
+            for refused in realtime::enter(priority) {
                 logger.say(Level::Warn, "realtime", refused);
             }
         }
@@ -135,6 +135,12 @@ impl Prepared {
         lock.remove();
         result
     }
+}
+
+/// The real-time priority that is to be asked for.
+fn realtime_priority(settings: &Settings, args: &Args) -> Option<u8> {
+    let wanted = settings.realtime && !args.no_realtime;
+    wanted.then(|| settings.realtime_priority.unwrap_or(realtime::PRIORITY))
 }
 
 fn identify(settings: &Settings, state: &Path, logger: &Logger) -> Identity {
@@ -166,7 +172,8 @@ async fn open(
     report: &mut Report,
 ) -> Result<Shell, Fatal> {
     let signals = Signals::take()?;
-    let operations = Operations::open(settings, &args.paths, logger);
+    let priority = realtime_priority(settings, args);
+    let operations = Operations::open(settings, &args.paths, priority, logger);
     let (pings, warnings) = Pings::open(&settings.pings, identity::seed());
     for warning in warnings {
         logger.say(Level::Warn, "ping_socket", warning);

@@ -250,7 +250,6 @@ impl Group {
     pub(crate) fn probe(&mut self, ctx: &mut Context<'_>) {
         self.probing = Some(0);
         self.reason = "looking at what runs here".into();
-        self.shown = GroupClaim::Acquiring;
         self.advance(ctx);
     }
 
@@ -604,7 +603,8 @@ impl Group {
     /// Each change of the claim is reported once, with its cause.
     fn report(&mut self, ctx: &mut Context<'_>) {
         let claim = self.claim();
-        if claim == self.shown {
+        // A look at what runs here is no move.
+        if claim == self.shown || self.is_probing() {
             return;
         }
         ctx.out.push(Output::Changed(Transition {

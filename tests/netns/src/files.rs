@@ -15,6 +15,10 @@ pub const AGENT_DIR: &str = "/var/log/agents";
 pub const JOURNAL: &str = "/var/log/agents/journal";
 /// Resource scripts of a node.
 pub const SCRIPT_DIR: &str = "/etc/ha.d/resource.d";
+/// The key of both nodes.
+pub const KEY: &str = "a-key-of-the-tests-with-32-bytes";
+/// authkeys of both nodes.
+pub const KEYS: &str = "auth 1\n1 sha256 a-key-of-the-tests-with-32-bytes\n";
 /// Where nginx is configured.
 pub const NGINX_CONF: &str = "/etc/nginx/nginx.conf";
 
@@ -98,7 +102,6 @@ impl Setup {
     /// Unicast on both networks, failback on, dead after a second: no shorter than what a loaded
     /// machine bears.
     pub fn new(haresources: &str) -> Self {
-        let key = "auth 1\n1 sha256 a key of the tests, 32 bytes long\n".to_owned();
         Self {
             deadtime_ms: 1_000,
             initdead_ms: 2_000,
@@ -109,7 +112,7 @@ impl Setup {
             native: "[failure]\noffer_delay = \"200ms\"\nstop_retries = 1\n\
                      stop_retry_delay = \"100ms\"\n[operations]\nkill_grace = \"200ms\"\n"
                 .to_owned(),
-            keys: [key.clone(), key],
+            keys: [KEYS.to_owned(), KEYS.to_owned()],
             kept: Vec::new(),
             web: false,
         }

@@ -4,14 +4,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hb_cli::client;
-use hb_cli::lab::{HEARTBEAT, Lab, LabConfig, PROGRAMS, PUBLIC, Proc};
+use hb_cli::lab::{self, HEARTBEAT, Lab, LabConfig, PROGRAMS, PUBLIC, Proc};
 use hb_node::api::{self, Problem, StatusSnapshot};
 
 use crate::files::{AGENT_DIR, JOURNAL, NODES, Setup};
+use crate::runner::skip;
 use crate::traffic::{LIMIT, Traffic};
 
 /// How often a condition is looked at.
@@ -84,10 +86,21 @@ impl Pair {
     }
 
     /// Both nodes on, both daemons running and at one.
+    #[track_caller]
     pub fn running(setup: Setup) -> Self {
+        let pair = Self::running_with(setup, is_well);
+        pair.wait_well();
+        pair
+    }
+
+    /// As [`Self::running`], when what both know `fits`.
+    #[track_caller]
+    pub fn running_with(setup: Setup, fits: impl Fn(&StatusSnapshot) -> bool) -> Self {
         let mut pair = Self::new(setup);
         NODES.into_iter().for_each(|node| pair.start(node));
-        pair.wait_well();
+        for node in NODES {
+            pair.wait(node, "both have started", &fits);
+        }
         pair
     }
 
@@ -137,6 +150,11 @@ impl Pair {
     /// A client of the floating address.
     pub fn traffic(&self) -> Traffic {
         Traffic::start()
+    }
+
+    /// Starts any program by its path; it ends when the handle is dropped.
+    pub fn spawn(&self, node: &str, argv: &[&str]) -> Proc {
+        self.lab.spawn(node, argv, "further.out").expect("a program")
     }
 
     /// Runs a program of the product, or any other by its path.
@@ -274,13 +292,13 @@ impl Pair {
 
     fn show(&self) {
         for node in NODES {
+            // In the foreground it prints what it logs, and what is wrong before there is a log.
             let printed = self.lab.read_file(node, &format!("/var/log/{OUTPUT}"));
-            for (name, text) in [("log", self.log(node)), ("output", printed.unwrap_or_default())] {
-                println!("--- {node}: last lines of its {name}");
-                let lines: Vec<&str> = text.lines().collect();
-                let last = lines.len().saturating_sub(LAST_LINES);
-                lines.iter().skip(last).for_each(|line| println!("{line}"));
-            }
+            let text = printed.ok().filter(|text| !text.is_empty()).unwrap_or(self.log(node));
+            println!("--- {node}: last lines of its log");
+            let lines: Vec<&str> = text.lines().collect();
+            let last = lines.len().saturating_sub(LAST_LINES);
+            lines.iter().skip(last).for_each(|line| println!("{line}"));
             println!("--- {node}: hb status");
             let limit = Duration::from_secs(10);
             match self.lab.exec_for(node, &[&format!("{PROGRAMS}/hb"), "status"], limit) {
@@ -301,6 +319,21 @@ impl Drop for Pair {
             self.show();
         }
     }
+}
+
+/// Skips the running case where iproute2 is missing, with which it looks at addresses or sets them.
+pub fn need_ip() {
+    if lab::find_program("ip").is_none() {
+        skip("ip (iproute2) is not installed");
+    }
+}
+
+/// Runs `ip` where the client is.
+#[track_caller]
+pub fn ip_here(words: &[&str]) {
+    let ran = Command::new("ip").args(words).output().expect("ip");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "ip {}: {}", words.join(" "), said.trim());
 }
 
 /// Each could take over, and nothing is wrong but what a loaded machine leaves behind.

@@ -58,13 +58,14 @@ impl Traffic {
         }
     }
 
-    /// Asserts that every request that was begun between `since` and this moment was answered, and
-    /// by `node` where one is named.
+    /// Asserts that every request that was begun between `since` and this moment, and a few more,
+    /// was answered, and by `node` where one is named.
     #[track_caller]
     pub fn assert_unbroken(&self, since: Instant, node: Option<&str>) {
+        thread::sleep(10 * INTERVAL);
         let until = Instant::now();
         // Whoever was asked until then has answered or failed after that time.
-        thread::sleep(PATIENCE + 10 * INTERVAL);
+        thread::sleep(PATIENCE + INTERVAL);
         let asked: Vec<_> = self.prober.probes_since(since);
         let mut asked: Vec<_> =
             asked.into_iter().filter(|p| p.start >= since && p.start <= until).collect();

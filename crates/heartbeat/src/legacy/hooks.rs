@@ -1,7 +1,7 @@
 //! Hooks: an operator's own scripts in `rc.d`, run through Heartbeat's `harc` when something
 //! happens (I/O). One at a time, in order, within limits of number and time; the core never waits
 //! for them and never learns how they ended. `docs/reference/hooks.md` is their contract,
-//! `docs/decisions/0001-hooks.md` says why Heartbeat's own scripts there are not run.
+//! `docs/decisions/0007-heartbeats-own-hooks-are-not-run.md` says why Heartbeat's own scripts there are not run.
 
 use std::collections::BTreeSet;
 use std::fs;

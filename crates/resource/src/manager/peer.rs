@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::dialogue::GIVING;
 use super::*;
 
 impl Manager {
@@ -93,7 +94,8 @@ impl Manager {
     pub(super) fn message(&mut self, message: PeerMessage, out: &mut Vec<Output>) {
         match message {
             PeerMessage::Starting => self.peer_starting(out),
-            PeerMessage::Resources { holdings, full, stable, info: _, groups } => {
+            PeerMessage::Resources { holdings, full, stable, info, groups } => {
+                self.peer.gives = info.as_deref() == Some(GIVING);
                 self.peer_resources(holdings, full, stable, groups, out);
             }
             PeerMessage::AskResources { which, step } => self.asked(which, step, out),

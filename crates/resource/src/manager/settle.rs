@@ -27,7 +27,13 @@ impl Manager {
         }
         if self.phase == Phase::Stable {
             self.settle_groups(out);
+            let in_dialogue = self.dialogue != Dialogue::None;
             self.settle_dialogue(out);
+            if in_dialogue && self.dialogue == Dialogue::None {
+                // What nobody took in the end falls under the rules of possession again, and no
+                // other input may follow that would look at it.
+                self.settle_groups(out);
+            }
             self.settle_failback(out);
         }
         self.tell_changes(out);

@@ -3,7 +3,14 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests with real time, files and processes")]
 
+mod addresses;
+mod agents;
 mod failover;
+mod failures;
+mod forge;
+mod hostile;
+mod links;
+mod moves;
 mod start;
 
 use std::process::ExitCode;
@@ -11,6 +18,20 @@ use std::process::ExitCode;
 use hb_netns::runner::{self, Case};
 
 fn main() -> ExitCode {
-    let cases: Vec<Case> = [start::CASES, failover::CASES].into_iter().flatten().copied().collect();
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some(hostile::HOLD_FLAG) {
+        return hostile::hold(&args.next().unwrap_or_default());
+    }
+    let all = [
+        start::CASES,
+        failover::CASES,
+        moves::CASES,
+        agents::CASES,
+        failures::CASES,
+        links::CASES,
+        addresses::CASES,
+        hostile::CASES,
+    ];
+    let cases: Vec<Case> = all.into_iter().flatten().copied().collect();
     runner::main(&cases)
 }

@@ -79,7 +79,7 @@ fn cl_status_of_a_pair() {
     check(&pair, &["nodestatus", "node2"], "dead\n", 1);
     check(&pair, &["nodestatus", "-m", "node2"], "The cluster node node2 is dead\n", 1);
     check(&pair, &["hblinkstatus", "node2", "eth1"], "dead\n", 1);
-    check(&pair, &["listhblinks", "-v", "node2"], "\teth1\tdead\n\teth0\tdead\n", 0);
+    check(&pair, &["listhblinks", "-v", "node2"], "\teth0\tdead\n\teth1\tdead\n", 0);
 }
 
 fn commands_without_a_daemon() {

@@ -19,6 +19,7 @@ use crate::control::{self, Control};
 use crate::daemonize::Report;
 use crate::exit::Fatal;
 use crate::history::FILE_NAME;
+use crate::legacy::hooks::Hooks;
 use crate::logging::{Destinations, Logger, unix_s};
 use crate::operations::Operations;
 use crate::perform::Edge;
@@ -27,7 +28,7 @@ use crate::reload::Reload;
 use crate::service::Service;
 use crate::shell::Shell;
 use crate::signals::Signals;
-use crate::{foreign, host, identity, realtime};
+use crate::{foreign, host, identity, legacy, realtime};
 
 /// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
 pub(crate) const SCRATCH: &str = "rsctmp";
@@ -130,6 +131,7 @@ impl Prepared {
         runtime.shutdown_background();
         logger.flush();
         control::remove(&args.paths.run);
+        legacy::remove(&args.paths.run);
         lock.remove();
         result
     }
@@ -176,10 +178,13 @@ async fn open(
     for warning in warnings {
         logger.say(Level::Warn, "ping_socket", warning);
     }
+    let control = Control::open(&args.paths.run, logger);
+    legacy::open(&args.paths.run, &args.paths.state, &control.core(), logger);
     let edge = Edge {
         links: Links::open(&settings.media, settings.udp_port),
         pings,
-        control: Control::open(&args.paths.run, logger),
+        control,
+        hooks: Hooks::open(&args.paths.config, operations.runner().clone(), logger),
         operations,
         service: Service::new(),
         logger: logger.clone(),

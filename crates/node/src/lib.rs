@@ -17,5 +17,6 @@ mod snapshot;
 pub mod timers;
 pub mod translate;
 mod wake;
+pub mod words;
 
 pub use node::{Identity, Node};

@@ -139,11 +139,16 @@ impl Pair {
         }
     }
 
-    /// Sends `signal` (`KILL`, `STOP` …) to the daemon of `node`.
-    pub fn signal(&mut self, node: &str, signal: &str) {
+    /// Sends `signal` (`STOP`, `CONT` …) to the daemon of `node`.
+    pub fn signal(&self, node: &str, signal: &str) {
         self.shell(node, &format!("kill -s {signal} $(cat /run/heartbeat.pid)"));
-        if signal == "KILL" {
-            self.daemons.remove(node);
+    }
+
+    /// Kills the daemon of `node` and nothing else, and waits until it is gone.
+    pub fn kill(&mut self, node: &str) {
+        self.signal(node, "KILL");
+        if let Some(mut daemon) = self.daemons.remove(node) {
+            daemon.wait().expect("its end");
         }
     }
 

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod exit;
 mod explain;
 pub mod lab;
+mod migrate;
 mod moves;
 mod print;
 mod status;

@@ -122,3 +122,18 @@ fn a_missing_directory_is_said() {
     };
     assert!(scan(&args).unwrap_err().contains("--dir DIR"));
 }
+
+/// The guide is the plan for node1 and node2 with `auto_failback on`.
+#[test]
+fn the_guide_has_the_same_steps() {
+    const GUIDE: &str = include_str!("../../../../docs/migrating/heartbeat-3.md");
+    let (_, steps) = GUIDE.split_once("\n## The steps\n").unwrap();
+    let (steps, _) = steps.split_once("\n## ").unwrap();
+    let plan = report("ready", "node1").plan;
+    assert_eq!(steps.matches("\n### ").count(), plan.len());
+    for ((number, text), step) in (1..).zip(steps.split("\n### ").skip(1)).zip(&plan) {
+        assert!(text.starts_with(&format!("{number}. {}\n", step.title)), "{text}");
+        let block = format!("```sh {}\n{}\n```", step.nodes.join(" "), step.commands.join("\n"));
+        assert!(text.contains(&block), "step {number} of the guide is not\n{block}");
+    }
+}

@@ -393,7 +393,7 @@ fn shell(lab: &Lab, node: &str, script: &str) -> (i32, String) {
 /// A program that was built beside this one.
 fn program(name: &str) -> PathBuf {
     let exe = std::env::current_exe().expect("this program");
-    let found = exe.ancestors().skip(1).take(2).map(|folder| folder.join(name));
-    let found = found.filter(|path| path.is_file()).next();
+    let mut places = exe.ancestors().skip(1).take(2).map(|folder| folder.join(name));
+    let found = places.find(|path| path.is_file());
     found.unwrap_or_else(|| panic!("there is no {name} beside this test: `cargo build` first"))
 }

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
-use crate::{address, check, cl_status, demo, explain, lab, migrate, status};
+use crate::{address, check, cl_status, demo, explain, key, lab, migrate, status};
 
 /// Looks at and operates a two-node Twinbeat cluster
 #[derive(Debug, Parser)]
@@ -33,6 +33,7 @@ enum Verb {
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
+    Key(key::KeyArgs),
     /// Play failovers on this machine: two nodes in namespaces, and a client that measures
     Demo(demo::Args),
     /// Set, remove, look at or announce a floating address
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Migrate(args) => migrate::run(&args),
+        Verb::Key(args) => key::run(run_dir, &args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Address(args) => address::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),

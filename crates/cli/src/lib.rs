@@ -10,6 +10,7 @@ pub mod command;
 pub mod demo;
 pub mod exit;
 mod explain;
+mod key;
 pub mod lab;
 mod migrate;
 mod moves;

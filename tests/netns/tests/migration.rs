@@ -31,6 +31,7 @@ const AGENT: &str = "/usr/lib/ocf/resource.d/heartbeat/IPaddr2";
 /// Longer than Heartbeat's longest way to a settled pair, on a machine with other work.
 const PATIENCE: Duration = Duration::from_secs(90);
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+const AUTHKEYS: &str = "/etc/ha.d/authkeys";
 /// Time between two probes of the client.
 const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 /// Time that a probe may take: a machine with other work must not look like an outage.
@@ -134,7 +135,7 @@ fn migrate() {
         pair.wait_status(node, "healthy", Some(true));
     }
 
-    for command in pair.guide.blocks("## Afterwards: sha256", "keys") {
+    for command in pair.guide.blocks("### By hand", "keys") {
         pair.give(&command.node, &command.lines);
         // The operator takes longer than a signal.
         for node in NODES {
@@ -142,10 +143,38 @@ fn migrate() {
         }
     }
     for node in NODES {
-        pair.wait(node, "hb status", "#2 sha256");
-        assert!(!pair.read(node, "/etc/ha.d/authkeys").contains("sha1"), "the old key is there");
+        pair.wait(node, "hb status", "#2 sha256                     #2 sha256");
+        assert!(!pair.read(node, AUTHKEYS).contains("sha1"), "the old key is there");
     }
+    rotate(&pair);
     pair.report(begin);
+}
+
+/// `hb key rotate`, from the key that was made by hand to another one.
+fn rotate(pair: &Pair) {
+    println!("node1# hb key rotate");
+    let mut rotation =
+        pair.lab.spawn("node1", &["/usr/local/bin/hb", "key", "rotate"], "rotate.out");
+    pair.wait("node1", "cat /var/log/rotate.out", "hb key add");
+    let before = pair.read("node1", AUTHKEYS);
+    let line = before.lines().find(|line| line.starts_with("1 ")).expect("the new key");
+    pair.wait("node1", "hb status", "also accepts  #1 sha256                     none");
+    // What ssh does.
+    pair.lab.write_file("node2", "/root/stdin", &format!("{line}\n"), 0o600).expect("a file");
+    pair.give("node2", "hb key add </root/stdin");
+    let ended = rotation.as_mut().expect("a program").wait().expect("its end");
+    assert!(ended.success(), "{}", pair.logs());
+    for node in NODES {
+        pair.wait(node, "hb status", "#1 sha256                     #1 sha256");
+        pair.wait_status(node, "healthy", Some(true));
+        let keys = pair.read(node, AUTHKEYS);
+        assert_eq!(keys.lines().filter(|text| *text == line).count(), 1);
+        assert!(!keys.contains("\n2 "), "the old key is there");
+    }
+    let said = pair.read("node1", "/var/log/rotate.out");
+    let secret = line.rsplit(' ').next().expect("a key");
+    assert!(!said.contains(secret) && said.trim_end().ends_with("done."), "{said}");
+    println!("{said}");
 }
 
 /// Two nodes, a client, and the guide.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use hb_config::settings::{Logging, Settings};
 use hb_messaging::net::{Links, Pings};
+use hb_node::api::STATUS_SOCKET;
 use hb_node::effect::Level;
 use hb_node::{Identity, Node};
 use nix::sys::stat::{Mode, umask};
@@ -89,11 +90,21 @@ fn prepare(args: &Args, foreground: bool) -> Result<Prepared, Fatal> {
         logger.say(level, "config", line);
     }
     if let Some(pid) = lock.left_by() {
-        let text = format!(
-            "the heartbeat before this one (pid {pid}) was killed or has crashed; resources that \
-             still run are kept"
-        );
-        logger.say(Level::Error, "killed", text);
+        // Heartbeat 3.0.6 leaves its pid file behind when it is stopped in order; a socket is left
+        // only by one of ours that had no time to remove it.
+        if args.paths.run.join(STATUS_SOCKET).exists() {
+            let text = format!(
+                "the heartbeat before this one (pid {pid}) was killed or has crashed; resources \
+                 that still run are kept"
+            );
+            logger.say(Level::Error, "killed", text);
+        } else {
+            let text = format!(
+                "a Heartbeat 3 that has ended (pid {pid}) left its pid file; resources that still \
+                 run are kept"
+            );
+            logger.say(Level::Info, "taken_over", text);
+        }
     }
     lock.write(std::process::id())?;
     Ok(Prepared { settings, lock, logger })

@@ -73,10 +73,10 @@ impl Pair {
             lab: Lab::new(config)?,
             options,
         };
-        for index in 0..NODES.len() {
+        for (index, node) in NODES.iter().enumerate() {
             pair.boot(index)?;
             for (path, text, mode) in pair.options.files() {
-                pair.lab.write_file(NODES[index], path, &text, mode)?;
+                pair.lab.write_file(node, path, &text, mode)?;
             }
         }
         for (number, _) in (0..).zip(pair.options.group_names()) {

@@ -14,7 +14,7 @@ fn snapshot() -> StatusSnapshot {
         "v": 1, "cluster": "web", "version": "0", "pid": 1, "uptime_ms": 1, "verdict": "degraded",
         "problems": [], "failover_ready": false, "members": ["node1", "node2"],
         "this_node": {"name": "node1", "status": "active", "phase": "stable", "rscstatus": "all",
-                      "generation": 7, "key": "x"},
+                      "generation": 7, "key": "x", "keys": []},
         "peer": null, "pings": [], "groups": [], "last_move": null,
         "timing": {"keepalive_ms": 1000, "deadtime_ms": 8000, "warntime_ms": 4000,
                    "initdead_ms": 30000, "deadping_ms": 8000},
@@ -32,6 +32,7 @@ fn snapshot() -> StatusSnapshot {
         holdings: None,
         stable: None,
         native: None,
+        keys: None,
         generation: 0,
         links: vec![link("eth0", true), link("eth1", false)],
     });

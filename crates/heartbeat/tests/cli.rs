@@ -330,7 +330,7 @@ fn a_pid_file_of_an_orderly_stop_is_no_crash() {
     // Beyond any pid that Linux gives.
     place.write("pid", "   4194305\n");
     let _daemon = place.start();
-    place.await_log("the pid file was left by another heartbeat (pid 4194305)");
+    place.await_log("(pid 4194305) left its pid file");
     assert!(!place.log().contains("was killed or has crashed"), "{}", place.log());
 }
 

@@ -312,12 +312,6 @@ impl Manager {
         self.with_group(index, out, |group, ctx| group.release(cause, reason.into(), ctx));
     }
 
-    fn announce_all(&mut self, out: &mut Vec<Output>) {
-        for index in 0..self.groups.len() {
-            self.with_group(index, out, Group::announce);
-        }
-    }
-
     fn started(&mut self, out: &mut Vec<Output>) {
         if self.phase != Phase::Init {
             return;

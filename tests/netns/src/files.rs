@@ -155,15 +155,19 @@ impl Setup {
 
 /// Unicast to both nodes on one network; a node ignores its own packets.
 pub fn ucast(interface: &str) -> String {
-    let address = if interface == lab::PUBLIC { lab::public_address } else { lab::heartbeat_address };
+    let address =
+        if interface == lab::PUBLIC { lab::public_address } else { lab::heartbeat_address };
     format!("ucast {interface} {}\nucast {interface} {}\n", address(1), address(2))
 }
 
 /// nginx with one page that names the node. In a user namespace there is only one user, to whom
 /// nginx need not and cannot change; a master process would insist on it.
 pub fn nginx_conf(node: &str, listen: &str) -> String {
-    let processes =
-        if lab::is_machines_root() { "worker_processes 1;" } else { "user root; master_process off;" };
+    let processes = if lab::is_machines_root() {
+        "worker_processes 1;"
+    } else {
+        "user root; master_process off;"
+    };
     format!(
         "{processes}\npid /run/nginx.pid;\nerror_log /var/log/nginx-error.log;\n\
          events {{ worker_connections 512; }}\n\

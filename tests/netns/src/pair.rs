@@ -1,6 +1,8 @@
 //! A pair of real nodes in a lab: the daemon `heartbeat` and the command `hb` as cargo built them,
 //! started, asked, killed, and waited for. What they must do is said by the cases.
 
+#![allow(clippy::print_stdout, reason = "what a failed case shows goes where the runner reads it")]
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
@@ -61,7 +63,9 @@ fn program(name: &str) -> PathBuf {
     // target/PROFILE/deps/pair-HASH
     let found = this.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|p| p.is_file());
     found.unwrap_or_else(|| {
-        panic!("the program {name} is not built: cargo build --package hb-heartbeat --package hb-cli")
+        panic!(
+            "the program {name} is not built: cargo build --package hb-heartbeat --package hb-cli"
+        )
     })
 }
 
@@ -137,11 +141,16 @@ impl Pair {
         }
     }
 
-    /// Sends `signal` (`KILL`, `STOP` …) to the daemon of `node`.
-    pub fn signal(&mut self, node: &str, signal: &str) {
+    /// Sends `signal` (`STOP`, `CONT` …) to the daemon of `node`.
+    pub fn signal(&self, node: &str, signal: &str) {
         self.shell(node, &format!("kill -s {signal} $(cat /run/heartbeat.pid)"));
-        if signal == "KILL" {
-            self.daemons.remove(node);
+    }
+
+    /// Kills the daemon of `node` and nothing else, and waits until it is gone.
+    pub fn kill(&mut self, node: &str) {
+        self.signal(node, "KILL");
+        if let Some(mut daemon) = self.daemons.remove(node) {
+            daemon.wait().expect("its end");
         }
     }
 
@@ -282,11 +291,8 @@ impl Pair {
     /// Pulls both cables of the heartbeat and the public network of `node`, or puts them back.
     pub fn isolate(&self, node: &str, cut: bool) {
         for interface in [HEARTBEAT, PUBLIC] {
-            let done = if cut {
-                self.lab.cut(node, interface)
-            } else {
-                self.lab.mend(node, interface)
-            };
+            let done =
+                if cut { self.lab.cut(node, interface) } else { self.lab.mend(node, interface) };
             done.expect("a cable");
         }
     }

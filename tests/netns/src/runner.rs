@@ -270,7 +270,12 @@ mod tests {
         let failed = |reason: &str| Ended::Failed(reason.to_owned());
         check(Some(0), "x\n", true, Ended::Passed);
         check(Some(77), "x\nSKIP: no nginx\n", true, Ended::Skipped("no nginx".into()));
-        check(Some(101), "FAILED: left != right (a.rs:1)\nlog\n", true, failed("left != right (a.rs:1)"));
+        check(
+            Some(101),
+            "FAILED: left != right (a.rs:1)\nlog\n",
+            true,
+            failed("left != right (a.rs:1)"),
+        );
         check(Some(3), "", true, failed("it ended with exit code 3"));
         check(None, "", true, failed("it ended with a signal"));
         check(Some(143), "", false, failed("it did not end within 120s"));

@@ -37,7 +37,8 @@ impl Traffic {
     #[track_caller]
     pub fn wait_served(&self, node: &str) {
         if let Err(error) = self.prober.wait_served(Some(node), LIMIT) {
-            let last: Vec<_> = self.prober.probes_since(Instant::now() - Duration::from_millis(500));
+            let last: Vec<_> =
+                self.prober.probes_since(Instant::now() - Duration::from_millis(500));
             let last = last.last().map(|probe| &probe.result);
             panic!("{error}; the last answer: {last:?}");
         }

@@ -81,7 +81,12 @@ impl Manager {
         if self.phase == Phase::Stable {
             // Both were negotiated before they lost each other: nothing is negotiated again.
             self.greeted = true;
-            self.announce_all(out);
+            for index in 0..self.groups.len() {
+                // Of what both hold, this node keeps what prefers it; a 3.0.6 peer gives all up.
+                if !self.peer.native || self.prefers_us(&self.groups[index]) {
+                    self.with_group(index, out, Group::announce);
+                }
+            }
             self.note_contest(out);
             if self.can_talk() {
                 self.ask_again(out);

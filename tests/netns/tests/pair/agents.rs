@@ -2,9 +2,7 @@
 //! are told, and services that are real.
 
 use hb_cli::lab;
-use hb_netns::files::{
-    ADDRESS, NGINX_CONF, NODES, Setup, lsb_agent, nginx_conf, ocf_agent,
-};
+use hb_netns::files::{ADDRESS, NGINX_CONF, NODES, Setup, lsb_agent, nginx_conf, ocf_agent};
 use hb_netns::pair::{Pair, groups, is_well};
 use hb_netns::runner::{Case, skip};
 
@@ -18,7 +16,8 @@ pub(crate) const CASES: &[Case] = &[
 
 /// Left to right, and right to left.
 fn order_within_a_group() {
-    let mut pair = Pair::running(Setup::new(&format!("node1 agent::a {ADDRESS} agent::b agent::c\n")));
+    let mut pair =
+        Pair::running(Setup::new(&format!("node1 agent::a {ADDRESS} agent::b agent::c\n")));
     assert_eq!(pair.journal("node1"), ["a start", "b start", "c start"]);
     assert!(pair.journal("node2").is_empty());
     pair.expect("node1", &["hb", "standby"], 0);

@@ -92,7 +92,7 @@ fn killed_daemon_adopts_what_runs() {
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     let begin = Instant::now();
-    pair.signal("node1", "KILL");
+    pair.kill("node1");
     pair.start("node1");
     pair.wait("node1", "it holds the group", |s| active_on(s) == Some("node1"));
     pair.wait_well();
@@ -102,7 +102,7 @@ fn killed_daemon_adopts_what_runs() {
 }
 
 fn short_pause_changes_nothing() {
-    let mut pair = Pair::running(Setup { deadtime_ms: 3_000, initdead_ms: 3_000, ..Setup::web() });
+    let pair = Pair::running(Setup { deadtime_ms: 3_000, initdead_ms: 3_000, ..Setup::web() });
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     let begin = Instant::now();
@@ -118,7 +118,7 @@ fn short_pause_changes_nothing() {
 /// Frozen for longer than the dead time, a node wakes to find itself replaced. Both claim the group
 /// then; the rule that both know leaves it to one, which keeps serving.
 fn long_pause_ends_with_one_owner() {
-    let mut pair = Pair::running(Setup::web());
+    let pair = Pair::running(Setup::web());
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     pair.signal("node1", "STOP");

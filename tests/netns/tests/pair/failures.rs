@@ -156,10 +156,8 @@ fn agents_that_misbehave() {
 
 /// Named when the daemon starts, and again when it matters.
 fn missing_script() {
-    let mut pair = Pair::new(Setup {
-        web: true,
-        ..Setup::new(&format!("node1 {ADDRESS} agent::web\n"))
-    });
+    let mut pair =
+        Pair::new(Setup { web: true, ..Setup::new(&format!("node1 {ADDRESS} agent::web\n")) });
     let traffic = pair.traffic();
     pair.shell("node1", &format!("rm {SCRIPT_DIR}/agent"));
     NODES.into_iter().for_each(|node| pair.start(node));

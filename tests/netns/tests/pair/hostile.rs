@@ -53,7 +53,9 @@ fn packets_that_are_wrong() {
         let mut flipped = packet.clone();
         flipped[cut] ^= 1;
         neighbour.throw(target, &flipped);
-        for whole in [packet, &rogue[round % rogue.len()], &foreign[round % foreign.len()], &weak[0]] {
+        for whole in
+            [packet, &rogue[round % rogue.len()], &foreign[round % foreign.len()], &weak[0]]
+        {
             neighbour.throw(target, whole);
         }
         // What a receive queue holds is answered for; the rest the kernel drops.
@@ -127,7 +129,9 @@ fn keys_differ() {
     // The same key on both, and no restart: they find each other and one of them gives way.
     pair.write("node2", "/etc/ha.d/authkeys", KEYS_OF_NODE1, 0o600);
     pair.expect("node2", &["heartbeat", "-r"], 0);
-    pair.wait("node2", "it sees node1", |s| groups(s).values().all(|at| at.as_deref() == Some("node1")));
+    pair.wait("node2", "it sees node1", |s| {
+        groups(s).values().all(|at| at.as_deref() == Some("node1"))
+    });
     pair.until("one owner", || pair.owners("192.0.2.100") == ["node1"]);
 }
 
@@ -140,7 +144,9 @@ fn key_changed_while_running() {
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     let begin = Instant::now();
-    let both = |active: u8| format!("auth {active}\n1 sha256 {KEY}\n2 sha256 the-next-key-of-the-tests-thirty\n");
+    let both = |active: u8| {
+        format!("auth {active}\n1 sha256 {KEY}\n2 sha256 the-next-key-of-the-tests-thirty\n")
+    };
     for active in [1, 2] {
         for node in NODES {
             pair.write(node, "/etc/ha.d/authkeys", &both(active), 0o600);
@@ -179,7 +185,8 @@ fn unknown_interface() {
 fn port_in_use() {
     let media = format!("{}mcast {PUBLIC} 225.0.0.1 1694 1 0\n", ucast(HEARTBEAT));
     let mut pair = Pair::new(Setup { media, ..Setup::web() });
-    let holder = pair.spawn("node1", &[&format!("{}/{}", lab::PROGRAMS, lab::SELF), HOLD_FLAG, "694"]);
+    let holder =
+        pair.spawn("node1", &[&format!("{}/{}", lab::PROGRAMS, lab::SELF), HOLD_FLAG, "694"]);
     pair.until("the port is held", || {
         pair.run("node1", &["/bin/cat", "/proc/net/udp"]).out.contains(":02B6 ")
     });

@@ -38,10 +38,16 @@ fn one_of_two_links_is_cut() {
         let shown = pair.expect(node, &["hb", "status"], 1).out;
         assert!(shown.contains("DEAD") && shown.contains("link eth1"), "{shown}");
     }
-    assert_eq!(pair.expect("node1", &["cl_status", "hblinkstatus", "node2", "eth1"], 1).out, "dead\n");
+    assert_eq!(
+        pair.expect("node1", &["cl_status", "hblinkstatus", "node2", "eth1"], 1).out,
+        "dead\n"
+    );
     pair.lab.mend("node2", HEARTBEAT).expect("a cable");
     pair.wait_well();
-    assert_eq!(pair.expect("node1", &["cl_status", "hblinkstatus", "node2", "eth1"], 0).out, "up\n");
+    assert_eq!(
+        pair.expect("node1", &["cl_status", "hblinkstatus", "node2", "eth1"], 0).out,
+        "up\n"
+    );
     traffic.assert_unbroken(begin, Some("node1"));
 }
 
@@ -63,7 +69,8 @@ fn broadcast_without_address() {
 }
 
 fn multicast() {
-    let media = format!("mcast {HEARTBEAT} 239.0.0.42 694 1 0\nmcast {PUBLIC} 225.0.0.1 1694 1 1\n");
+    let media =
+        format!("mcast {HEARTBEAT} 239.0.0.42 694 1 0\nmcast {PUBLIC} 225.0.0.1 1694 1 1\n");
     let mut pair = Pair::running(Setup { media, ..Setup::web() });
     let traffic = pair.traffic();
     traffic.wait_served("node1");
@@ -188,4 +195,3 @@ fn ping_node() {
     pair.lab.set_client_address(true).expect("an address");
     check("ping", "answers", 0);
 }
-

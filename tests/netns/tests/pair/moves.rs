@@ -78,7 +78,10 @@ fn one_group() {
     assert_eq!(pair.owners("192.0.2.101"), ["node1"]);
     traffic.assert_unbroken(begin, Some("node1"));
     let unknown = pair.expect("node1", &["hb", "standby", "--group", "nonsense"], 1);
-    assert!(unknown.err.contains("no group nonsense") && unknown.err.contains(ADDRESS2), "{unknown}");
+    assert!(
+        unknown.err.contains("no group nonsense") && unknown.err.contains(ADDRESS2),
+        "{unknown}"
+    );
 }
 
 fn moves_that_are_refused() {

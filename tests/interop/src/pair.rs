@@ -390,6 +390,25 @@ impl Pair {
         Ok(())
     }
 
+    /// Runs `event` while nobody serves, waits until `owners` is true and notes the time until the
+    /// first group's first answer.
+    ///
+    /// # Errors
+    /// Those of `event` and of [`Pair::settle`].
+    pub fn measure_first(
+        &mut self,
+        label: &str,
+        owners: &str,
+        event: impl FnOnce(&mut Self) -> Step,
+    ) -> Step {
+        let begin = Instant::now();
+        event(self)?;
+        self.settle(owners)?;
+        let first = self.clients.first().and_then(|c| c.first_answer(begin));
+        self.note_outage(label, first.map(|(at, _)| at.saturating_duration_since(begin)));
+        Ok(())
+    }
+
     fn note_outage(&mut self, label: &str, length: Option<Duration>) {
         let text = length.map_or_else(|| "none".into(), |l| format!("{:.3} s", l.as_secs_f64()));
         self.tell(&format!("outage of {label}: {text}"));

@@ -142,11 +142,11 @@ fn with_loss(pair: &mut Pair, rounds: usize) -> Step {
     let moves = [(0, "local", "22"), (1, "all", "11"), (0, "foreign", "12"), (1, "local", "11")];
     for (round, (node, word, owners)) in (0..rounds).flat_map(|round| moves.map(|m| (round, m))) {
         if round > 0 && node == 0 && word == "local" {
-            pair.command(0, "standby", "foreign")?;
+            command_with_loss(pair, 0, "foreign")?;
             pair.settle("12")?;
         }
         let label = format!("standby {word} on {}", node + 1);
-        pair.measure(&label, owners, |pair| pair.command(node, "standby", word))?;
+        pair.measure(&label, owners, |pair| command_with_loss(pair, node, word))?;
     }
     pair.pass(Duration::from_secs(5));
     pair.settle("11")?;
@@ -156,6 +156,21 @@ fn with_loss(pair: &mut Pair, rounds: usize) -> Step {
     pair.tell("nothing is lost");
     pair.pass(Duration::from_secs(2));
     pair.measure("standby afterwards", "12", |pair| pair.command(0, "standby", "foreign"))
+}
+
+/// Twinbeat refuses for as long as it has not heard that the last move has ended, which may be on its
+/// way for some rounds.
+fn command_with_loss(pair: &mut Pair, node: usize, word: &str) -> Step {
+    for _ in 0..5 {
+        match pair.command(node, "standby", word) {
+            Err(Trouble::Wrong(text)) if text.contains("in flux") => {
+                pair.tell("refused: what is under way has not ended");
+                pair.pass(Duration::from_secs(1));
+            }
+            result => return result,
+        }
+    }
+    pair.command(node, "standby", word)
 }
 
 /// The machine is back before it was missed: no takeover, its services return with it.

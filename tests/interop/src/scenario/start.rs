@@ -32,18 +32,19 @@ pub(super) fn without_scripts(pair: &mut Pair) -> Step {
 }
 
 pub(super) fn together(pair: &mut Pair) -> Step {
-    pair.start(0)?;
-    pair.start(1)?;
-    pair.settle("12")?;
+    pair.measure_first("until served", "12", |pair| {
+        pair.start(0)?;
+        pair.start(1)
+    })?;
     // The last one has nobody to tell.
     pair.stop(0)?;
     pair.settle("22")?;
     pair.stop(1)?;
     pair.settle("--")?;
-    // The same in the other order.
-    pair.start(1)?;
-    pair.start(0)?;
-    pair.settle("12")
+    pair.measure_first("in the other order", "12", |pair| {
+        pair.start(1)?;
+        pair.start(0)
+    })
 }
 
 pub(super) fn home_first(pair: &mut Pair) -> Step {

@@ -167,6 +167,31 @@ impl Pair {
         Ok(())
     }
 
+    /// Makes the daemon read its files again.
+    ///
+    /// # Errors
+    /// When its command fails.
+    pub fn reload(&mut self, index: usize) -> Step {
+        self.tell(&format!("heartbeat reads its files again on {}", NODES[index]));
+        let daemon = self.daemon(index);
+        self.run(index, &format!("{daemon} -r >/dev/null 2>&1"))?;
+        Ok(())
+    }
+
+    /// Installs the other Heartbeat on a node whose daemon does not run; its files and its state
+    /// stay as they are.
+    ///
+    /// # Errors
+    /// When the package's files cannot be put in place.
+    pub fn replace(&mut self, index: usize, side: Side) -> Step {
+        self.tell(&format!("{} is {} from here on", NODES[index], side.word()));
+        self.sides[index] = side;
+        if side == Side::Genuine {
+            self.run(index, genuine::PREPARE)?;
+        }
+        Ok(())
+    }
+
     fn daemon(&self, index: usize) -> String {
         match self.sides[index] {
             Side::Genuine => genuine::DAEMON.to_owned(),
@@ -181,13 +206,28 @@ impl Pair {
     /// When the command fails.
     pub fn command(&mut self, index: usize, verb: &str, word: &str) -> Step {
         self.tell(&format!("{verb} {word} on {}", NODES[index]));
-        let command = match self.sides[index] {
-            Side::Genuine => format!("{}/hb_{verb} {word}", genuine::SCRIPTS),
-            Side::Ours => format!("{PROGRAMS}/hb {verb} {word}"),
-        };
+        let command = self.verb(index, verb, word);
         let said = self.run(index, &command)?;
         self.tell(&format!("it said: {}", said.replace('\n', " / ")));
         Ok(())
+    }
+
+    /// As [`Pair::command`], but does not wait for its end and not for its success.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin(&mut self, index: usize, verb: &str, word: &str) -> Step {
+        self.tell(&format!("{verb} {word} begins on {}", NODES[index]));
+        let command = self.verb(index, verb, word);
+        self.run(index, &format!("{command} </dev/null >>/var/log/begun.out 2>&1 &"))?;
+        Ok(())
+    }
+
+    fn verb(&self, index: usize, verb: &str, word: &str) -> String {
+        match self.sides[index] {
+            Side::Genuine => format!("{}/hb_{verb} {word}", genuine::SCRIPTS),
+            Side::Ours => format!("{PROGRAMS}/hb {verb} {word}"),
+        }
     }
 
     /// Runs a shell script in a node; returns what it printed.
@@ -289,6 +329,31 @@ impl Pair {
                 let text = format!("{owners} awaited in vain: {}", wrong.join("; "));
                 self.tell(&text);
                 return Err(Trouble::Wrong(text));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// Waits until each group has exactly one owner and the daemons agree; says which.
+    ///
+    /// # Errors
+    /// What is still different after [`PATIENCE`].
+    pub fn settle_anyhow(&mut self) -> Step<String> {
+        let begin = Instant::now();
+        loop {
+            let seen = self.look()?;
+            let owner = |group: &char| match seen.each_ref().map(|s| s.witnesses.contains(*group)) {
+                [true, false] => '1',
+                [false, true] => '2',
+                [true, true] | [false, false] => '-',
+            };
+            let owners: String = self.options.group_names().iter().map(owner).collect();
+            let wrong = world::differences(&seen, &owners, self.options.group_names());
+            let served = wrong.is_empty() && !owners.contains('-');
+            if served || begin.elapsed() > PATIENCE {
+                let left = PATIENCE.saturating_sub(begin.elapsed());
+                self.settle_within(&owners, left)?;
+                return Ok(owners);
             }
             thread::sleep(LOOK_INTERVAL);
         }

@@ -92,8 +92,8 @@ fn judge(scenario: &Scenario, pair: &Pair, report: &mut Report) -> Step {
         match side {
             Side::Genuine => {
                 report.stalled |= genuine::stood_still(node, &log);
-                report.complaints.extend(genuine::complaints(&log));
-                let unusual = genuine::unusual(scenario.name, &log);
+                report.complaints.extend(genuine::complaints(node, &log));
+                let unusual = genuine::unusual(scenario.name, node, &log);
                 report.wrong.extend(unusual.iter().map(|line| format!("{node}: {line}")));
             }
             Side::Ours => report.stalled |= log.contains("this process stood still"),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hb_cli::lab::{HEARTBEAT, PUBLIC};
 
 use super::{both_up, long_up};
+use crate::files::SLOW;
 use crate::pair::{Pair, is_possible};
 use crate::play::SKIP;
 use crate::{Side, Step, Trouble};
@@ -200,4 +201,44 @@ pub(super) fn idle(pair: &mut Pair) -> Step {
     pair.settle("12")?;
     pair.measure("standby", "22", |pair| pair.command(0, "standby", "all"))?;
     pair.measure("and back", "12", |pair| pair.command(1, "standby", "foreign"))
+}
+
+/// `dead` loses its power while node `giver` gives everything to the other, slowly.
+fn dies_in_standby(pair: &mut Pair, giver: usize, dead: usize, after: Duration) -> Step {
+    long_up(pair)?;
+    for index in 0..2 {
+        pair.run(index, &format!("touch {SLOW}"))?;
+    }
+    let (survivor, owners) = if dead == 0 { (1, "22") } else { (0, "11") };
+    pair.begin(giver, "standby", "all")?;
+    pair.pass(after);
+    pair.measure("power loss within a standby", owners, |pair| pair.power_off(dead))?;
+    pair.run(survivor, &format!("rm {SLOW}"))?;
+    pair.boot(dead)?;
+    pair.run(dead, &format!("rm {SLOW}"))?;
+    pair.measure("return", owners, |pair| pair.start(dead))?;
+    pair.measure("standby afterwards", if dead == 0 { "11" } else { "22" }, |pair| {
+        pair.command(survivor, "standby", "all")
+    })
+}
+
+/// The giver is still stopping its own group.
+const GIVING: Duration = Duration::from_millis(500);
+/// The taker is starting what it was given.
+const TAKING: Duration = Duration::from_millis(2_000);
+
+pub(super) fn first_dies_giving(pair: &mut Pair) -> Step {
+    dies_in_standby(pair, 0, 0, GIVING)
+}
+
+pub(super) fn second_dies_giving(pair: &mut Pair) -> Step {
+    dies_in_standby(pair, 1, 1, GIVING)
+}
+
+pub(super) fn first_dies_taking(pair: &mut Pair) -> Step {
+    dies_in_standby(pair, 1, 0, TAKING)
+}
+
+pub(super) fn second_dies_taking(pair: &mut Pair) -> Step {
+    dies_in_standby(pair, 0, 1, TAKING)
 }

@@ -36,6 +36,8 @@ enum Verb {
     Key(key::KeyArgs),
     /// Play failovers on this machine: two nodes in namespaces, and a client that measures
     Demo(demo::Args),
+    /// Leave a pair alone on a busy machine and count false alarms
+    Soak(demo::soak::SoakArgs),
     /// Set, remove, look at or announce a floating address
     Address(address::AddressArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
@@ -63,6 +65,7 @@ pub fn main() -> ExitCode {
         Verb::Migrate(args) => migrate::run(&args),
         Verb::Key(args) => key::run(run_dir, &args),
         Verb::Demo(args) => demo::run(&args),
+        Verb::Soak(args) => demo::soak::run(&args),
         Verb::Address(args) => address::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }

@@ -27,8 +27,6 @@ const REPORT_MAX: u64 = 32;
 pub(crate) const GUARDIAN: u8 = 1;
 /// Stage of the daemon proper.
 pub(crate) const DAEMON: u8 = 2;
-/// A daemon that is killed this soon has not been ready: that is a failed start.
-const FIRST_LIFE: Duration = Duration::from_secs(1);
 /// After a life of this length it is started again without a delay.
 const LONG_LIFE: Duration = Duration::from_secs(60);
 /// First and longest delay of one that does not live that long.
@@ -90,21 +88,30 @@ pub(crate) fn launch() -> Result<(), Fatal> {
 }
 
 /// The guardian: leaves the session, so that the daemon, which is no session leader, can never
-/// acquire a terminal; then keeps the daemon running until it leaves by itself. Returns the
-/// daemon's exit code.
+/// acquire a terminal; passes the daemon's report on to the caller, and from then on keeps the
+/// daemon running until it leaves by itself. Returns the daemon's exit code.
 ///
 /// # Errors
-/// When the daemon cannot be started the first time, or was killed before it can have been ready.
+/// When the daemon cannot be started the first time, or ended without a report.
 pub(crate) fn guard() -> Result<u8, Fatal> {
     setsid().map_err(Fatal::system("leave the session"))?;
-    let begun = Instant::now();
-    let child = again(DAEMON).spawn().map_err(Fatal::system("start the daemon"))?;
-    // Only the daemon holds the pipe from here on: its end is the end of file for the caller.
-    detach().map_err(Fatal::system("give up the terminal"))?;
-    let mut ended = wait(child)?;
-    if ended.is_none() && begun.elapsed() < FIRST_LIFE {
-        return Err(Fatal::Child { code: Exit::General.code() });
+    let (report, writer) = io::pipe().map_err(Fatal::system("make a pipe"))?;
+    let mut command = again(DAEMON);
+    command.stdout(writer);
+    let child = command.spawn().map_err(Fatal::system("start the daemon"))?;
+    // Only the daemon holds the pipe from here on: its end is the end of file.
+    drop(command);
+    let mut caller = Report::Pipe;
+    match read_report(report) {
+        Some(0) => caller.ready()?,
+        Some(code) => {
+            caller.failed(code);
+            return wait(child).map(|ended| ended.unwrap_or(code));
+        }
+        None => return Err(Fatal::Child { code: Exit::General.code() }),
     }
+    // Whatever kills it from here on, it was at work: addresses may be set.
+    let mut ended = wait(child)?;
     let mut delay = Duration::ZERO;
     while ended.is_none() {
         std::thread::sleep(delay);

@@ -1,6 +1,7 @@
 //! The daemon's program: reads the command line and hands over. Decides nothing else.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
+mod address_thread;
 mod args;
 mod command;
 mod configuration;
@@ -11,6 +12,7 @@ mod foreign;
 mod history;
 mod host;
 mod identity;
+mod legacy;
 mod logging;
 mod operations;
 mod perform;

@@ -4,18 +4,17 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
-use hb_config::settings::{AgentSpec, Announce, BuiltIn, ResourceSpec, Settings};
+use hb_config::settings::{AgentSpec, Announce, ResourceSpec, Settings};
 use hb_node::effect::{Level, LogEvent};
-use hb_resource::address::Addresses;
 use hb_resource::exec::environment::{self, Paths as AgentPaths};
 use hb_resource::exec::{Runner, RunnerConfig};
-use hb_resource::operation::{Action, OpId, Operation, Outcome};
+use hb_resource::operation::{OpId, Operation, Outcome};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::address_thread::AddressThread;
 use crate::args::Paths;
 use crate::logging::Logger;
 
@@ -27,7 +26,7 @@ const ANSWERS_MAX: usize = 256;
 pub(crate) struct Operations {
     runner: Runner,
     /// Missing when there is no netlink socket: then no address can be moved.
-    addresses: Result<Arc<Addresses>, String>,
+    addresses: Result<AddressThread, String>,
     announce: Announce,
     /// Names of scripts in resource.d that stand in for built-in work. Looked up at start and not
     /// at a takeover, where a disk that hangs would cost the address.
@@ -39,9 +38,15 @@ pub(crate) struct Operations {
 impl Operations {
     /// Looks at what the groups need. What is missing is logged now, when somebody is looking, and
     /// again when it is used; the node starts all the same.
-    pub(crate) fn open(settings: &Settings, paths: &Paths, logger: &Logger) -> Self {
+    /// `priority`: real-time priority of the core, if it has one.
+    pub(crate) fn open(
+        settings: &Settings,
+        paths: &Paths,
+        priority: Option<u8>,
+        logger: &Logger,
+    ) -> Self {
         let runner = Runner::new(runner_config(settings, paths));
-        let addresses = Addresses::open().map(Arc::new).map_err(|error| {
+        let addresses = AddressThread::start(priority).map_err(|error| {
             let text = format!("no netlink socket: {error}");
             logger.say(Level::Error, "no_netlink", format!("{text}; no address can be moved"));
             text
@@ -72,6 +77,11 @@ impl Operations {
         Self { runner, addresses, announce, overridden, answer, answers }
     }
 
+    /// What runs programs, for those that are no agents.
+    pub(crate) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
     /// Starts an operation; its answer comes from [`Self::recv`], exactly once.
     pub(crate) fn start(&self, operation: Operation) {
         let built_in = operation.resource.built_in.clone();
@@ -81,7 +91,7 @@ impl Operations {
         tokio::spawn(async move {
             let outcome = match (built_in, addresses) {
                 (Some(built_in), Ok(addresses)) => {
-                    let work = perform(&addresses, &built_in, operation.action, announce);
+                    let work = addresses.perform(built_in, operation.action, announce);
                     timeout(operation.timeout, work).await.unwrap_or(Outcome::TimedOut)
                 }
                 (Some(_), Err(reason)) => Outcome::CouldNotRun { reason },
@@ -128,7 +138,7 @@ fn runner_config(settings: &Settings, paths: &Paths) -> RunnerConfig {
         configuration: text(paths.config.clone()),
         resource_scripts: text(scripts.clone()),
         scratch: text(paths.run.join(crate::run::SCRATCH)),
-        fifo: text(paths.state.join("fifo")),
+        fifo: text(paths.state.join(crate::legacy::FIFO)),
         ..AgentPaths::default()
     };
     RunnerConfig {
@@ -136,25 +146,5 @@ fn runner_config(settings: &Settings, paths: &Paths) -> RunnerConfig {
         environment: environment::list(settings, &places),
         kill_grace: Duration::from_millis(settings.native.operations.kill_grace_ms),
         ..RunnerConfig::default()
-    }
-}
-
-async fn perform(
-    addresses: &Addresses,
-    built_in: &BuiltIn,
-    action: Action,
-    announce: Announce,
-) -> Outcome {
-    match (built_in, action) {
-        (BuiltIn::Address(spec), Action::Status) => addresses.status(spec).await,
-        (BuiltIn::Address(spec), Action::Start) => addresses.start(spec, announce).await,
-        (BuiltIn::Address(spec), Action::Stop) => addresses.stop(spec).await,
-        (BuiltIn::Address(spec), Action::Announce) => addresses.announce(spec, announce).await,
-        (BuiltIn::SendArp { ip, interface }, Action::Start | Action::Announce) => {
-            addresses.send_arp(*ip, interface, announce).await
-        }
-        // An announcement does not last: it never runs, and there is nothing to undo.
-        (BuiltIn::SendArp { .. }, Action::Status) => Outcome::NotRunning,
-        (BuiltIn::SendArp { .. }, Action::Stop) => Outcome::Ok,
     }
 }

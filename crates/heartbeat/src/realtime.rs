@@ -3,16 +3,16 @@
 #![expect(clippy::disallowed_methods, reason = "reads the process limits of the kernel")]
 
 use nix::sys::mman::{MlockAllFlags, mlockall};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
 use crate::sys;
 
 /// Priority when ha.cf has no `rtprio`: above nothing but ordinary programs.
-const PRIORITY: u8 = 1;
+pub(crate) const PRIORITY: u8 = 1;
 
 /// Asks for both. Each refusal is a sentence for the log.
-pub(crate) fn enter(priority: Option<u8>) -> Vec<String> {
+pub(crate) fn enter(priority: u8) -> Vec<String> {
     let mut refused = Vec::new();
-    let priority = priority.unwrap_or(PRIORITY);
     if let Err(error) = sys::set_round_robin(priority) {
         let hint = if budget_is_empty() {
             "; the control group of this process has no real-time budget (cpu.rt_runtime_us)"
@@ -26,14 +26,20 @@ pub(crate) fn enter(priority: Option<u8>) -> Vec<String> {
     }
     // Pages are locked when they are touched: locking whole stacks and arenas would cost far more
     // memory than this daemon uses.
-    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
-    let flags = MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault;
-    if let Err(error) = mlockall(flags) {
+    if let Err(error) = lock_memory() {
         refused.push(format!(
             "memory is not locked: {error}; when the machine swaps, heartbeats may be late"
         ));
     }
     refused
+}
+
+/// Under a limit that cannot be lifted, memory is better not locked: each allocation and each
+/// thread beyond the limit would fail.
+fn lock_memory() -> nix::Result<()> {
+    setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)?;
+    let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
+    mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault)
 }
 
 /// Control groups of version 1 give real-time budgets, zero by default.

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 
 use hb_config::settings::Settings;
-use tokio::task::{JoinHandle, spawn_blocking};
+use hb_resource::exec::thread;
+use tokio::sync::oneshot::{Receiver, channel};
 
 use crate::configuration;
 use crate::exit::Fatal;
@@ -14,7 +15,7 @@ use crate::exit::Fatal;
 pub(crate) struct Reload {
     dir: PathBuf,
     settings: Settings,
-    reading: Option<JoinHandle<Result<Box<Settings>, String>>>,
+    reading: Option<Receiver<Result<Box<Settings>, String>>>,
     /// Asked for while one was under way: the files may have changed since.
     again: bool,
 }
@@ -41,13 +42,18 @@ impl Reload {
             return;
         }
         let (dir, node) = (self.dir.clone(), self.settings.node.clone());
-        self.reading = Some(spawn_blocking(move || match configuration::load(&dir, &node) {
+        let reading = thread::start(move || match configuration::load(&dir, &node) {
             Ok(loaded) => Ok(Box::new(loaded.settings)),
             Err(Fatal::Config { lines, .. }) => {
                 let texts: Vec<_> = lines.into_iter().map(|(_, line)| line).collect();
                 Err(texts.join("; "))
             }
             Err(error) => Err(error.to_string()),
+        });
+        self.reading = Some(reading.unwrap_or_else(|error| {
+            let (done, result) = channel();
+            let _ = done.send(Err(error.to_string()));
+            result
         }));
     }
 

@@ -20,6 +20,7 @@ use crate::control::{self, Control};
 use crate::daemonize::Report;
 use crate::exit::Fatal;
 use crate::history::FILE_NAME;
+use crate::legacy::hooks::Hooks;
 use crate::logging::{Destinations, Logger, unix_s};
 use crate::operations::Operations;
 use crate::perform::Edge;
@@ -28,7 +29,7 @@ use crate::reload::Reload;
 use crate::service::Service;
 use crate::shell::Shell;
 use crate::signals::Signals;
-use crate::{foreign, host, identity, realtime};
+use crate::{foreign, host, identity, legacy, realtime};
 
 /// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
 pub(crate) const SCRATCH: &str = "rsctmp";
@@ -123,8 +124,8 @@ impl Prepared {
     fn serve(self, args: &Args, report: &mut Report) -> Result<u8, Fatal> {
         let Self { settings, lock, logger } = self;
         let identity = identify(&settings, &args.paths.state, &logger);
-        if settings.realtime && !args.no_realtime {
-            for refused in realtime::enter(settings.realtime_priority) {
+        if let Some(priority) = realtime_priority(&settings, args) {
+            for refused in realtime::enter(priority) {
                 logger.say(Level::Warn, "realtime", refused);
             }
         }
@@ -141,9 +142,16 @@ impl Prepared {
         runtime.shutdown_background();
         logger.flush();
         control::remove(&args.paths.run);
+        legacy::remove(&args.paths.run);
         lock.remove();
         result
     }
+}
+
+/// The real-time priority that is to be asked for.
+fn realtime_priority(settings: &Settings, args: &Args) -> Option<u8> {
+    let wanted = settings.realtime && !args.no_realtime;
+    wanted.then(|| settings.realtime_priority.unwrap_or(realtime::PRIORITY))
 }
 
 fn identify(settings: &Settings, state: &Path, logger: &Logger) -> Identity {
@@ -175,15 +183,19 @@ async fn open(
     report: &mut Report,
 ) -> Result<Shell, Fatal> {
     let signals = Signals::take()?;
-    let operations = Operations::open(settings, &args.paths, logger);
+    let priority = realtime_priority(settings, args);
+    let operations = Operations::open(settings, &args.paths, priority, logger);
     let (pings, warnings) = Pings::open(&settings.pings, identity::seed());
     for warning in warnings {
         logger.say(Level::Warn, "ping_socket", warning);
     }
+    let control = Control::open(&args.paths.run, logger);
+    legacy::open(&args.paths.run, &args.paths.state, &control.core(), logger);
     let edge = Edge {
         links: Links::open(&settings.media, settings.udp_port),
         pings,
-        control: Control::open(&args.paths.run, logger),
+        control,
+        hooks: Hooks::open(&args.paths.config, operations.runner().clone(), logger),
         operations,
         service: Service::new(),
         logger: logger.clone(),

@@ -161,6 +161,12 @@ impl Peer {
         }
     }
 
+    /// Whether it delivers messages in the order in which they were sent, as Twinbeat does, and not
+    /// as they arrive.
+    pub(crate) fn puts_in_order(&self) -> bool {
+        self.extensions.as_ref().is_some_and(|extensions| !extensions.is_empty())
+    }
+
     /// Whether it runs as far as is known.
     pub(crate) fn is_alive(&self) -> bool {
         match self.status {

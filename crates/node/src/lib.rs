@@ -17,5 +17,7 @@ mod since;
 mod snapshot;
 pub mod timers;
 pub mod translate;
+mod wake;
+pub mod words;
 
 pub use node::{Identity, Node};

@@ -26,10 +26,14 @@ use crate::requests::Requests;
 use crate::since::Since;
 use crate::timers::TimerTable;
 use crate::translate::{Incoming, Translator};
+use crate::wake::Pause;
 
 /// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
 /// at most 500 messages; more means that two parts answer each other without end.
 const EVENTS_MAX: usize = 4_096;
+/// How long a node that woke waits for the peer's word: it hears our next heartbeat at once and
+/// answers at once; one keepalive more for a lost datagram.
+const WAKE_KEEPALIVES: u64 = 2;
 
 /// What the node is told by its surroundings besides the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +78,10 @@ pub struct Node {
     /// The keys that the peer says it accepts.
     pub(crate) peer_keys: Option<Vec<KeyStatus>>,
     pub(crate) stopping: bool,
+    /// This node has just woken from a sleep that the peer may have taken for its death.
+    pub(crate) pause: Option<Pause>,
+    /// What was due when this process was last found to have stood still.
+    stalled_since: Option<Instant>,
     translator: Translator,
     timers: TimerTable,
     requests: Requests,
@@ -154,6 +162,8 @@ impl Node {
             peer_native: None,
             peer_keys: None,
             stopping: false,
+            pause: None,
+            stalled_since: None,
             translator: Translator::new(settings),
             timers: TimerTable::default(),
             requests: Requests::default(),
@@ -180,6 +190,8 @@ impl Node {
         debug_assert!(now >= self.now, "time went back from {:?} to {now:?}", self.now);
         self.now = now.max(self.now);
         let mut turn = Turn { effects, events: VecDeque::new(), changed: false };
+        self.note_lateness(&mut turn);
+        self.end_pause(&mut turn);
         self.take(input, &mut turn);
         self.settle(&mut turn);
         if turn.changed {
@@ -199,7 +211,8 @@ impl Node {
 
     /// When `Input::Timeout` is to be fed next.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.messaging.next_timeout(), self.timers.next()].into_iter().flatten().min()
+        let pause = self.pause.as_ref().map(Pause::until);
+        [self.messaging.next_timeout(), self.timers.next(), pause].into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input, turn: &mut Turn<'_>) {
@@ -237,7 +250,6 @@ impl Node {
         let due = |at: &Instant| *at <= self.now;
         let messaging = self.messaging.next_timeout().filter(due);
         let timer = self.timers.next().filter(due);
-        self.note_lateness(messaging.into_iter().chain(timer).min(), turn);
         match (messaging, timer) {
             (Some(messaging), timer) if timer.is_none_or(|timer| messaging <= timer) => {
                 self.feed_messaging(messaging::Input::Timeout, turn);
@@ -252,12 +264,31 @@ impl Node {
     }
 
     /// A timer that fires long after its time means that this process did not run, and so did not
-    /// say that it lives.
-    fn note_lateness(&mut self, due: Option<Instant>, turn: &mut Turn<'_>) {
-        let late = report::millis(due.map_or(Duration::ZERO, |due| self.now - due));
-        if late > self.profile.timing.warntime_ms {
-            let text = format!("this process stood still for {late} ms");
-            turn.log(LogEvent::new(Level::Warn, "core_stalled", text).with("elapsed_ms", late));
+    /// say that it lives. From its dead time on the peer thinks it dead and goes on without it.
+    fn note_lateness(&mut self, turn: &mut Turn<'_>) {
+        let Some(due) = self.messaging.next_timeout() else { return };
+        let Timing { keepalive_ms, deadtime_ms, warntime_ms, .. } = self.profile.timing;
+        let late_ms = report::millis(self.now - due);
+        if late_ms <= warntime_ms || self.stalled_since == Some(due) {
+            return;
+        }
+        self.stalled_since = Some(due);
+        let text = format!("this process stood still for {late_ms} ms");
+        turn.log(LogEvent::new(Level::Warn, "core_stalled", text).with("elapsed_ms", late_ms));
+        self.watch.note_stall(self.now, late_ms);
+        turn.changed = true;
+        if self.active && late_ms + keepalive_ms >= deadtime_ms && self.pause.is_none() {
+            let patience = Duration::from_millis(keepalive_ms * WAKE_KEEPALIVES);
+            self.pause = Some(Pause::new(self.now + patience));
+        }
+    }
+
+    /// Tells the manager what was held back.
+    fn end_pause(&mut self, turn: &mut Turn<'_>) {
+        if let Some(pause) = self.pause.take_if(|pause| pause.is_over(self.now)) {
+            for input in pause.end() {
+                self.feed_manager(input, turn);
+            }
         }
     }
 
@@ -359,6 +390,9 @@ impl Node {
 
     fn feed_manager(&mut self, input: resource::Input, turn: &mut Turn<'_>) {
         turn.changed = true;
+        if let Some(pause) = &mut self.pause {
+            return pause.hold(input);
+        }
         let mut outputs = Vec::new();
         self.manager.handle(input, &mut outputs);
         for output in outputs {

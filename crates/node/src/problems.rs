@@ -30,7 +30,7 @@ pub(crate) struct Finding {
     pub(crate) verdict: Verdict,
 }
 
-/// A run of late heartbeats of one node.
+/// A run of events of one kind, the worst of them in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Late {
     last: Instant,
@@ -38,11 +38,24 @@ struct Late {
     worst_ms: u64,
 }
 
+impl Late {
+    fn after(before: Option<Self>, now: Instant, late_ms: u64) -> Self {
+        let before = before.filter(|late| recent(late.last, now));
+        Self {
+            last: now,
+            count: before.map_or(0, |late| late.count) + 1,
+            worst_ms: before.map_or(0, |late| late.worst_ms).max(late_ms),
+        }
+    }
+}
+
 /// What must be remembered to find problems.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Watch {
     /// One for each configured node at most.
     late: BTreeMap<NodeName, Late>,
+    /// This process stood still.
+    stall: Option<Late>,
     bad_auth_seen: u64,
     bad_auth: Option<Late>,
     /// The peer said that it leaves.
@@ -56,13 +69,10 @@ impl Watch {
     /// Takes note of what messaging noticed; `bad_auth` is the counter of refused signatures.
     pub(crate) fn note(&mut self, event: &Event, now: Instant, bad_auth: u64) {
         match event {
+            // Who slept hears everybody late.
+            Event::LateHeartbeat { .. } if self.stall.is_some_and(|own| own.last == now) => {}
             Event::LateHeartbeat { node, interval_ms } => {
-                let before = self.late.get(node).copied().filter(|late| recent(late.last, now));
-                let late = Late {
-                    last: now,
-                    count: before.map_or(0, |late| late.count) + 1,
-                    worst_ms: before.map_or(0, |late| late.worst_ms).max(*interval_ms),
-                };
+                let late = Late::after(self.late.get(node).copied(), now, *interval_ms);
                 self.late.insert(node.clone(), late);
             }
             Event::Refused { .. } if bad_auth > self.bad_auth_seen => {
@@ -93,6 +103,11 @@ impl Watch {
             | Event::Received { .. }
             | Event::Refused { .. } => {}
         }
+    }
+
+    /// This process stood still for so long and was found to at `now`.
+    pub(crate) fn note_stall(&mut self, now: Instant, late_ms: u64) {
+        self.stall = Some(Late::after(self.stall, now, late_ms));
     }
 
     /// How the peer's list of groups differs from ours, if it does.
@@ -297,6 +312,16 @@ impl View<'_> {
                 subject: name.to_string(),
                 text: format!("{count} late heartbeats of {name}, the worst after {worst_ms} ms"),
                 hint: "load or network: mend it, or raise warntime and deadtime".to_owned(),
+                verdict: Verdict::Degraded,
+            });
+        }
+        if let Some(stall) = self.node.watch.stall.filter(|stall| recent(stall.last, now)) {
+            let Late { count, worst_ms, .. } = stall;
+            found.push(Finding {
+                id: "core_stalled",
+                subject: String::new(),
+                text: format!("this node stood still {count} times, at worst for {worst_ms} ms"),
+                hint: "a frozen virtual machine, SIGSTOP, or no processor time left".to_owned(),
                 verdict: Verdict::Degraded,
             });
         }

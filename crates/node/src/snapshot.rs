@@ -133,7 +133,7 @@ impl View<'_> {
             Some(NodeStatus::Init | NodeStatus::Up | NodeStatus::Ping) => false,
         };
         let here = node.manager.phase() == Phase::Stable && node.manager.is_stable();
-        here && peer_settled && !node.stopping
+        here && peer_settled && !node.stopping && node.pause.is_none()
     }
 
     /// Whether the other node could take over, as far as is known here: it is fully started and

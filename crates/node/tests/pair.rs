@@ -42,9 +42,17 @@ fn pair() -> World {
 
 /// Both nodes say that all is well, and go on saying so.
 fn settle(world: &mut World) {
+    settle_after(world, &[]);
+}
+
+/// The same, except that past events of these kinds may still be shown.
+fn settle_after(world: &mut World, past: &[&str]) {
     let healthy = |world: &World| {
         (0..2).all(|machine| {
-            world.status(machine).is_some_and(|status| status.verdict == Verdict::Healthy)
+            world.status(machine).is_some_and(|status| {
+                let known = status.problems.iter().all(|problem| past.contains(&&*problem.id));
+                status.verdict == Verdict::Healthy || (known && status.failover_ready)
+            })
         })
     };
     let took = world.run_until(ms(60_000), healthy);
@@ -403,6 +411,52 @@ fn a_daemon_that_was_killed_adopts_what_runs() {
         assert!(served_by(&world, "www", 0));
         assert_eq!(world.machines[0].agents.log, before, "stopped or started again");
         assert_no_errors(&world);
+    }
+}
+
+#[test]
+fn a_short_standstill_is_told_and_moves_nothing() {
+    let mut world = pair();
+    world.halt(0);
+    world.run(ms(DEADTIME_MS - KEEPALIVE_MS * 3 / 2));
+    world.resume(0);
+    settle_after(&mut world, &["late_heartbeats", "core_stalled"]);
+    assert!(served_by(&world, "www", 0));
+    assert_eq!(stops(&world, 0) + stops(&world, 1), 0);
+    assert_eq!(world.machines[0].logged("core_stalled").len(), 1);
+}
+
+#[test]
+fn a_node_that_slept_too_long_acts_on_fresh_evidence_only() {
+    // An address is started without asking first: only the node's own patience keeps it back.
+    let groups = [group("node1", &["10.0.0.7", "nginx"])];
+    let mut world = pair_of(&groups, |settings| settings.auto_failback = AutoFailback::Off);
+    world.machines[0].agents.change("10.0.0.7", |habits| habits.stop = ms(300));
+    world.request(0, Request::Standby { which: all() });
+    // node2 has agreed and sleeps; what node1 says meanwhile waits in its sockets.
+    world.run(ms(100));
+    world.halt(1);
+    world.run(ms(2_000));
+    assert!(served_by(&world, "10.0.0.7", 0), "node1 takes its group back when node2 is dead");
+    let before = world.machines[1].agents.log.len();
+    world.resume(1);
+    settle_after(&mut world, &["core_stalled"]);
+    assert!(served_by(&world, "10.0.0.7", 0));
+    assert_eq!(world.machines[1].agents.log.len(), before, "acted on what was long over");
+}
+
+#[test]
+fn after_a_sleep_of_the_owner_there_is_one_owner_again() {
+    for owner in 0..2 {
+        let name = setup::NODES[owner];
+        let mut world = pair_of(&[group(name, &["www", "nginx"])], |_| {});
+        world.halt(owner);
+        world.run(ms(3_000));
+        assert_eq!(owners(&world, "www"), [0, 1]);
+        world.resume(owner);
+        let took = world.run_until(ms(5_000), |world| owners(world, "www").len() == 1);
+        assert!(took.is_some_and(|took| took <= ms(KEEPALIVE_MS * 4)), "{took:?}");
+        settle_after(&mut world, &["core_stalled"]);
     }
 }
 

@@ -250,7 +250,6 @@ impl Group {
     pub(crate) fn probe(&mut self, ctx: &mut Context<'_>) {
         self.probing = Some(0);
         self.reason = "looking at what runs here".into();
-        self.shown = GroupClaim::Acquiring;
         self.advance(ctx);
     }
 
@@ -428,8 +427,6 @@ impl Group {
         self.because(Cause::StartFailed, format!("{name} failed to start: {why}"));
         let text = format!("{name} of group {} failed to start here: {why}", self.spec.key);
         ctx.out.push(Output::Alert { error: true, text });
-        let delay = Duration::from_millis(ctx.failure.offer_delay_ms);
-        ctx.out.push(Output::SetTimer(Timer::OfferGroup(self.spec.key.clone()), delay));
     }
 
     fn stop_done(&mut self, op: Running, outcome: &Outcome, ctx: &mut Context<'_>) {
@@ -604,7 +601,8 @@ impl Group {
     /// Each change of the claim is reported once, with its cause.
     fn report(&mut self, ctx: &mut Context<'_>) {
         let claim = self.claim();
-        if claim == self.shown {
+        // A look at what runs here is no move.
+        if claim == self.shown || self.is_probing() {
             return;
         }
         ctx.out.push(Output::Changed(Transition {
@@ -615,5 +613,10 @@ impl Group {
             reason: self.reason.clone(),
         }));
         self.shown = claim;
+        if claim == GroupClaim::Failed {
+            // Not earlier: what is still being stopped cannot be given to the peer.
+            let delay = Duration::from_millis(ctx.failure.offer_delay_ms);
+            ctx.out.push(Output::SetTimer(Timer::OfferGroup(self.spec.key.clone()), delay));
+        }
     }
 }

@@ -80,6 +80,8 @@ struct Peer {
     holdings: Option<Holdings>,
     stable: Option<bool>,
     groups: Option<BTreeMap<GroupKey, GroupClaim>>,
+    /// What it said last belongs to a standby that it gives.
+    gives: bool,
     /// It said `shutdone`: it holds nothing although it is not dead yet.
     left: bool,
     /// Groups that it could not stop before it left. They may still run there.
@@ -94,6 +96,7 @@ impl Peer {
             holdings: None,
             stable: None,
             groups: None,
+            gives: false,
             left: false,
             blocked: BTreeSet::new(),
         }
@@ -103,6 +106,7 @@ impl Peer {
         self.holdings = None;
         self.stable = None;
         self.groups = None;
+        self.gives = false;
     }
 }
 
@@ -117,8 +121,6 @@ pub struct Manager {
     phase: Phase,
     peer: Peer,
     dialogue: Dialogue,
-    /// What was taken last, as the giver names it: its `done` may be said again.
-    taken: Option<Which>,
     /// Sets this node stands for even where they contain no group (Heartbeat books them so).
     booked: Holdings,
     /// `starting` was sent to this incarnation of the peer.
@@ -143,7 +145,6 @@ impl Manager {
             phase: Phase::Init,
             peer: Peer::new(),
             dialogue: Dialogue::None,
-            taken: None,
             booked: Holdings::NONE,
             greeted: false,
             waited: false,
@@ -190,7 +191,9 @@ impl Manager {
                     return true;
                 }
             }
-            booked && (!any || !self.peer.native)
+            // Between two Twinbeat nodes an empty set is its own node's as long as that is there.
+            let empty = !any && (local || self.is_alone());
+            booked && (empty || !self.peer.native)
         };
         Holdings {
             local: holds(true, self.booked.local),
@@ -205,11 +208,20 @@ impl Manager {
             && !self.groups.iter().any(Group::in_transition)
     }
 
-    /// The only thing under way is a takeover that the peer has not begun to answer.
+    /// The only thing under way is a wish that the peer has not begun to answer. Heartbeat ignores
+    /// a takeover, and every first step that arrives after it was told that we are in flux: the
+    /// two may overtake each other.
     fn only_wants(&self) -> bool {
-        self.phase == Phase::Stable
-            && matches!(self.dialogue, Dialogue::Wanting { .. })
-            && !self.groups.iter().any(Group::in_transition)
+        let wishes = match self.dialogue {
+            Dialogue::Wanting { .. } => true,
+            Dialogue::Asked(_) => !self.peer.native,
+            Dialogue::None
+            | Dialogue::Releasing(_)
+            | Dialogue::Given(..)
+            | Dialogue::Taking(_)
+            | Dialogue::Acquiring(_) => false,
+        };
+        self.phase == Phase::Stable && wishes && !self.groups.iter().any(Group::in_transition)
     }
 
     /// `none`, `local`, `foreign`, `all` or `transition` (`cl_status rscstatus`).
@@ -296,12 +308,6 @@ impl Manager {
 
     fn release(&mut self, index: usize, cause: Cause, reason: &str, out: &mut Vec<Output>) {
         self.with_group(index, out, |group, ctx| group.release(cause, reason.into(), ctx));
-    }
-
-    fn announce_all(&mut self, out: &mut Vec<Output>) {
-        for index in 0..self.groups.len() {
-            self.with_group(index, out, Group::announce);
-        }
     }
 
     fn started(&mut self, out: &mut Vec<Output>) {
@@ -436,7 +442,6 @@ impl Manager {
         let stopping = matches!(self.phase, Phase::Stopping | Phase::Stopped);
         // Heartbeat says `none` as soon as it begins to stop; only `shutdone` means released.
         let holdings = if stopping { Holdings::NONE } else { self.holdings() };
-        // Only a wish so far. Heartbeat ignores its own first step while we say that we are in flux.
         let stable = self.is_stable() || self.only_wants();
         (holdings, Some(stable), groups)
     }

@@ -1,18 +1,31 @@
-//! The project's own checks and generators: `cargo xtask tidy`. Nothing here ships.
+//! The project's own checks and generators. Nothing here ships.
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod picture;
 mod tidy;
 
 use std::path::Path;
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy    checks rules that the compiler does not know";
+const USAGE: &str = "usage: cargo xtask TASK
+  tidy       checks rules that the compiler does not know
+  picture    draws a terminal's output (stdin) as an SVG (stdout)";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
     match task.as_deref() {
         Some("tidy") => report(&tidy::check(root())),
+        Some("picture") => match std::io::read_to_string(std::io::stdin()) {
+            Ok(ansi) => {
+                print!("{}", picture::draw(&ansi));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("picture: {error}");
+                ExitCode::FAILURE
+            }
+        },
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)

@@ -33,6 +33,10 @@ pub struct Checker {
     pub converge_max: Duration,
     /// Whether error lines may be logged.
     errors_allowed: bool,
+    /// Every datagram arrives within this time while the nodes understand each other.
+    prompt: Duration,
+    deadtime: Duration,
+    prompt_since: Option<Instant>,
     talking_since: Option<Instant>,
     overlap_since: BTreeMap<String, Instant>,
     /// The longest overlap of owners that could talk, for the summary.
@@ -69,6 +73,9 @@ impl Checker {
             overlap_max: deadtime * 2 + transition,
             converge_max: initdead * 2 + patience * 3 + (transition + offer) * 3,
             errors_allowed: plan.agents_fail || plan.partitions,
+            prompt: Duration::from_millis(settings.timing.keepalive_ms / 2),
+            deadtime,
+            prompt_since: None,
             talking_since: None,
             overlap_since: BTreeMap::new(),
             overlap_seen: Duration::ZERO,
@@ -78,14 +85,30 @@ impl Checker {
 
     /// To be called after every event of the world.
     pub fn check(&mut self, world: &mut World) -> Result<(), Violation> {
+        let understand = self.note_understanding(world);
         for news in std::mem::take(&mut world.news) {
             if let News::Begun { machine, run } = news {
                 check_order(world, machine, &run)?;
-                check_start(world, machine, &run)?;
+                if understand {
+                    check_start(world, machine, &run)?;
+                }
             }
         }
         self.check_owners(world)?;
         self.check_errors(world)
+    }
+
+    /// Whether what the nodes know of each other is fresh: for two deadtimes both were awake and
+    /// everything arrived in time. Before that, one may think the other dead unnoticed, or the
+    /// last word of the other may still be under way.
+    fn note_understanding(&mut self, world: &World) -> bool {
+        let awake = world.machines.iter().all(Machine::is_awake);
+        if !awake || !world.network.is_prompt(self.prompt) {
+            self.prompt_since = None;
+            return false;
+        }
+        let since = *self.prompt_since.get_or_insert(world.now());
+        world.now() - since >= self.deadtime * 2
     }
 
     /// S1: never two owners, while the nodes can talk, for longer than the bound.
@@ -169,7 +192,7 @@ impl Checker {
                 .iter()
                 .map(|problem| problem.id.as_str())
                 // Past events, shown for a while.
-                .filter(|id| *id != "late_heartbeats" && *id != "bad_auth")
+                .filter(|id| !["late_heartbeats", "bad_auth", "core_stalled"].contains(id))
                 .collect();
             if !others.is_empty() || !settled {
                 let who = trace::name(machine);
@@ -191,7 +214,7 @@ fn is_error(line: &hb_node::effect::LogEvent) -> bool {
     line.level == hb_node::effect::Level::Error
 }
 
-/// S2: a group is not started while the peer, not declared dead, may still run parts of it.
+/// S2, while the nodes understand each other: a group is not started while the peer, not declared dead, may still run parts of it.
 fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Violation> {
     let group = &run.operation.group;
     let other = &world.machines[1 - machine];

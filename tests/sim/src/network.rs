@@ -86,6 +86,14 @@ impl Network {
         self.paths.iter().all(passes)
     }
 
+    /// Whether, in each direction, some link passes everything within `limit`.
+    pub fn is_prompt(&self, limit: Duration) -> bool {
+        let prompt = |path: &Path| {
+            path.up && path.loss == 0 && path.corrupted == 0 && path.delay + path.jitter <= limit
+        };
+        self.paths.iter().all(|paths| paths.iter().any(prompt))
+    }
+
     /// When, and how often, a datagram that machine `from` sends on `link` arrives.
     pub fn send(&self, from: usize, link: usize, rng: &mut Rng) -> Vec<Arrival> {
         let Some(path) = self.paths[from].get(link).filter(|path| path.up) else {

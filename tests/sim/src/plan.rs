@@ -278,7 +278,8 @@ fn texts(groups: &[GroupSpec]) -> Vec<String> {
 }
 
 fn groups(rng: &mut Rng) -> Vec<GroupSpec> {
-    const NAMES: [&[&str]; 4] = [&["www", "nginx", "php"], &["db", "mount"], &["mail"], &["dns"]];
+    const NAMES: [&[&str]; 4] =
+        [&["10.0.0.7", "nginx", "10.0.0.8"], &["db", "mount"], &["mail"], &["10.0.0.9"]];
     let count = usize::try_from(rng.between(1, 4)).unwrap_or(1);
     NAMES[..count]
         .iter()
@@ -287,7 +288,7 @@ fn groups(rng: &mut Rng) -> Vec<GroupSpec> {
 }
 
 fn settings(groups: &[GroupSpec], rng: &mut Rng) -> [Settings; 2] {
-    let keepalive_ms = *rng.pick(&[50, 100, 200, 500]);
+    let keepalive_ms = *rng.pick(&[50, 100, 200, 200, 500, 500, 1_000]);
     let deadtime_ms = keepalive_ms * rng.between(3, 10);
     let timing = Timing {
         keepalive_ms,

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use hb_config::settings::{
-    AgentSpec, AuthKey, AuthKeys, AuthMethod, AutoFailback, GenerationSource, GroupSpec, Logging,
-    Medium, Native, NodeName, ResourceSpec, Secret, Settings, Timing, UuidSource,
+    AddressSpec, AgentSpec, AuthKey, AuthKeys, AuthMethod, AutoFailback, BuiltIn, GenerationSource,
+    GroupSpec, Logging, Medium, Native, NodeName, ResourceSpec, Secret, Settings, Timing,
+    UuidSource,
 };
 
 /// Names of the two nodes.
@@ -22,7 +23,7 @@ pub fn timing(keepalive_ms: u64) -> Timing {
     }
 }
 
-/// A group that prefers `node` and consists of scripts of these names.
+/// A group that prefers `node` and consists of scripts of these names and of bare addresses.
 pub fn group(node: &str, names: &[&str]) -> GroupSpec {
     GroupSpec {
         key: names.first().copied().unwrap_or_default().to_owned(),
@@ -31,11 +32,20 @@ pub fn group(node: &str, names: &[&str]) -> GroupSpec {
     }
 }
 
+/// A bare address is performed by the daemon itself and started without asking first.
 fn resource(name: &str) -> ResourceSpec {
+    let address = name.parse().ok().map(|ip| {
+        let (prefix_len, interface, label, broadcast) = (Some(24), None, None, None);
+        BuiltIn::Address(AddressSpec { ip, prefix_len, interface, label, broadcast })
+    });
+    let (script, args) = match &address {
+        Some(_) => ("IPaddr", vec![name.to_owned()]),
+        None => (name, Vec::new()),
+    };
     ResourceSpec {
         text: name.to_owned(),
-        agent: AgentSpec::Script { name: name.to_owned(), args: Vec::new() },
-        built_in: None,
+        agent: AgentSpec::Script { name: script.to_owned(), args },
+        built_in: address,
     }
 }
 

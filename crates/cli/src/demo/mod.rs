@@ -5,6 +5,7 @@
 mod pair;
 mod report;
 mod scenes;
+pub mod soak;
 mod stage;
 mod view;
 
@@ -92,12 +93,17 @@ pub fn run(args: &Args) -> ExitCode {
     if args.deadtime <= 2 * args.keepalive {
         return usage("--deadtime must be more than twice --keepalive");
     }
-    let Some(daemon) = find_daemon(args) else {
+    let Some(daemon) = find_daemon(args.daemon.clone()) else {
         return usage("the daemon is not here; give its path with --daemon");
     };
+    inside(|| play(args, daemon))
+}
+
+/// Moves into namespaces of its own and does `work` there.
+fn inside(work: impl FnOnce() -> ExitCode) -> ExitCode {
     match lab::enter() {
         Ok(Entered::Outside(code)) => exit::code(code),
-        Ok(Entered::Inside) => play(args, daemon),
+        Ok(Entered::Inside) => work(),
         Err(reason) => {
             view::complain(&reason);
             exit::code(exit::NEGATIVE)
@@ -170,9 +176,9 @@ fn play_on_stage(
 }
 
 /// The daemon that the user named, or the one beside this program.
-fn find_daemon(args: &Args) -> Option<PathBuf> {
+fn find_daemon(named: Option<PathBuf>) -> Option<PathBuf> {
     let beside = || Some(std::env::current_exe().ok()?.with_file_name("heartbeat"));
-    let path = args.daemon.clone().or_else(beside)?;
+    let path = named.or_else(beside)?;
     let path = std::path::absolute(path).ok()?;
     path.is_file().then_some(path)
 }

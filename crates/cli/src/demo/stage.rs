@@ -101,7 +101,7 @@ impl Stage {
     }
 
     /// A daemon that ended though nobody stopped it.
-    fn ended(&mut self) -> Option<String> {
+    pub(super) fn ended(&mut self) -> Option<String> {
         self.running.iter_mut().find_map(|(node, running)| {
             let status = running.daemon.as_mut()?.status()?;
             Some(format!("the daemon of {node} has ended ({status})"))

@@ -272,7 +272,7 @@ fn arguments(pid: i32) -> Vec<String> {
 }
 
 /// Whether a program of that name is found on this machine.
-pub(crate) fn find_program(name: &str) -> Option<std::path::PathBuf> {
+pub fn find_program(name: &str) -> Option<std::path::PathBuf> {
     PATH.split(':').map(|folder| Path::new(folder).join(OsStr::new(name))).find(|p| p.is_file())
 }
 

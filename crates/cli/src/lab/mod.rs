@@ -25,14 +25,14 @@ use std::time::{Duration, Instant};
 
 pub use enter::{Entered, enter};
 pub use error::LabError;
-pub(crate) use exec::find_program;
+pub use exec::find_program;
 pub use exec::{Proc, shell};
 pub use helper::{RESOURCE_FLAG, help_if_asked};
 pub(crate) use http::html as page_html;
 pub use node::{KEPT, PROGRAMS, SELF};
 pub(crate) use prober::SERVED_BY;
 pub use prober::{Miss, Outage, Probe, Prober, Summary};
-pub(crate) use root::is_machines_root;
+pub use root::is_machines_root;
 
 use node::Node;
 use switch::Switch;

@@ -253,7 +253,7 @@ fn make_read_only(place: &Path) {
 }
 
 /// Whether this process is root of the machine and not of a user namespace alone.
-pub(crate) fn is_machines_root() -> bool {
+pub fn is_machines_root() -> bool {
     is_whole_map(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default())
 }
 

@@ -43,6 +43,8 @@ pub struct Messaging {
     pub(super) history: History,
     /// Number of the last message with a body; 0 for none.
     pub(super) last_body: u64,
+    /// The last `resource` message and its number, until this node leaves.
+    pub(super) last_resource: Option<(u64, Body)>,
     pub(super) unix_s: u64,
     pub(super) load: String,
     pub(super) now: Instant,
@@ -124,6 +126,7 @@ impl Messaging {
             announce: config.announce,
             history: History::default(),
             last_body: 0,
+            last_resource: None,
             unix_s: 0,
             load: String::new(),
             now: Instant::ZERO,

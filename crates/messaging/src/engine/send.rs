@@ -10,7 +10,7 @@ use super::{LinkId, Output};
 use crate::fields::{self, FieldList};
 use crate::history::Lookup;
 use crate::liveness::whole_millis;
-use crate::message::codec::{ACK, ASK_NODES, CONTROL_PREFIX, NAK, NODES, REXMIT, STATUS};
+use crate::message::codec::{ACK, ASK_NODES, CONTROL_PREFIX, NAK, NODES, RESOURCE, REXMIT, STATUS};
 use crate::message::{Body, NodeStatus, codec};
 use crate::wire;
 
@@ -53,6 +53,18 @@ impl Messaging {
         }
         if self.send_sequenced(list, outputs) {
             self.last_body = self.history.highest();
+            match body {
+                Body::Resource { .. } => {
+                    self.last_resource = Some((self.last_body, body.clone()));
+                }
+                // What was held before means nothing after this.
+                Body::Shutdone => self.last_resource = None,
+                Body::Starting
+                | Body::AskResources { .. }
+                | Body::HbTakeover { .. }
+                | Body::Stonith { .. }
+                | Body::Other { .. } => {}
+            }
         }
     }
 
@@ -101,17 +113,37 @@ impl Messaging {
         outputs: &mut Vec<Output>,
     ) {
         let first = first.max(self.peers[peer].acked + 1);
+        let mut outdated = false;
         for sequence in (first..=last).take(RESEND_MAX as usize) {
             match self.history.resend(self.now, sequence, self.rexmit_delay) {
                 Lookup::Resend(list) => {
                     if self.transmit(&list, outputs) {
                         self.counters.rexmit_sent += 1;
                     }
+                    outdated |= self.is_outdated(sequence, &list);
                 }
                 Lookup::TooSoon => {}
                 Lookup::Gone => self.send_nak(peer, sequence, outputs),
                 Lookup::Future => break,
             }
+        }
+        if outdated && !self.peers[peer].puts_in_order() {
+            self.say_last_resource(outputs);
+        }
+    }
+
+    /// Whether message `sequence` says of this node's resources what a later one corrects.
+    fn is_outdated(&self, sequence: u64, list: &FieldList) -> bool {
+        let last = self.last_resource.as_ref().map_or(0, |(last, _)| *last);
+        sequence < last && list.text(fields::KIND) == Some(RESOURCE)
+    }
+
+    /// 3.0.6 believes what arrives last, a late copy too, and would take this node for one in
+    /// transition from then on: it refuses every standby and its own stop. So the truth goes after
+    /// the copy.
+    fn say_last_resource(&mut self, outputs: &mut Vec<Output>) {
+        if let Some((_, body)) = self.last_resource.clone() {
+            self.send_body(&body, outputs);
         }
     }
 

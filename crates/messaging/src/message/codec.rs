@@ -17,7 +17,7 @@ pub(crate) const REXMIT: &str = "NS_rexmit";
 pub(crate) const NAK: &str = "NS_nak_rexmit";
 
 const STARTING: &str = "starting";
-const RESOURCE: &str = "resource";
+pub(crate) const RESOURCE: &str = "resource";
 const ASK_RESOURCES: &str = "ask_resources";
 const HB_TAKEOVER: &str = "hb_takeover";
 const SHUTDONE: &str = "shutdone";

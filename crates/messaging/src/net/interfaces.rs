@@ -3,9 +3,14 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::thread::Builder;
 
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
+use tokio::sync::oneshot;
+
+/// Small, because locked memory counts.
+const STACK_BYTES: usize = 256 * 1024;
 
 /// An IPv4 address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,19 @@ impl Interface {
 /// All interfaces of this machine's (or this container's) network.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Interfaces(Vec<Interface>);
+
+/// Reads the interfaces on a thread of its own: the kernel answers under a lock of the whole machine
+/// and may keep the asker waiting while network namespaces come and go.
+pub(super) fn look() -> oneshot::Receiver<io::Result<Interfaces>> {
+    let (seen, result) = oneshot::channel();
+    let work = move || {
+        // Nobody waits when the sockets were closed meanwhile.
+        let _ = seen.send(Interfaces::read());
+    };
+    // Without a thread the channel closes, which the caller takes for no answer.
+    let _ = Builder::new().name("interfaces".into()).stack_size(STACK_BYTES).spawn(work);
+    result
+}
 
 impl Interfaces {
     /// Asks the kernel: a netlink dump, tens of microseconds on an ordinary machine.

@@ -12,8 +12,9 @@ mod link;
 mod options;
 mod resolve;
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::io::{self, Read};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +22,7 @@ use hb_config::settings::Medium;
 use socket2::SockRef;
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
+use tokio::sync::oneshot;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 pub use self::icmp::Pings;
@@ -78,6 +80,8 @@ pub struct Links {
     /// Receiver whose turn it is.
     turn: usize,
     check: Interval,
+    /// The look at this machine's interfaces that is under way.
+    look: Option<oneshot::Receiver<io::Result<Interfaces>>>,
     buffer: Box<[u8]>,
 }
 
@@ -104,9 +108,10 @@ impl Links {
             receivers: Vec::new(),
             turn: 0,
             check,
+            look: None,
             buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
         };
-        links.check_all(FIRST_RESOLUTION);
+        links.check_all(Interfaces::read(), FIRST_RESOLUTION);
         links
     }
 
@@ -148,7 +153,18 @@ impl Links {
 
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<NetEvent> {
         while self.check.poll_tick(context).is_ready() {
-            self.check_all(Duration::ZERO);
+            if self.look.is_none() {
+                self.look = Some(interfaces::look());
+            }
+        }
+        if let Some(look) = &mut self.look
+            && let Poll::Ready(seen) = Pin::new(look).poll(context)
+        {
+            self.look = None;
+            self.check_all(
+                seen.unwrap_or_else(|_| Err(io::Error::other("no answer"))),
+                Duration::ZERO,
+            );
         }
         if let Some(event) = self.change() {
             return Poll::Ready(event);
@@ -188,8 +204,8 @@ impl Links {
     }
 
     /// Brings sockets and machine together again: interfaces come, go, are renamed or made anew.
-    fn check_all(&mut self, patience: Duration) {
-        let interfaces = match Interfaces::read() {
+    fn check_all(&mut self, seen: io::Result<Interfaces>, patience: Duration) {
+        let interfaces = match seen {
             Ok(interfaces) => interfaces,
             Err(error) => {
                 // Sockets may still work; only what failed stays failed.

@@ -274,7 +274,11 @@ proptest! {
         net.run(ms(4_000));
         let received: Vec<usize> =
             net.received(0).iter().map(|info| info.parse().expect("a number")).collect();
-        prop_assert!(received.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", received);
+        // To a peer that is no Twinbeat node the last `resource` is said again after late copies.
+        let follows = |pair: &[usize]| pair[0] < pair[1] || (!native && pair[0] == pair[1]);
+        prop_assert!(received.windows(2).all(follows), "{:?}", received);
+        let mut received = received;
+        received.dedup();
         // Eight lost rounds in a row on two links are beyond what repair promises; the last stays.
         prop_assert!(received.len() + 1 >= pauses.len());
         prop_assert_eq!(received.last(), Some(&(pauses.len() - 1)));

@@ -90,6 +90,29 @@ fn a_lost_packet_of_a_3_0_6_peer_holds_what_follows_until_it_is_repaired() {
     assert_eq!(net.received(0), ["1", "2"]);
 }
 
+/// A 3.0.6 node delivers a late copy after what was said later, and believes it.
+#[test]
+fn after_a_late_copy_a_3_0_6_peer_is_told_the_truth_again() {
+    let check = |announce: Extensions, last: Option<Body>, expect: &[&str]| {
+        let mut peer = config(0);
+        peer.announce = announce;
+        let mut net = Net::active_with(peer, config(1));
+        net.partition(true);
+        net.send(1, numbered(1));
+        net.partition(false);
+        net.send(1, numbered(2));
+        last.into_iter().for_each(|body| net.send(1, body));
+        net.members[1].sent.clear();
+        net.run(ms(800));
+        let bodies = net.sent_fields(1).into_iter().filter(|list| list.text("t") != Some("status"));
+        let said: Vec<_> = bodies.filter_map(|list| list.text("info").map(str::to_owned)).collect();
+        assert_eq!(said, expect);
+    };
+    check(Extensions::new(), None, &["1", "2"]);
+    check(Extensions::new(), Some(Body::Shutdone), &["1"]);
+    check(config(0).announce, None, &["1"]);
+}
+
 #[test]
 fn patience_with_a_gap_ends() {
     let mut silent = config(1);

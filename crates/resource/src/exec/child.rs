@@ -23,6 +23,7 @@ use super::leftovers::{group_gone, kill_group};
 use super::lookup;
 use super::orphans::{ChildGuard, Children};
 use super::proc;
+use super::thread;
 use crate::agent::Invocation;
 use crate::status::{Exit, Text};
 
@@ -211,7 +212,7 @@ async fn start_once(
     let children = shared.children.clone();
     let is_late = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&is_late);
-    let task = tokio::task::spawn_blocking(move || {
+    let task = thread::run(move || {
         if seen.load(Ordering::Acquire) {
             return Err(io::Error::from(io::ErrorKind::TimedOut));
         }
@@ -222,7 +223,8 @@ async fn start_once(
     });
     match timeout_at(deadline, task).await {
         Ok(Ok(result)) => Ok(result),
-        Ok(Err(error)) => Err(End::CouldNotRun { reason: error.to_string() }),
+        // A machine that gives no thread gives no process either: the same shortage.
+        Ok(Err(error)) => Ok(Err(error)),
         Err(_) => {
             is_late.store(true, Ordering::Release);
             Err(End::TimedOut)

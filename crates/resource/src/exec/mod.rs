@@ -11,6 +11,7 @@ mod orphans;
 mod proc;
 mod runner;
 mod systemd;
+pub mod thread;
 
 pub use orphans::{ChildGuard, Children};
 pub use runner::{Runner, RunnerConfig};

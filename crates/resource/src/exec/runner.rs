@@ -1,7 +1,7 @@
 //! The runner: one operation in, one outcome out. It does I/O and decides nothing: policy after a
 //! failure belongs to the manager.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use super::leftovers::Leftovers;
 use super::lookup;
 use super::orphans::Children;
 use super::systemd::Systemd;
+use super::thread;
 use crate::agent::{self, Candidate, Class, Invocation, Places};
 use crate::operation::{Action, Operation, Outcome};
 use crate::status;
@@ -93,6 +94,35 @@ impl Runner {
         self.attempt(operation).await
     }
 
+    /// Runs a program that is no agent (a hook of the operator) in the same way: own process group,
+    /// bounded output, nothing of this process' environment, killed after `limit` and the grace.
+    /// `variables` are added to those of all agents and win over them.
+    pub async fn run_program(
+        &self,
+        program: &Path,
+        args: &[&str],
+        variables: &[(String, String)],
+        limit: Duration,
+    ) -> Outcome {
+        let class = Class::Lsb;
+        let invocation = Invocation {
+            class,
+            program: program.to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            environment: Vec::new(),
+        };
+        let environment: Vec<_> = self.0.environment.iter().chain(variables).cloned().collect();
+        let grace = self.0.kill_grace;
+        match child::run(&self.0.shared, &invocation, &environment, limit, grace).await {
+            End::Exited { exit, output, .. } => {
+                tracing::debug!(?program, output = status::reason(output.text().all), "ended");
+                status::judge(class, Action::Start, exit, output.text())
+            }
+            End::TimedOut => Outcome::TimedOut,
+            End::CouldNotRun { reason } => Outcome::CouldNotRun { reason },
+        }
+    }
+
     /// Whether the agent of `resource` is there and executable.
     ///
     /// # Errors
@@ -145,7 +175,7 @@ impl Runner {
     async fn prepare(&self, operation: &Operation) -> Result<(Candidate, Invocation), String> {
         let inner = Arc::clone(&self.0);
         let spec = operation.resource.agent.clone();
-        let look = tokio::task::spawn_blocking(move || lookup::find(&spec, &inner.places));
+        let look = thread::run(move || lookup::find(&spec, &inner.places));
         let found = match tokio::time::timeout(operation.timeout, look).await {
             Ok(Ok(found)) => found?,
             Ok(Err(error)) => return Err(error.to_string()),

@@ -15,6 +15,9 @@ const END_WAIT: Duration = Duration::from_secs(3_600);
 /// Between two Twinbeat nodes a step is said again after this time, should it have been lost.
 const SAY_AGAIN: Duration = Duration::from_secs(30);
 
+/// What goes with the claims of a giver, as 3.0.6 says it.
+pub(super) const GIVING: &str = "standby";
+
 /// Where a dialogue stands. `which` is from this node's point of view on both sides.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub(super) enum Dialogue {
@@ -82,7 +85,7 @@ impl Dialogue {
 
     /// The word that goes with a `resource` message while this is under way.
     pub(super) fn info(&self) -> Option<&'static str> {
-        self.giving().map(|_| "standby")
+        self.giving().map(|_| GIVING)
     }
 }
 
@@ -105,11 +108,6 @@ impl Manager {
     /// Whether a dialogue under way decides about this group.
     pub(super) fn in_dialogue(&self, index: usize) -> bool {
         self.dialogue.which().is_some_and(|which| self.selected(which).contains(&index))
-    }
-
-    /// Whether this group is being handed to the peer.
-    pub(super) fn is_given(&self, index: usize) -> bool {
-        self.dialogue.giving().is_some() && self.in_dialogue(index)
     }
 
     pub(super) fn standby(&mut self, request: RequestId, which: Which, out: &mut Vec<Output>) {
@@ -201,7 +199,6 @@ impl Manager {
         request: Option<RequestId>,
         out: &mut Vec<Output>,
     ) {
-        self.taken = None;
         let message = PeerMessage::AskResources { which: which.clone(), step: StandbyStep::Me };
         out.push(Output::Send(message));
         out.push(Output::SetTimer(Timer::StandbyAnswer, ANSWER_WAIT));
@@ -283,7 +280,6 @@ impl Manager {
         out.push(Output::CancelTimer(Timer::StandbyAnswer));
         self.await_end(out);
         self.peer.stable = Some(false);
-        self.taken = None;
         let message =
             PeerMessage::AskResources { which: seen_from_peer(&which), step: StandbyStep::Other };
         self.dialogue = Dialogue::Taking(Taking { which, request, tried: BTreeSet::new() });
@@ -347,8 +343,9 @@ impl Manager {
                 }
                 self.dialogue = Dialogue::Acquiring(taking);
             }
-            // Said again, because the end was lost. A 3.0.6 node says it after `shutdone` as well.
-            Dialogue::None if self.taken.as_ref() == Some(which) && self.can_talk() => {
+            // A giver that knows nothing of the end, or did not hear it, waits for the answer.
+            // A 3.0.6 node says it after `shutdone` as well.
+            Dialogue::None if self.peer.native && self.peer.gives && self.can_talk() => {
                 self.say_done(which.clone(), out);
             }
             Dialogue::None
@@ -385,8 +382,10 @@ impl Manager {
     /// Advances the dialogue as far as the groups allow.
     pub(super) fn settle_dialogue(&mut self, out: &mut Vec<Output>) {
         match self.dialogue.clone() {
-            Dialogue::None | Dialogue::Asked(_) | Dialogue::Wanting { .. } => {}
-            Dialogue::Taking(_) => self.settle_taking(out),
+            Dialogue::None
+            | Dialogue::Asked(_)
+            | Dialogue::Wanting { .. }
+            | Dialogue::Taking(_) => {}
             Dialogue::Releasing(giving) => self.settle_releasing(giving, out),
             Dialogue::Given(giving, done) => self.settle_given(&giving, done, out),
             Dialogue::Acquiring(taking) => self.settle_acquiring(taking, out),
@@ -394,16 +393,9 @@ impl Manager {
     }
 
     /// A Twinbeat peer is unsettled for as long as it takes part in a dialogue. One that says that
-    /// it has settled gave it up: it had thought this node dead for a while, unnoticed here.
+    /// it has settled has left it: it had thought this node dead for a while, unnoticed here.
     fn peer_gave_up(&self) -> bool {
         self.peer.native && self.peer.stable == Some(true)
-    }
-
-    fn settle_taking(&mut self, out: &mut Vec<Output>) {
-        if self.peer_gave_up() {
-            let reason = format!("{} gave up the standby", self.peer_name());
-            self.end_dialogue(Some(Answer::Failed { reason }), out);
-        }
     }
 
     fn settle_releasing(&mut self, giving: Giving, out: &mut Vec<Output>) {
@@ -434,11 +426,11 @@ impl Manager {
                     Some(GroupClaim::Held | GroupClaim::Failed | GroupClaim::Blocked)
                 )
         };
-        let over = self.peer_gave_up();
         let chosen: Vec<(usize, bool)> =
             chosen.into_iter().map(|index| (index, arrived(&index))).collect();
-        let complete = done && chosen.iter().all(|(_, arrived)| *arrived);
-        if !over && !complete {
+        // Without its `done` the peer may still be about to start what was given.
+        let over = self.peer_gave_up() || chosen.iter().all(|(_, arrived)| *arrived);
+        if !done || !over {
             return;
         }
         let mut trouble = Vec::new();
@@ -518,6 +510,7 @@ impl Manager {
                 && !self.peer_gave_up()
                 && !group.is_wanted()
                 && !group.has_failed()
+                && !taking.tried.contains(index)
                 && there != Some(GroupClaim::Blocked);
             group.in_transition() || awaited
         };
@@ -535,17 +528,19 @@ impl Manager {
         } else {
             Answer::Failed { reason: format!("not acquired here: {}", failed.join(" ")) }
         };
-        let which = seen_from_peer(&taking.which);
-        self.taken = self.peer.native.then(|| which.clone());
-        self.say_done(which, out);
+        self.say_done(seen_from_peer(&taking.which), out);
         self.end_dialogue(Some(answer), out);
+    }
+
+    fn leave_dialogue(&mut self, out: &mut Vec<Output>) -> Dialogue {
+        out.push(Output::CancelTimer(Timer::StandbyAnswer));
+        out.push(Output::CancelTimer(Timer::StandbyEnd));
+        std::mem::replace(&mut self.dialogue, Dialogue::None)
     }
 
     /// Ends a dialogue. With a 3.0.6 peer both sides then say what they hold (§7.8, step 4).
     fn end_dialogue(&mut self, answer: Option<Answer>, out: &mut Vec<Output>) {
-        let dialogue = std::mem::replace(&mut self.dialogue, Dialogue::None);
-        out.push(Output::CancelTimer(Timer::StandbyAnswer));
-        out.push(Output::CancelTimer(Timer::StandbyEnd));
+        let dialogue = self.leave_dialogue(out);
         if let (Some(request), Some(answer)) = (dialogue.request(), answer) {
             out.push(Output::Answer(request, answer));
         }
@@ -562,12 +557,10 @@ impl Manager {
         {
             self.failback_due = true;
         }
-        let dialogue = std::mem::replace(&mut self.dialogue, Dialogue::None);
-        if dialogue == Dialogue::None {
+        if self.dialogue == Dialogue::None {
             return;
         }
-        out.push(Output::CancelTimer(Timer::StandbyAnswer));
-        out.push(Output::CancelTimer(Timer::StandbyEnd));
+        let dialogue = self.leave_dialogue(out);
         if let Some(request) = dialogue.request() {
             let reason = format!("ended early: {why}");
             out.push(Output::Answer(request, Answer::Failed { reason }));

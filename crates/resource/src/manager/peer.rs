@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::dialogue::GIVING;
 use super::*;
 
 impl Manager {
@@ -74,7 +75,12 @@ impl Manager {
         if self.phase == Phase::Stable {
             // Both were negotiated before they lost each other: nothing is negotiated again.
             self.greeted = true;
-            self.announce_all(out);
+            for index in 0..self.groups.len() {
+                // Of what both hold, this node keeps what prefers it; a 3.0.6 peer gives all up.
+                if !self.peer.native || self.prefers_us(&self.groups[index]) {
+                    self.with_group(index, out, Group::announce);
+                }
+            }
             if self.can_talk() {
                 self.ask_again(out);
                 self.say(None, out);
@@ -93,7 +99,8 @@ impl Manager {
     pub(super) fn message(&mut self, message: PeerMessage, out: &mut Vec<Output>) {
         match message {
             PeerMessage::Starting => self.peer_starting(out),
-            PeerMessage::Resources { holdings, full, stable, info: _, groups } => {
+            PeerMessage::Resources { holdings, full, stable, info, groups } => {
+                self.peer.gives = info.as_deref() == Some(GIVING);
                 self.peer_resources(holdings, full, stable, groups, out);
             }
             PeerMessage::AskResources { which, step } => self.asked(which, step, out),

@@ -27,7 +27,13 @@ impl Manager {
         }
         if self.phase == Phase::Stable {
             self.settle_groups(out);
+            let in_dialogue = self.dialogue != Dialogue::None;
             self.settle_dialogue(out);
+            if in_dialogue && self.dialogue == Dialogue::None {
+                // What nobody took in the end falls under the rules of possession again, and no
+                // other input may follow that would look at it.
+                self.settle_groups(out);
+            }
             self.settle_failback(out);
         }
         self.tell_changes(out);
@@ -122,7 +128,7 @@ impl Manager {
         let Some(claim) = self.peer_claim(group.key()) else { return };
         match claim {
             GroupClaim::Held | GroupClaim::Acquiring => {
-                if group.is_wanted() && !self.wins_conflict(index) && !self.is_given(index) {
+                if group.is_wanted() && !self.wins_conflict(index) {
                     let served = claim == GroupClaim::Held && group.claim() != GroupClaim::Held;
                     let why = if served { "serves it already" } else { "has it too" };
                     let reason = format!("{} {why} and keeps it", self.peer_name());

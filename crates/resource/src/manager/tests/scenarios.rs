@@ -183,6 +183,27 @@ fn a_failed_start_releases_the_group_and_offers_it() {
 }
 
 #[test]
+fn an_offer_waits_for_the_end_of_the_release() {
+    let mut world = World::new(On);
+    fault(&mut world, 0, "nginx", Action::Start, failed());
+    world.boot(0);
+    world.boot(1);
+    while world.claim(0, WEB) != GroupClaim::Releasing {
+        world.deliver(0);
+        world.deliver(1);
+        for number in [0, 1] {
+            if !world.sides[number].pending.is_empty() {
+                world.complete(number, 0);
+            }
+        }
+    }
+    let offer = Timer::OfferGroup(WEB.into());
+    assert!(!world.sides[0].timers.contains(&offer), "it could not be given yet");
+    world.rest();
+    assert!(world.sides[0].timers.contains(&offer));
+}
+
+#[test]
 fn failed_on_both_stays_down_until_cleanup() {
     let mut world = World::new(On);
     fault(&mut world, 0, "nginx", Action::Start, failed());

@@ -1,0 +1,121 @@
+//! A node that stood still for longer than its dead time wakes with datagrams and results that
+//! are as old as its sleep, and the peer has gone on without it. What they say is held back until
+//! the peer has had time to say how things stand. It decides nothing about resources.
+
+use hb_messaging::time::Instant;
+use hb_resource::input::{Input, PeerMessage};
+
+/// Inputs held back at most: a socket buffer's worth of resource messages and a result for each
+/// resource. With more than this the pause ends early.
+const INPUTS_MAX: usize = 4_096;
+
+/// What the manager is not told yet, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pause {
+    until: Instant,
+    inputs: Vec<Input>,
+}
+
+impl Pause {
+    pub(crate) fn new(until: Instant) -> Self {
+        Self { until, inputs: Vec::new() }
+    }
+
+    /// When what was held back is to be told.
+    pub(crate) fn until(&self) -> Instant {
+        self.until
+    }
+
+    pub(crate) fn hold(&mut self, input: Input) {
+        self.inputs.push(input);
+    }
+
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now >= self.until || self.inputs.len() >= INPUTS_MAX
+    }
+
+    /// What the manager is told in the end. A Twinbeat peer that thought this node dead says
+    /// `starting` when it hears it again, and has forgotten whatever it said before: that is left
+    /// out. What the peer is and says goes first, so that a result does not lead to the next start
+    /// of a group that runs over there meanwhile.
+    pub(crate) fn end(self) -> Vec<Input> {
+        let starting = |input: &Input| matches!(input, Input::Message(PeerMessage::Starting));
+        let fresh = self.inputs.iter().rposition(starting).unwrap_or(0);
+        let (peer, own): (Vec<_>, Vec<_>) =
+            self.inputs.into_iter().enumerate().partition(|(_, input)| is_of_peer(input));
+        let is_fresh = |(index, input): &(usize, Input)| {
+            *index >= fresh || !matches!(input, Input::Message(_))
+        };
+        peer.into_iter().filter(is_fresh).chain(own).map(|(_, input)| input).collect()
+    }
+}
+
+fn is_of_peer(input: &Input) -> bool {
+    match input {
+        Input::Peer(_)
+        | Input::PeerRestarted
+        | Input::PeerReturned
+        | Input::PeerIsNative(_)
+        | Input::Message(_) => true,
+        Input::Started
+        | Input::Timer(_)
+        | Input::Done { .. }
+        | Input::Standby { .. }
+        | Input::Takeover { .. }
+        | Input::Cleanup { .. }
+        | Input::Stop => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hb_resource::input::{Holdings, PeerStatus, StandbyStep, Which};
+    use hb_resource::operation::{OpId, Outcome};
+
+    use super::*;
+
+    fn done(op: u64) -> Input {
+        Input::Done { op: OpId(op), outcome: Outcome::Ok }
+    }
+
+    fn asked(step: StandbyStep) -> Input {
+        let which = Which::Sets(Holdings::ALL);
+        Input::Message(PeerMessage::AskResources { which, step })
+    }
+
+    fn check(held: Vec<Input>, expect: &[Input]) {
+        let mut pause = Pause::new(Instant::ZERO);
+        held.into_iter().for_each(|input| pause.hold(input));
+        assert_eq!(pause.end(), expect);
+    }
+
+    #[test]
+    fn what_the_peer_has_forgotten_is_left_out() {
+        let starting = || Input::Message(PeerMessage::Starting);
+        let active = || Input::Peer(PeerStatus::Active);
+        let step = asked;
+        check(
+            vec![done(1), step(StandbyStep::Done), active(), starting(), step(StandbyStep::Me)],
+            &[active(), starting(), step(StandbyStep::Me), done(1)],
+        );
+        check(vec![starting(), step(StandbyStep::Me), starting()], &[starting()]);
+    }
+
+    #[test]
+    fn without_a_new_word_nothing_is_lost() {
+        let step = asked;
+        check(
+            vec![done(1), step(StandbyStep::Done), done(2)],
+            &[step(StandbyStep::Done), done(1), done(2)],
+        );
+    }
+
+    #[test]
+    fn a_pause_ends_in_time_or_when_it_is_full() {
+        let mut pause = Pause::new(Instant::from_millis(10));
+        assert!(!pause.is_over(Instant::from_millis(9)));
+        assert!(pause.is_over(Instant::from_millis(10)));
+        (0..4_096).for_each(|op| pause.hold(done(op)));
+        assert!(pause.is_over(Instant::ZERO));
+    }
+}

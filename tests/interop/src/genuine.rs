@@ -1,0 +1,82 @@
+//! What the package `heartbeat` needs in a node of the lab, its commands, and its log. I/O: looks for
+//! the package. Its programs and scripts are copied and run as they are, unread.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// The daemon.
+pub const DAEMON: &str = "/usr/libexec/heartbeat/heartbeat";
+/// Folder of `hb_standby` and `hb_takeover`.
+pub const SCRIPTS: &str = "/usr/share/heartbeat";
+/// Asks the daemon.
+pub const CL_STATUS: &str = "/usr/bin/cl_status";
+/// What shows that resource-agents is there, whose agents move the addresses.
+const AGENT: &str = "/usr/lib/ocf/resource.d/heartbeat/IPaddr2";
+/// Where the daemon logs.
+pub const LOG: &str = "/var/log/ha-log";
+
+/// What the package's files for tmpfiles.d and its installation make: folders, and the skeleton
+/// of /etc/ha.d. The machine's own files are below /.host in a node.
+pub const PREPARE: &str = "\
+set -e
+[ -e /etc/ha.d/harc ] || cp -a /.host/etc/ha.d/. /etc/ha.d/
+[ -d /var/lib/heartbeat/cores ] || cp -a /.host/var/lib/heartbeat/. /var/lib/heartbeat/
+mkdir -p /run/lock/subsys /run/resource-agents /run/heartbeat/ccm /run/heartbeat/crm /run/heartbeat/dopd
+chown -R hacluster:haclient /run/heartbeat
+chmod 750 /run/heartbeat /run/heartbeat/*
+chmod 1755 /run/resource-agents";
+
+/// The packages that are missing.
+pub fn missing() -> Option<String> {
+    let packages = [(DAEMON, "heartbeat"), (AGENT, "resource-agents")];
+    let missing: Vec<&str> =
+        packages.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, p)| *p).collect();
+    (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(" ")))
+}
+
+/// The complaints in a log, without what differs from run to run: only lines of these levels, from
+/// the level on, each number as `#` and each node's name as `node`.
+pub fn complaints(log: &str) -> BTreeSet<String> {
+    let levels = ["ERROR: ", "CRIT: "];
+    let text = |line: &str| {
+        levels.iter().find_map(|level| line.find(level)).and_then(|at| line.get(at..)).map(general)
+    };
+    log.lines().filter_map(text).collect()
+}
+
+fn general(line: &str) -> String {
+    let line = line.replace("node1", "node").replace("node2", "node");
+    let mut text = String::new();
+    for c in line.trim_end().chars() {
+        match c {
+            '0'..='9' if text.ends_with('#') => {}
+            '0'..='9' => text.push('#'),
+            _ => text.push(c),
+        }
+    }
+    text
+}
+
+/// Complaints that two genuine nodes were seen to log in these scenarios: one per line.
+const REFERENCE: &str = include_str!("reference-complaints.txt");
+
+/// The complaints that no reference pair has logged.
+pub fn unusual(log: &str) -> BTreeSet<String> {
+    let usual: BTreeSet<&str> = REFERENCE.lines().collect();
+    complaints(log).into_iter().filter(|line| !usual.contains(line.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn complaints_are_general() {
+        let log = "node1 heartbeat: [12]: info: fine\n\
+                   node1 heartbeat: [12]: ERROR: 3 packets of node2 lost at 17:01\n\
+                   node1 heartbeat: [14]: ERROR: 44 packets of node1 lost at 9:00\n\
+                   heartbeat[1]: 2026/01/01 CRIT: late\n";
+        let expect = ["CRIT: late", "ERROR: # packets of node lost at #:#"];
+        assert_eq!(complaints(log), expect.map(str::to_owned).into());
+    }
+}

@@ -1,0 +1,88 @@
+//! A client of the pair that bears a loaded machine: it asks often enough to notice a short outage
+//! and is patient enough not to take slowness for one. What came of its requests is kept by
+//! `hb_cli::lab::Prober`.
+
+use std::net::SocketAddr;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hb_cli::lab::{self, Prober};
+
+/// Between two requests.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// How long a request may take: below the second after which TCP sends a lost SYN again, so that a
+/// lost request is never taken for a slow one.
+const PATIENCE: Duration = Duration::from_millis(900);
+/// Longest wait for something that has to come.
+pub const LIMIT: Duration = Duration::from_secs(20);
+
+/// The client at work.
+#[derive(Debug)]
+pub struct Traffic {
+    prober: Prober,
+}
+
+impl Traffic {
+    /// Asks for the page of the floating address from here on.
+    pub fn start() -> Self {
+        Self::to((lab::FLOATING, 80).into())
+    }
+
+    /// Asks for the page of `address` from here on.
+    pub fn to(address: SocketAddr) -> Self {
+        Self { prober: Prober::start(address, INTERVAL, PATIENCE).expect("a client") }
+    }
+
+    /// Waits until `node` answered every request for a while.
+    #[track_caller]
+    pub fn wait_served(&self, node: &str) {
+        if let Err(error) = self.prober.wait_served(Some(node), LIMIT) {
+            let last: Vec<_> =
+                self.prober.probes_since(Instant::now() - Duration::from_millis(500));
+            let last = last.last().map(|probe| &probe.result);
+            panic!("{error}; the last answer: {last:?}");
+        }
+    }
+
+    /// Waits until nobody answers.
+    #[track_caller]
+    pub fn wait_unserved(&self) {
+        let begin = Instant::now();
+        loop {
+            let probes = self.prober.probes_since(begin);
+            if probes.len() > 20 && probes.iter().rev().take(20).all(|p| p.result.is_err()) {
+                return;
+            }
+            assert!(begin.elapsed() < LIMIT, "somebody still answers");
+            thread::sleep(INTERVAL);
+        }
+    }
+
+    /// Asserts that every request that was begun between `since` and this moment, and a few more,
+    /// was answered, and by `node` where one is named.
+    #[track_caller]
+    pub fn assert_unbroken(&self, since: Instant, node: Option<&str>) {
+        thread::sleep(10 * INTERVAL);
+        let until = Instant::now();
+        // Whoever was asked until then has answered or failed after that time.
+        thread::sleep(PATIENCE + INTERVAL);
+        let asked: Vec<_> = self.prober.probes_since(since);
+        let mut asked: Vec<_> =
+            asked.into_iter().filter(|p| p.start >= since && p.start <= until).collect();
+        asked.sort_by_key(|probe| probe.start);
+        assert!(!asked.is_empty(), "nothing was asked");
+        let right = |probe: &&lab::Probe| match &probe.result {
+            Ok(server) => node.is_some_and(|node| node != &**server),
+            Err(_) => true,
+        };
+        if let Some(bad) = asked.iter().find(right) {
+            let count = asked.iter().filter(right).count();
+            panic!(
+                "{count} of {} requests were not answered as they should; the first after {:?}: {:?}",
+                asked.len(),
+                bad.start - since,
+                bad.result,
+            );
+        }
+    }
+}

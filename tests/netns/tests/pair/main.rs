@@ -1,0 +1,37 @@
+//! Two real nodes in namespaces, with a client: what the product promises, asked of the binaries
+//! that cargo built. Which cases there are is in the modules, how they are run in `hb_netns::runner`.
+
+#![allow(clippy::disallowed_methods, reason = "tests with real time, files and processes")]
+
+mod addresses;
+mod agents;
+mod failover;
+mod failures;
+mod forge;
+mod hostile;
+mod links;
+mod moves;
+mod start;
+
+use std::process::ExitCode;
+
+use hb_netns::runner::{self, Case};
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some(hostile::HOLD_FLAG) {
+        return hostile::hold(&args.next().unwrap_or_default());
+    }
+    let all = [
+        start::CASES,
+        failover::CASES,
+        moves::CASES,
+        agents::CASES,
+        failures::CASES,
+        links::CASES,
+        addresses::CASES,
+        hostile::CASES,
+    ];
+    let cases: Vec<Case> = all.into_iter().flatten().copied().collect();
+    runner::main(&cases)
+}

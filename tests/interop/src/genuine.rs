@@ -57,13 +57,25 @@ fn general(line: &str) -> String {
     text
 }
 
-/// Complaints that two genuine nodes were seen to log in these scenarios: one per line.
+/// Complaints that two genuine nodes, or one alone, were seen to log: on each line the beginning of
+/// the scenario's name, or `*`, and the complaint.
 const REFERENCE: &str = include_str!("reference-complaints.txt");
 
-/// The complaints that no reference pair has logged.
-pub fn unusual(log: &str) -> BTreeSet<String> {
-    let usual: BTreeSet<&str> = REFERENCE.lines().collect();
+/// The complaints that no reference pair has logged in this scenario.
+pub fn unusual(scenario: &str, log: &str) -> BTreeSet<String> {
+    let usual: BTreeSet<&str> = REFERENCE
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(name, _)| *name == "*" || scenario.starts_with(name))
+        .map(|(_, complaint)| complaint)
+        .collect();
     complaints(log).into_iter().filter(|line| !usual.contains(line.as_str())).collect()
+}
+
+/// Whether the log of `node` shows that the machine did not let it run: its own heartbeat was late.
+pub fn stood_still(node: &str, log: &str) -> bool {
+    let late = format!("Late heartbeat: Node {node}:");
+    log.lines().any(|line| line.contains(&late))
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("crc-ucast", crc_ucast, start::life),
     Scenario::new("md5-bcast", md5_bcast, start::life),
     Scenario::new("sha1-ucast", sha1_ucast, start::life),
-    Scenario::new("netstring", netstring, start::life),
+    Scenario::new("netstring", netstring, start::without_scripts),
     Scenario::new("loss", lossy, fault::loss).short(),
     Scenario::new("loss-long", lossy, fault::long_loss),
     Scenario::new("quick-reboot-1", slow_deadtime, fault::quick_reboot_first),

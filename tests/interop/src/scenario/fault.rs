@@ -48,14 +48,24 @@ fn cut_and_heal(pair: &mut Pair, owners: &str) -> Step {
     pair.cable(0, HEARTBEAT, false)?;
     // Both serve everything, as far as they know.
     pair.pass(Duration::from_millis(2 * pair.options.deadtime_ms + 1_000));
+    let before = [pair.begins(0), pair.begins(1)];
     pair.measure("healed", owners, |pair| {
         pair.cable(0, HEARTBEAT, true)?;
-        // 3.0.6 waits two seconds before it gives up; before that all looks settled.
-        pair.pass(Duration::from_secs(4));
+        // 3.0.6 gives everything up two seconds later, and before that all looks settled.
+        for (index, side) in pair.sides.into_iter().enumerate() {
+            if side == Side::Genuine {
+                pair.await_begins(index, before[index] + 1)?;
+            }
+        }
+        pair.pass(Duration::from_secs(1));
         Ok(())
     })?;
+    for (index, side) in pair.sides.into_iter().enumerate() {
+        if side == Side::Ours && pair.begins(index) != before[index] {
+            return Err(Trouble::Wrong(format!("node{} restarted itself", index + 1)));
+        }
+    }
     // And all works afterwards.
-    pair.pass(Duration::from_secs(1));
     let owner = if owners.starts_with('1') { 0 } else { 1 };
     let (all, back) = if owners.len() == 1 { ("2", "1") } else { ("22", "11") };
     let (all, back) = if owner == 0 { (all, back) } else { (back, all) };

@@ -34,7 +34,6 @@ fn snapshot() -> StatusSnapshot {
         native: None,
         keys: None,
         generation: 0,
-        keys: None,
         links: vec![link("eth0", true), link("eth1", false)],
     });
     let ping = PingStatus { name: "10.0.0.254".into(), status: "ping".into(), heard_ms_ago: None };

@@ -22,12 +22,17 @@ use crate::traffic::{LIMIT, Traffic};
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// Lines of each log that are shown when a case fails.
 const LAST_LINES: usize = 60;
+/// How long they may take to be asked for.
+const SHOW_LIMIT: Duration = Duration::from_secs(10);
 /// What a daemon in the foreground prints goes here, below /var/log.
 const OUTPUT: &str = "heartbeat.out";
 /// Where daemons log.
 const LOG: &str = "/var/log/ha-log";
 /// Names under which scripts know `hb`.
 const LEGACY_NAMES: [&str; 3] = ["cl_status", "hb_standby", "hb_takeover"];
+
+/// Problems that say that this machine had no time.
+const PASSING: [&str; 2] = ["late_heartbeats", "core_stalled"];
 
 /// What a command did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -297,6 +302,8 @@ impl Pair {
         }
     }
 
+    /// What people want to see when a case has failed.
+    #[expect(clippy::print_stdout, reason = "the case's output, which the runner shows")]
     fn show(&self) {
         for node in NODES {
             // In the foreground it prints what it logs, and what is wrong before there is a log.
@@ -307,15 +314,10 @@ impl Pair {
             let last = lines.len().saturating_sub(LAST_LINES);
             lines.iter().skip(last).for_each(|line| println!("{line}"));
             println!("--- {node}: hb status");
-            let limit = Duration::from_secs(10);
-            match self.lab.exec_for(node, &[&format!("{PROGRAMS}/hb"), "status"], limit) {
-                Ok(ran) => println!(
-                    "{}{}",
-                    String::from_utf8_lossy(&ran.stdout),
-                    String::from_utf8_lossy(&ran.stderr)
-                ),
-                Err(error) => println!("{error}"),
-            }
+            let shown = self.lab.exec_for(node, &[&format!("{PROGRAMS}/hb"), "status"], SHOW_LIMIT);
+            let shown = shown.map(|ran| [ran.stdout, ran.stderr].concat());
+            let shown = shown.unwrap_or_else(|error| error.to_string().into_bytes());
+            println!("{}", String::from_utf8_lossy(&shown));
         }
     }
 }
@@ -348,9 +350,10 @@ pub fn is_well(status: &StatusSnapshot) -> bool {
     status.failover_ready && problems(status).is_empty()
 }
 
-/// What is wrong, by id, without heartbeats that came late: the machine may be loaded.
+/// What is wrong, without what a loaded machine or a paused process leaves behind for a while.
 pub fn problems(status: &StatusSnapshot) -> Vec<&Problem> {
-    status.problems.iter().filter(|problem| problem.id != "late_heartbeats").collect()
+    let passing = |problem: &&Problem| PASSING.contains(&problem.id.as_str());
+    status.problems.iter().filter(|problem| !passing(problem)).collect()
 }
 
 /// The problem called `id`.

@@ -237,12 +237,13 @@ fn starts_alone(name: &str, boot: &str) -> Finding {
 fn around(here: &Installation, machine: &Machine, findings: &mut Vec<Finding>) {
     for hook in machine.hooks.iter().filter(|hook| !STOCK_HOOKS.contains(&hook.as_str())) {
         findings.push(
-            Finding::new(Weight::Remark, "hook", format!("the hook {hook} is not run"))
+            Finding::new(Weight::Remark, "hook", format!("the hook {hook} decides nothing here"))
                 .at(format!("{}/rc.d/{hook}", here.dir))
                 .cure(
-                    "what has to happen when a group moves belongs into a resource of that group; \
-                     what has to be told, into a reader of `hb status --json`",
-                ),
+                    "it is run when a message of that type comes (docs/reference/hooks.md): right \
+                     for mails; what must happen when a group moves belongs into a resource of it",
+                )
+                .cure("the change of a node's status has a hook of its own: hb-status"),
         );
     }
     let taken = "the peer knows the node again by its UUID, and takes its packets because the number goes up";

@@ -18,7 +18,7 @@ pub(crate) const CASES: &[Case] = &[
 ];
 
 fn cold_start() {
-    let pair = Pair::running(Setup::web());
+    let pair = Pair::running(Setup::web().calm());
     pair.traffic().wait_served("node1");
     assert_eq!(pair.owners("192.0.2.100"), ["node1"]);
     for node in NODES {
@@ -182,7 +182,7 @@ fn orderly_stops() {
 }
 
 fn status_as_json() {
-    let mut pair = Pair::running(Setup::web());
+    let mut pair = Pair::running(Setup::web().calm());
     let ask = |pair: &Pair, code: i32| {
         let text = pair.expect("node1", &["hb", "status", "--json"], code).out;
         serde_json::from_str::<StatusSnapshot>(&text).expect("the documented schema")

@@ -4,7 +4,7 @@
 //!
 //! It differs from ipfail where that moves groups without need: the peer must be better for
 //! [`Ipfail::patience`] without a break, an unsettled pair is waited for without sleeping, and
-//! failback waits until the peer's network has been as good as ours for `deadping`.
+//! failback waits until the peer's network has been as good as ours for twice `deadping`.
 
 use std::time::Duration;
 
@@ -23,6 +23,9 @@ const KEEPALIVES: u64 = 2;
 const DEADPING_SHARE: u64 = 4;
 /// Shortest wait: echo requests are never closer than 100 ms, however short the keepalive is.
 const PATIENCE_MIN_MS: u64 = 250;
+/// Multiple of `deadping` for which failback waits. A ping node that has gone counts for one
+/// `deadping` more, so that less would take a flapping network for a good one.
+const TRUST_DEADPINGS: u32 = 2;
 /// After so long a question is asked again if nothing has moved since; the manager gives up one
 /// without an answer after 10 s.
 const ASK_AGAIN: Duration = Duration::from_secs(15);
@@ -149,7 +152,8 @@ pub(crate) struct Ipfail {
     /// When failback is free again.
     free: Option<Instant>,
     patience: Duration,
-    deadping: Duration,
+    /// How long the peer must be no worse before anything goes home to it.
+    trust: Duration,
 }
 
 impl Ipfail {
@@ -170,7 +174,7 @@ impl Ipfail {
             peer_worse: false,
             free: None,
             patience: Self::patience(&settings.timing),
-            deadping: Duration::from_millis(settings.timing.deadping_ms),
+            trust: Duration::from_millis(settings.timing.deadping_ms) * TRUST_DEADPINGS,
         })
     }
 
@@ -303,7 +307,7 @@ impl Ipfail {
         if worse {
             self.free = None;
         } else if self.peer_worse && self.talking {
-            self.free.get_or_insert(now + self.deadping.max(self.patience));
+            self.free.get_or_insert(now + self.trust);
             return None;
         } else {
             self.free = None;

@@ -31,7 +31,7 @@ fn ipfail_needs_a_negotiating_mode_and_ping_nodes() {
     check("ping gw\nauto_failback on", &[]);
     check("ping gw\nauto_failback off", &[]);
     check("ping gw\nauto_failback legacy", &[Code::IpfailNotRun, Code::AutoFailbackLegacy]);
-    check("ping gw", &[Code::AutoFailbackLegacy, Code::IpfailNotRun]);
+    check("ping gw", &[Code::IpfailNotRun, Code::AutoFailbackLegacy]);
     check("ping gw\nnice_failback on", &[Code::Obsolete]);
     check("auto_failback on", &[Code::IpfailNotRun]);
     check("auto_failback on\nping", &[Code::MissingValue]);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// keepalive 100 ms, deadping 2 s: 500 ms of patience.
+/// 500 ms of patience, 2 s until failback is free.
 fn ipfail() -> Ipfail {
     let mut ipfail = Ipfail {
         node: NodeName::new("node1"),
@@ -15,7 +15,7 @@ fn ipfail() -> Ipfail {
         peer_worse: false,
         free: None,
         patience: Duration::from_millis(500),
-        deadping: Duration::from_millis(2_000),
+        trust: Duration::from_millis(2_000),
     };
     ipfail.talk(at(0), true);
     ipfail
@@ -143,7 +143,7 @@ fn a_question_without_effect_is_asked_again_and_a_move_that_failed_is_not() {
 }
 
 #[test]
-fn failback_is_held_at_once_and_freed_after_deadping() {
+fn failback_is_held_at_once_and_freed_late() {
     let mut ipfail = ipfail();
     assert!(ipfail.hear(at(0), Word::Count(1)).contains(&Step::PeerIsWorse(true)));
     let equal = ipfail.hear(at(1_000), Word::Count(2));

@@ -41,7 +41,7 @@ fn public_cable_is_cut() {
     pair.until("node1 lets go", || pair.owners(FLOATING) == ["node2"]);
     let status =
         pair.wait("node1", "it moved", |s| s.last_move.is_some() && active_on(s) == Some("node2"));
-    assert_eq!(status.last_move.expect("a move").cause, "ping_nodes");
+    assert_eq!(status.last_move.as_ref().expect("a move").cause, "ping_nodes");
     assert!(!has_problem(&status, "ping_worse"), "{status:?}");
     pair.lab.mend("node1", PUBLIC).expect("a cable");
     pair.wait_well();

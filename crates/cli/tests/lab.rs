@@ -1,61 +1,44 @@
-//! The lab itself: what a node keeps, what it loses, what it cannot reach. Runs in namespaces of its
-//! own; where the kernel allows none it says SKIP, which `HB_FORBID_SKIPS=1` makes a failure.
+//! The lab itself: what a node keeps, what it loses, what it cannot reach. Each case runs in
+//! namespaces of its own.
 
 #![allow(clippy::disallowed_methods, reason = "tests with real time and real processes")]
-#![allow(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "says what it does, as a test harness"
-)]
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use hb_cli::lab::{self, Entered, Lab, LabConfig, LabError, Prober, enter};
+use hb_cli::lab::{self, Lab, LabConfig, LabError, Prober};
+use hb_netns::runner::{self, Case};
 
 /// Far more than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Test = (&'static str, fn(&mut Lab));
-
-const TESTS: [Test; 8] = [
-    ("a node has its own name", own_name),
-    ("a command's exit code comes through", exit_code),
-    ("a command that hangs is ended", hanging_command),
-    ("the disk survives a power loss and the rest does not", kept_and_lost),
-    ("a power loss ends what runs", power_loss),
-    ("a cut cable is an outage and a mended one ends it", cut_and_mend),
-    ("reboot is noted and not done", power_requests),
-    ("the machine's files are read-only", read_only),
-];
-
 fn main() -> ExitCode {
-    match enter() {
-        Ok(Entered::Outside(code)) => code.into(),
-        Ok(Entered::Inside) => run(),
-        Err(reason) => {
-            eprintln!("SKIP: {reason}");
-            ExitCode::from(u8::from(std::env::var_os("HB_FORBID_SKIPS").is_some()))
-        }
-    }
+    runner::main(&[
+        Case { name: "a_node_has_its_own_name", run: own_name },
+        Case { name: "exit_codes_come_through", run: exit_codes },
+        Case { name: "a_command_that_hangs_is_ended", run: hanging_command },
+        Case { name: "the_disk_survives_a_power_loss", run: kept_and_lost },
+        Case { name: "a_power_loss_ends_what_runs", run: power_loss },
+        Case { name: "a_cut_cable_is_an_outage", run: cut_and_mend },
+        Case { name: "reboot_is_noted_and_not_done", run: power_requests },
+        Case { name: "the_files_of_the_machine_are_read_only", run: read_only },
+        Case { name: "a_lab_leaves_nothing_to_the_next", run: nothing_left },
+    ])
 }
 
-fn run() -> ExitCode {
-    // One lab for all: each test begins and ends with both nodes on.
+/// Both nodes on.
+fn lab() -> Lab {
     let mut lab = Lab::new(LabConfig::pair()).expect("a lab");
     lab.boot("node1").expect("node1");
     lab.boot("node2").expect("node2");
-    for (name, test) in TESTS {
-        println!("test {name}");
-        test(&mut lab);
-    }
-    println!("test a dropped lab leaves nothing to the next");
-    drop(lab);
-    let mut next = Lab::new(LabConfig::pair()).expect("another lab");
-    next.boot("node1").expect("node1");
-    assert!(next.read_file("node1", "/etc/ha.d/kept").is_err());
-    println!("ok: {} tests", TESTS.len() + 1);
-    ExitCode::SUCCESS
+    lab
+}
+
+fn nothing_left() {
+    let first = lab();
+    first.write_file("node1", "/etc/ha.d/kept", "kept", 0o600).expect("a file on the disk");
+    drop(first);
+    assert!(lab().read_file("node1", "/etc/ha.d/kept").is_err());
 }
 
 fn shell(lab: &Lab, node: &str, script: &str) -> (i32, String) {
@@ -65,19 +48,22 @@ fn shell(lab: &Lab, node: &str, script: &str) -> (i32, String) {
     (output.status.code().expect("an exit code"), text)
 }
 
-fn own_name(lab: &mut Lab) {
+fn own_name() {
+    let lab = &mut lab();
     for node in ["node1", "node2"] {
         let said = shell(lab, node, "cat /proc/sys/kernel/hostname /etc/hostname");
         assert_eq!(said, (0, format!("{node}\n{node}")));
     }
 }
 
-fn exit_code(lab: &mut Lab) {
+fn exit_codes() {
+    let lab = &mut lab();
     assert_eq!(shell(lab, "node1", "exit 7").0, 7);
     assert_eq!(shell(lab, "node1", "kill -9 $$").0, 128 + 9);
 }
 
-fn hanging_command(lab: &mut Lab) {
+fn hanging_command() {
+    let lab = &mut lab();
     let limit = Duration::from_millis(200);
     let result = lab.exec_for("node1", &["/bin/sleep", "1000"], limit);
     assert!(matches!(result, Err(LabError::Timeout { .. })), "{result:?}");
@@ -88,7 +74,8 @@ fn hanging_command(lab: &mut Lab) {
     }
 }
 
-fn kept_and_lost(lab: &mut Lab) {
+fn kept_and_lost() {
+    let lab = &mut lab();
     lab.write_file("node1", "/etc/ha.d/kept", "kept", 0o600).expect("a file on the disk");
     lab.write_file("node1", "/run/lost", "lost", 0o600).expect("a file elsewhere");
     assert_eq!(lab.read_file("node1", "/run/lost").expect("a file"), "lost");
@@ -101,7 +88,8 @@ fn kept_and_lost(lab: &mut Lab) {
     assert!(lab.read_file("node2", "/etc/ha.d/kept").is_err());
 }
 
-fn power_loss(lab: &mut Lab) {
+fn power_loss() {
+    let lab = &mut lab();
     let mut server = lab.serve("node2").expect("a server");
     let prober = probe(lab::public_address(2).into());
     prober.wait_served(Some("node2"), PATIENCE).expect("service");
@@ -113,7 +101,8 @@ fn power_loss(lab: &mut Lab) {
     assert!(lab.is_on("node2"));
 }
 
-fn cut_and_mend(lab: &mut Lab) {
+fn cut_and_mend() {
+    let lab = &mut lab();
     let _server = lab.serve("node1").expect("a server");
     let prober = probe(lab::public_address(1).into());
     prober.wait_served(Some("node1"), PATIENCE).expect("service");
@@ -144,7 +133,8 @@ fn cut_one(lab: &Lab, prober: &Prober, cut: Cut, carrier: &str) {
     assert!(outage.last < cut_ended && outage.first > cut_ended, "{outage:?}");
 }
 
-fn power_requests(lab: &mut Lab) {
+fn power_requests() {
+    let lab = &mut lab();
     for command in ["/sbin/reboot", "/usr/sbin/reboot", "/sbin/poweroff"] {
         if shell(lab, "node1", &format!("[ -e {command} ]")).0 == 0 {
             assert_eq!(shell(lab, "node1", &format!("{command} -f")), (0, String::new()));
@@ -160,7 +150,8 @@ fn power_requests(lab: &mut Lab) {
     }
 }
 
-fn read_only(lab: &mut Lab) {
+fn read_only() {
+    let lab = &mut lab();
     for folder in ["/usr", "/.host", "/.host/usr"] {
         assert_ne!(shell(lab, "node1", &format!(": > {folder}/lab-test")).0, 0, "{folder}");
     }

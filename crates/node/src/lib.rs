@@ -9,6 +9,7 @@ pub mod effect;
 pub mod history;
 pub mod input;
 mod ipfail;
+mod keys;
 mod node;
 mod problems;
 mod report;
@@ -18,5 +19,6 @@ mod snapshot;
 pub mod timers;
 pub mod translate;
 mod wake;
+pub mod words;
 
 pub use node::{Identity, Node};

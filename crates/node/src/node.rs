@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
+use hb_messaging::fields;
 use hb_messaging::message::{AskStep, Body, NodeStatus};
 use hb_messaging::time::Instant;
 use hb_resource::group::{Group, ResourceState};
@@ -14,11 +15,12 @@ use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
 
-use crate::api::{Request, Response};
+use crate::api::{KeyStatus, Request, Response};
 use crate::effect::{Effect, Level, LogEvent};
 use crate::history::History;
 use crate::input::{ClientId, Input};
 use crate::ipfail::Ipfail;
+use crate::keys;
 use crate::problems::Watch;
 use crate::report;
 use crate::requests::Requests;
@@ -76,6 +78,8 @@ pub struct Node {
     pub(crate) members: Since<(GroupKey, usize), ResourceState>,
     /// Whether the peer is a Twinbeat node; `None` before its first status.
     pub(crate) peer_native: Option<bool>,
+    /// The keys that the peer says it accepts.
+    pub(crate) peer_keys: Option<Vec<KeyStatus>>,
     pub(crate) stopping: bool,
     /// This node has just woken from a sleep that the peer may have taken for its death.
     pub(crate) pause: Option<Pause>,
@@ -161,6 +165,7 @@ impl Node {
             claims: Since::default(),
             members: Since::default(),
             peer_native: None,
+            peer_keys: None,
             stopping: false,
             pause: None,
             ipfail: Ipfail::new(settings),
@@ -501,6 +506,7 @@ impl Node {
                 if self.is_peer(&node) {
                     let native = self.translator.learn(&extensions);
                     self.peer_native = Some(native);
+                    self.peer_keys = extensions.get(fields::KEYS).map(|list| keys::read(list));
                     self.feed_manager(resource::Input::PeerIsNative(native), turn);
                 }
             }

@@ -10,8 +10,9 @@ use hb_messaging::message::{Body, NodeStatus};
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 
-use crate::api::{Problem, Verdict};
+use crate::api::{KeyStatus, Problem, Verdict};
 use crate::ipfail::Ipfail;
+use crate::keys;
 use crate::since::Since;
 use crate::snapshot::{Service, View};
 
@@ -234,6 +235,14 @@ impl View<'_> {
             let text = format!("haresources differs: {difference}");
             add("config_differs", name.as_str(), text, "make haresources the same on both nodes");
         }
+        if let Some(key) = self.unconfirmed_key() {
+            let KeyStatus { index, method, fingerprint, .. } = key;
+            let text = format!(
+                "{name} does not have key {index} ({method}, {fingerprint}), which signs here"
+            );
+            let hint = format!("grep '^{index} ' /etc/ha.d/authkeys | ssh root@{name} hb key add");
+            add("key_unconfirmed", name.as_str(), text, &hint);
+        }
         if peer.status != NodeStatus::Dead {
             return;
         }
@@ -248,6 +257,15 @@ impl View<'_> {
             let text = format!("{name} is dead: no heartbeat within deadtime");
             add("peer_dead", name.as_str(), text, "look at its power, its network and heartbeat");
         }
+    }
+
+    /// The key that signs here, when the peer says that it does not have it.
+    fn unconfirmed_key(&self) -> Option<KeyStatus> {
+        let theirs = self.node.peer_keys.as_ref()?;
+        let own = keys::read(self.node.messaging.key_list());
+        let signs = own.into_iter().find(|key| key.active)?;
+        let confirmed = theirs.iter().any(|key| key.is_same_key(&signs));
+        (!confirmed).then_some(signs)
     }
 
     /// A link is only called down while the peer is heard otherwise, or when our own socket fails:

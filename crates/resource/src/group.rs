@@ -430,8 +430,6 @@ impl Group {
         self.because(Cause::StartFailed, format!("{name} failed to start: {why}"));
         let text = format!("{name} of group {} failed to start here: {why}", self.spec.key);
         ctx.out.push(Output::Alert { error: true, text });
-        let delay = Duration::from_millis(ctx.failure.offer_delay_ms);
-        ctx.out.push(Output::SetTimer(Timer::OfferGroup(self.spec.key.clone()), delay));
     }
 
     fn stop_done(&mut self, op: Running, outcome: &Outcome, ctx: &mut Context<'_>) {
@@ -618,5 +616,10 @@ impl Group {
             reason: self.reason.clone(),
         }));
         self.shown = claim;
+        if claim == GroupClaim::Failed {
+            // Not earlier: what is still being stopped cannot be given to the peer.
+            let delay = Duration::from_millis(ctx.failure.offer_delay_ms);
+            ctx.out.push(Output::SetTimer(Timer::OfferGroup(self.spec.key.clone()), delay));
+        }
     }
 }

@@ -82,6 +82,8 @@ struct Peer {
     groups: Option<BTreeMap<GroupKey, GroupClaim>>,
     /// What it said last belongs to a standby that it gives.
     gives: bool,
+    /// It said `starting` to this node: it has just begun, and has nothing to end before.
+    fresh: bool,
     /// It said `shutdone`: it holds nothing although it is not dead yet.
     left: bool,
     /// Groups that it could not stop before it left. They may still run there.
@@ -97,6 +99,7 @@ impl Peer {
             stable: None,
             groups: None,
             gives: false,
+            fresh: false,
             left: false,
             blocked: BTreeSet::new(),
         }
@@ -106,6 +109,7 @@ impl Peer {
         self.holdings = None;
         self.stable = None;
         self.groups = None;
+        self.fresh = false;
         self.gives = false;
     }
 }
@@ -196,9 +200,7 @@ impl Manager {
                     return true;
                 }
             }
-            // Between two Twinbeat nodes an empty set is its own node's as long as that is there.
-            let empty = !any && (local || self.is_alone());
-            booked && (empty || !self.peer.native)
+            booked && (!any || !self.peer.native)
         };
         Holdings {
             local: holds(true, self.booked.local),
@@ -342,6 +344,7 @@ impl Manager {
                     self.with_group(index, out, Group::retry_stop);
                 }
             }
+            Timer::AnnounceAgain => self.announce_contested(out),
             Timer::Linger => {
                 if self.phase == Phase::Stopped {
                     out.push(Output::Stopped);

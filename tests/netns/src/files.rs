@@ -118,6 +118,12 @@ impl Setup {
         }
     }
 
+    /// Slower to find anything wrong, for cases in which all must be well.
+    #[must_use]
+    pub fn calm(self) -> Self {
+        Self { deadtime_ms: 3_000, initdead_ms: 3_000, ..self }
+    }
+
     /// One address that prefers node1, and whoever has it serves.
     pub fn web() -> Self {
         Self { web: true, ..Self::new(&format!("node1 {ADDRESS}\n")) }
@@ -142,8 +148,10 @@ impl Setup {
     fn ha_cf(&self) -> String {
         format!(
             "logfile /var/log/ha-log\nlogfacility none\nkeepalive 100ms\ndeadtime {}ms\n\
-             initdead {}ms\nudpport 694\n{}auto_failback {}\nnode {}\n{}",
+             warntime {}ms\ninitdead {}ms\nudpport 694\n{}auto_failback {}\nnode {}\n{}",
             self.deadtime_ms,
+            // Late enough for a loaded machine.
+            self.deadtime_ms / 10 * 9,
             self.initdead_ms,
             self.media,
             self.failback,

@@ -13,6 +13,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "return_without_failback", run: return_without_failback },
     Case { name: "active_on_both", run: active_on_both },
     Case { name: "killed_daemon_adopts_what_runs", run: killed_daemon_adopts_what_runs },
+    Case { name: "killed_daemon_comes_back_late", run: killed_daemon_comes_back_late },
     Case { name: "short_pause_changes_nothing", run: short_pause_changes_nothing },
     Case { name: "long_pause_ends_with_one_owner", run: long_pause_ends_with_one_owner },
 ];
@@ -92,7 +93,7 @@ fn killed_daemon_adopts_what_runs() {
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     let begin = Instant::now();
-    pair.signal("node1", "KILL");
+    pair.kill("node1");
     pair.start("node1");
     pair.wait("node1", "it holds the group", |s| active_on(s) == Some("node1"));
     pair.wait_well();
@@ -101,8 +102,29 @@ fn killed_daemon_adopts_what_runs() {
     assert!(pair.journal("node2").is_empty(), "a second owner");
 }
 
+/// Nobody looks after what it left behind, and the peer takes over: both have it. The daemon that is
+/// started at last adopts it, and the two find out who keeps it.
+fn killed_daemon_comes_back_late() {
+    let mut setup = Setup::web();
+    setup.haresources = format!("node1 agent::a {ADDRESS}\n");
+    let mut pair = Pair::running(setup);
+    let traffic = pair.traffic();
+    pair.kill("node1");
+    pair.wait("node2", "it takes over", |s| active_on(s) == Some("node2"));
+    assert_eq!(pair.owners("192.0.2.100"), NODES);
+    pair.start("node1");
+    pair.wait_well();
+    let owners = pair.owners("192.0.2.100");
+    assert_eq!(owners.len(), 1, "{owners:?}");
+    traffic.wait_served(owners[0]);
+    let runs = |node: &str| pair.journal(node).last().map(|line| line == "a start");
+    for node in NODES {
+        assert_eq!(runs(node), Some(node == owners[0]), "{node}: {:?}", pair.journal(node));
+    }
+}
+
 fn short_pause_changes_nothing() {
-    let mut pair = Pair::running(Setup { deadtime_ms: 3_000, initdead_ms: 3_000, ..Setup::web() });
+    let pair = Pair::running(Setup::web().calm());
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     let begin = Instant::now();
@@ -118,7 +140,7 @@ fn short_pause_changes_nothing() {
 /// Frozen for longer than the dead time, a node wakes to find itself replaced. Both claim the group
 /// then; the rule that both know leaves it to one, which keeps serving.
 fn long_pause_ends_with_one_owner() {
-    let mut pair = Pair::running(Setup::web());
+    let pair = Pair::running(Setup::web());
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     pair.signal("node1", "STOP");

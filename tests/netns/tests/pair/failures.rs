@@ -10,6 +10,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "start_fails_on_one_node", run: start_fails_on_one_node },
     Case { name: "start_fails_on_both_nodes", run: start_fails_on_both_nodes },
     Case { name: "stop_fails", run: stop_fails },
+    Case { name: "stop_fails_and_the_node_leaves", run: stop_fails_and_the_node_leaves },
+    Case { name: "stop_during_a_start", run: stop_during_a_start },
     Case { name: "hung_start", run: hung_start },
     Case { name: "agents_that_misbehave", run: agents_that_misbehave },
     Case { name: "missing_script", run: missing_script },
@@ -80,14 +82,18 @@ fn start_fails_on_both_nodes() {
     assert_eq!(pair.owners("192.0.2.100"), ["node1"]);
 }
 
-/// What may still run is not started elsewhere, until somebody has looked.
-fn stop_fails() {
-    let mut pair = Pair::running(setup());
-    let traffic = pair.traffic();
-    traffic.wait_served("node1");
+/// A pair in which node1 could not stop the group that it was to give.
+fn blocked() -> Pair {
+    let pair = Pair::running(setup());
     pair.agent("node1", "web", "stop", Some("echo 'still busy'; exit 1"));
     let ran = pair.expect("node1", &["hb", "standby"], 1);
     assert!(ran.err.contains("could not be stopped"), "{ran}");
+    pair
+}
+
+/// What may still run is not started elsewhere, until somebody has looked.
+fn stop_fails() {
+    let pair = blocked();
     for node in NODES {
         let status = pair.wait(node, "it is blocked", |s| has_problem(s, "group_blocked"));
         assert!(!status.failover_ready);
@@ -95,16 +101,48 @@ fn stop_fails() {
         assert!(shown.out.contains("BLOCKED") && shown.out.contains("hb cleanup"), "{shown}");
     }
     assert!(pair.journal("node2").is_empty(), "started though it may run on node1");
-    // Neither does an orderly end of node1 let node2 start it.
+    // Tried again as often as configured, then with KILL.
+    let stops = pair.journal("node1").iter().filter(|line| *line == "web stop").count();
+    assert_eq!(stops, 3);
+    let traffic = pair.traffic();
+    pair.agent("node1", "web", "stop", None);
+    pair.expect("node1", &["hb", "cleanup"], 0);
+    traffic.wait_served("node1");
+    pair.wait_well();
+    pair.expect("node1", &["hb", "standby"], 0);
+    traffic.wait_served("node2");
+}
+
+/// Neither does an orderly end of the node let the other start it, until an operator says so there.
+fn stop_fails_and_the_node_leaves() {
+    let mut pair = blocked();
     pair.stop("node1");
     pair.wait_log("node2", "not taken over");
+    let status = pair.status("node2");
+    assert_eq!(status.groups[0].here, GroupClaim::Released);
     assert!(pair.journal("node2").is_empty(), "started though it may run on node1");
+    // By hand: what heartbeat could not stop, and what was left to its left.
+    pair.expect("node1", &["hb", "address", "stop", "192.0.2.100/24/eth0"], 0);
+    pair.expect("node2", &["hb", "cleanup", GROUP], 0);
+    pair.traffic().wait_served("node2");
     pair.agent("node1", "web", "stop", None);
     pair.shell("node1", "rm -f /run/agent-*");
     pair.start("node1");
-    pair.wait("node1", "it serves again", |s| active_on(s) == Some("node1"));
     pair.wait_well();
-    traffic.wait_served("node1");
+}
+
+/// Whoever stops the daemon gets everything stopped, even what is only being started.
+fn stop_during_a_start() {
+    let mut pair = Pair::new(setup());
+    for node in NODES {
+        pair.agent(node, "web", "start", Some("sleep 1"));
+        pair.start(node);
+    }
+    pair.until("it is being started", || pair.journal("node1").contains(&"web start".to_owned()));
+    pair.stop("node1");
+    let all = ["first start", "web start", "web stop", "first stop"];
+    assert_eq!(pair.journal("node1"), all);
+    pair.traffic().wait_served("node2");
 }
 
 /// A start that never ends has a limit, and nothing else waits for it.

@@ -1,11 +1,12 @@
 //! Input that is wrong, by accident or on purpose: packets, keys, files, ports, a second start.
 
 use std::net::UdpSocket;
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use hb_cli::lab::{self, HEARTBEAT, PUBLIC};
 use hb_config::settings::AuthMethod;
-use hb_netns::files::{KEY, NODES, Setup, ucast};
+use hb_netns::files::{KEY, KEYS, NODES, Setup, ucast};
 use hb_netns::pair::{Pair, active_on, groups, has_problem, problem};
 use hb_netns::runner::Case;
 
@@ -26,6 +27,8 @@ pub(crate) const CASES: &[Case] = &[
 pub(crate) const HOLD_FLAG: &str = "--hold-udp";
 /// Packets of each kind that are thrown.
 const ROUNDS: usize = 300;
+/// The largest datagram that IPv4 carries.
+const DATAGRAM_MAX: usize = 65_507;
 
 /// Broadcast on the public network, so that the neighbour hears it; a link of their own besides.
 fn setup() -> Setup {
@@ -59,10 +62,10 @@ fn packets_that_are_wrong() {
             neighbour.throw(target, whole);
         }
         // What a receive queue holds is answered for; the rest the kernel drops.
-        std::thread::sleep(std::time::Duration::from_millis(2));
+        thread::sleep(Duration::from_millis(2));
     }
     neighbour.throw(target, &[]);
-    neighbour.throw(target, &neighbour_giant());
+    neighbour.throw(target, &[b'#'; DATAGRAM_MAX]);
     let status = pair.wait("node1", "it has counted them", |s| {
         let c = s.counters;
         c.malformed > 100 && c.bad_auth > 100 && c.foreign > 50 && c.duplicate + c.replay > 100
@@ -80,11 +83,6 @@ fn packets_that_are_wrong() {
     assert!(!pair.log("node2").contains("is dead"));
 }
 
-/// The largest datagram that IPv4 carries.
-fn neighbour_giant() -> Vec<u8> {
-    vec![b'#'; 65_507]
-}
-
 /// What was valid once is not, after its sender has died or started again.
 fn replay_does_not_wake_the_dead() {
     let mut pair = Pair::running(setup());
@@ -96,7 +94,7 @@ fn replay_does_not_wake_the_dead() {
     let before = pair.status("node1").counters;
     for _ in 0..20 {
         old.iter().for_each(|packet| neighbour.throw(lab::public_address(1), packet));
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     let status = pair.wait("node1", "replays are counted", |s| s.counters.replay > before.replay);
     assert_eq!(status.peer.expect("a peer").status, "dead");
@@ -127,16 +125,13 @@ fn keys_differ() {
     }
     assert_eq!(pair.owners("192.0.2.100"), NODES);
     // The same key on both, and no restart: they find each other and one of them gives way.
-    pair.write("node2", "/etc/ha.d/authkeys", KEYS_OF_NODE1, 0o600);
+    pair.write("node2", "/etc/ha.d/authkeys", KEYS, 0o600);
     pair.expect("node2", &["heartbeat", "-r"], 0);
     pair.wait("node2", "it sees node1", |s| {
         groups(s).values().all(|at| at.as_deref() == Some("node1"))
     });
     pair.until("one owner", || pair.owners("192.0.2.100") == ["node1"]);
 }
-
-/// authkeys of node1 in every setup.
-const KEYS_OF_NODE1: &str = hb_netns::files::KEYS;
 
 /// A key is changed on one node after the other without an outage: every key verifies.
 fn key_changed_while_running() {
@@ -204,7 +199,7 @@ pub(crate) fn hold(port: &str) -> std::process::ExitCode {
     let port = port.parse::<u16>().expect("a port");
     let _socket = UdpSocket::bind(("0.0.0.0", port)).expect("a free port");
     loop {
-        std::thread::park();
+        thread::park();
     }
 }
 

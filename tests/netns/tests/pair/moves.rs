@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use hb_cli::lab;
 use hb_netns::files::{ADDRESS, ADDRESS2, NODES, Setup};
 use hb_netns::pair::{Pair, groups, has_problem};
 use hb_netns::runner::Case;
@@ -11,6 +12,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "sets_of_groups", run: sets_of_groups },
     Case { name: "one_group", run: one_group },
     Case { name: "moves_that_are_refused", run: moves_that_are_refused },
+    Case { name: "standby_on_both_at_once", run: standby_on_both_at_once },
     Case { name: "a_move_that_is_not_waited_for", run: a_move_that_is_not_waited_for },
 ];
 
@@ -99,6 +101,26 @@ fn moves_that_are_refused() {
     }
     traffic.assert_unbroken(begin, Some("node1"));
     assert_eq!(pair.run("node1", &["hb", "standby", "sideways"]).code, 2);
+}
+
+/// Two operators at once: whoever is refused is told so, and every group is served by one node.
+fn standby_on_both_at_once() {
+    let mut setup = Setup::new(&format!("node1 {ADDRESS} agent::a\nnode2 {ADDRESS2} agent::b\n"));
+    setup.failback = "off";
+    let pair = Pair::running(setup);
+    let hb = format!("{}/hb", lab::PROGRAMS);
+    let mut other = pair.spawn("node2", &[&hb, "standby", "local"]);
+    let here = pair.run("node1", &["hb", "standby", "local"]);
+    let there = other.wait().expect("its end").code();
+    assert!(here.code == 0 || there == Some(0), "both were refused: {here}");
+    assert!(here.code == 0 || !here.err.is_empty(), "refused without a reason: {here}");
+    pair.wait_well();
+    for (address, ran) in [("192.0.2.100", here.code), ("192.0.2.101", there.unwrap_or(-1))] {
+        let first = if address == "192.0.2.100" { "node1" } else { "node2" };
+        let second = if first == "node1" { "node2" } else { "node1" };
+        let expect = if ran == 0 { second } else { first };
+        assert_eq!(pair.owners(address), [expect], "the answer was {ran}");
+    }
 }
 
 fn a_move_that_is_not_waited_for() {

@@ -183,6 +183,27 @@ fn a_failed_start_releases_the_group_and_offers_it() {
 }
 
 #[test]
+fn an_offer_waits_for_the_end_of_the_release() {
+    let mut world = World::new(On);
+    fault(&mut world, 0, "nginx", Action::Start, failed());
+    world.boot(0);
+    world.boot(1);
+    while world.claim(0, WEB) != GroupClaim::Releasing {
+        world.deliver(0);
+        world.deliver(1);
+        for number in [0, 1] {
+            if !world.sides[number].pending.is_empty() {
+                world.complete(number, 0);
+            }
+        }
+    }
+    let offer = Timer::OfferGroup(WEB.into());
+    assert!(!world.sides[0].timers.contains(&offer), "it could not be given yet");
+    world.rest();
+    assert!(world.sides[0].timers.contains(&offer));
+}
+
+#[test]
 fn failed_on_both_stays_down_until_cleanup() {
     let mut world = World::new(On);
     fault(&mut world, 0, "nginx", Action::Start, failed());
@@ -296,6 +317,30 @@ fn a_restarted_daemon_adopts_what_runs() {
     assert_eq!(world.owners(), "1/2");
     let did = world.took(0, &["start", "stop", "announce"]);
     assert_eq!(did, ["announce ip50"]);
+}
+
+/// Which node stands for a set without groups is only a word, but monitoring compares the two.
+#[test]
+fn the_nodes_agree_on_the_set_without_groups() {
+    let said = |world: &mut World| {
+        world.rest();
+        [0, 1].map(|number| world.sides[number].manager.rscstatus()).join("/")
+    };
+    for (failback, joined) in [(On, "local/local"), (Off, "all/none")] {
+        let mut world = World::with_one_group(failback);
+        world.boot(0);
+        assert_eq!(said(&mut world), "all/transition");
+        world.boot(1);
+        assert_eq!(said(&mut world), joined);
+        world.standby(0, 1, Which::Sets(Holdings::ALL));
+        assert_eq!(said(&mut world), "none/all");
+        world.standby(1, 2, Which::Sets(Holdings::ALL));
+        assert_eq!(said(&mut world), "all/none");
+        world.partition();
+        assert_eq!(said(&mut world), "all/all");
+        world.heal();
+        assert_eq!(said(&mut world), "local/local");
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod api;
 pub mod effect;
 pub mod history;
 pub mod input;
+mod ipfail;
 mod keys;
 mod node;
 mod problems;

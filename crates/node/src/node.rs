@@ -19,6 +19,7 @@ use crate::api::{KeyStatus, Request, Response};
 use crate::effect::{Effect, Level, LogEvent};
 use crate::history::History;
 use crate::input::{ClientId, Input};
+use crate::ipfail::Ipfail;
 use crate::keys;
 use crate::problems::Watch;
 use crate::report;
@@ -27,6 +28,8 @@ use crate::since::Since;
 use crate::timers::TimerTable;
 use crate::translate::{Incoming, Translator};
 use crate::wake::Pause;
+
+mod reach;
 
 /// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
 /// at most 500 messages; more means that two parts answer each other without end.
@@ -80,6 +83,8 @@ pub struct Node {
     pub(crate) stopping: bool,
     /// This node has just woken from a sleep that the peer may have taken for its death.
     pub(crate) pause: Option<Pause>,
+    /// The comparison of ping nodes with the peer, when ha.cf wants it; gone once this node stops.
+    pub(crate) ipfail: Option<Ipfail>,
     /// What was due when this process was last found to have stood still.
     stalled_since: Option<Instant>,
     translator: Translator,
@@ -163,6 +168,7 @@ impl Node {
             peer_keys: None,
             stopping: false,
             pause: None,
+            ipfail: Ipfail::new(settings),
             stalled_since: None,
             translator: Translator::new(settings),
             timers: TimerTable::default(),
@@ -183,7 +189,7 @@ impl Node {
     /// must happen. `now` must not go back; a moment that did is taken for the last one.
     ///
     /// `Input::Timeout` fires exactly one of the things that are due, the earliest (messaging
-    /// before the manager's timers, those in the order of `Timer`), so that each call has one
+    /// before the manager's timers, those in the order of `Timer`, ipfail last), so that each call has one
     /// cause and datagrams that wait can be fed between two of them. The caller repeats it until
     /// `next_timeout()` lies after `now`; a `Timeout` when nothing is due does nothing.
     pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
@@ -212,7 +218,9 @@ impl Node {
     /// When `Input::Timeout` is to be fed next.
     pub fn next_timeout(&self) -> Option<Instant> {
         let pause = self.pause.as_ref().map(Pause::until);
-        [self.messaging.next_timeout(), self.timers.next(), pause].into_iter().flatten().min()
+        let ipfail = self.ipfail.as_ref().and_then(Ipfail::due);
+        let due = [self.messaging.next_timeout(), self.timers.next(), pause, ipfail];
+        due.into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input, turn: &mut Turn<'_>) {
@@ -259,7 +267,11 @@ impl Node {
                     self.feed_manager(resource::Input::Timer(timer), turn);
                 }
             }
-            (_, None) => {}
+            (_, None) => {
+                if self.ipfail.as_ref().and_then(Ipfail::due).is_some_and(|at| at <= self.now) {
+                    self.tick_ipfail(turn);
+                }
+            }
         }
     }
 
@@ -353,6 +365,7 @@ impl Node {
             return;
         }
         self.stopping = true;
+        self.ipfail = None;
         let text = "Heartbeat shutdown in progress: all resources are released first";
         turn.log(LogEvent::new(Level::Info, "stopping", text));
         self.feed_messaging(messaging::Input::Stopping, turn);
@@ -468,15 +481,19 @@ impl Node {
         match event {
             Event::Active => {
                 self.active = true;
+                // Before anything is said of resources, so that failback to a worse node is held.
+                self.greet_ipfail(turn);
                 self.feed_manager(resource::Input::Started, turn);
             }
             Event::NodeStatus { node, to, .. } => {
+                self.note_reach(&node, to, turn);
                 if self.is_peer(&node) {
                     self.take_peer_status(node, to, turn);
                 }
             }
             Event::PeerRestarted { node, .. } => {
                 if self.is_peer(&node) {
+                    self.greet_ipfail(turn);
                     self.feed_manager(resource::Input::PeerRestarted, turn);
                 }
             }
@@ -522,6 +539,7 @@ impl Node {
     }
 
     fn take_message(&mut self, from: &NodeName, body: Body, turn: &mut Turn<'_>) {
+        self.hear_ipfail(&body, turn);
         let kind = report::kind(&body).to_owned();
         match self.translator.incoming(body) {
             Incoming::Message { message, warning } => {

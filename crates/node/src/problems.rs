@@ -11,6 +11,7 @@ use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 
 use crate::api::{KeyStatus, Problem, Verdict};
+use crate::ipfail::Ipfail;
 use crate::keys;
 use crate::since::Since;
 use crate::snapshot::{Service, View};
@@ -160,6 +161,7 @@ impl View<'_> {
         self.find_in_peer(&mut found);
         self.find_in_links(&mut found);
         self.find_in_pings(&mut found);
+        self.find_in_reach(&mut found);
         self.find_in_traffic(now, &mut found);
         found
     }
@@ -299,6 +301,21 @@ impl View<'_> {
                 verdict: Verdict::Degraded,
             });
         }
+    }
+
+    fn find_in_reach(&self, found: &mut Vec<Finding>) {
+        let holds = self.node.manager.groups().any(|group| group.claim() == GroupClaim::Held);
+        let Some(text) = self.node.ipfail.as_ref().and_then(Ipfail::problem).filter(|_| holds)
+        else {
+            return;
+        };
+        found.push(Finding {
+            id: "ping_worse",
+            subject: String::new(),
+            text,
+            hint: "check the network between this node and its ping nodes".to_owned(),
+            verdict: Verdict::Degraded,
+        });
     }
 
     fn find_in_traffic(&self, now: Instant, found: &mut Vec<Finding>) {

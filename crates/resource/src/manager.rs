@@ -133,6 +133,8 @@ pub struct Manager {
     waited: bool,
     /// Groups of the peer came here because it was away.
     failback_due: bool,
+    /// The peer reaches fewer ping nodes.
+    peer_worse: bool,
     /// The peer claimed what this node keeps: announce again when it lets go.
     contested: BTreeSet<GroupKey>,
     said: Option<Said>,
@@ -153,6 +155,7 @@ impl Manager {
             greeted: false,
             waited: false,
             failback_due: false,
+            peer_worse: false,
             contested: BTreeSet::new(),
             said: None,
             next_id: 0,
@@ -173,6 +176,8 @@ impl Manager {
             Input::Done { op, outcome } => self.done(op, &outcome, out),
             Input::Standby { request, which } => self.standby(request, which, out),
             Input::Takeover { request, which } => self.takeover(request, which, out),
+            Input::GiveUp { reason } => self.give_up(reason, out),
+            Input::PeerIsWorse(worse) => self.peer_worse = worse,
             Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
             Input::Stop => self.stop(out),
         }
@@ -224,6 +229,11 @@ impl Manager {
             | Dialogue::Acquiring(_) => false,
         };
         self.phase == Phase::Stable && wishes && !self.groups.iter().any(Group::in_transition)
+    }
+
+    /// Why every group cannot be given to the peer at this moment; `None` when it can.
+    pub fn why_not_give(&self) -> Option<String> {
+        self.cannot_move(&Which::Sets(Holdings::ALL))
     }
 
     /// `none`, `local`, `foreign`, `all` or `transition` (`cl_status rscstatus`).

@@ -172,7 +172,12 @@ impl Manager {
     /// `auto_failback on`: give the peer its groups when both have settled.
     fn settle_failback(&mut self, out: &mut Vec<Output>) {
         let due = self.failback_due && !self.is_alone();
-        if !due || !self.is_stable() || self.peer.stable != Some(true) || !self.can_talk() {
+        if !due
+            || self.peer_worse
+            || !self.is_stable()
+            || self.peer.stable != Some(true)
+            || !self.can_talk()
+        {
             return;
         }
         self.failback_due = false;

@@ -4,6 +4,7 @@
 mod change;
 mod fault;
 mod moves;
+mod reach;
 mod start;
 
 use std::time::Duration;
@@ -76,6 +77,8 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("sha1-ucast", sha1_ucast, start::life),
     Scenario::new("mcast", mcast, start::life),
     Scenario::new("ping", with_ping, start::life),
+    Scenario::new("ipfail", with_ipfail, reach::cable),
+    Scenario::new("ipfail-off", with_ipfail_off, reach::cable_off),
     Scenario::new("netstring", netstring, start::without_scripts),
     Scenario::new("loss", lossy, fault::loss).short(),
     Scenario::new("loss-long", lossy, fault::long_loss),
@@ -129,6 +132,17 @@ fn mcast() -> Options {
 /// The client as ping node.
 fn with_ping() -> Options {
     Options { extra: "ping 192.0.2.254\n", ..Options::default() }
+}
+
+const IPFAIL: &str =
+    "ping 192.0.2.254\ndeadping 2\nrespawn hacluster /usr/libexec/heartbeat/ipfail\n";
+
+fn with_ipfail() -> Options {
+    Options { extra: IPFAIL, ..two_groups() }
+}
+
+fn with_ipfail_off() -> Options {
+    Options { extra: IPFAIL, ..two_groups_off() }
 }
 
 fn netstring() -> Options {

@@ -52,13 +52,9 @@ fn client(row: &Directive, words: &[&str]) -> Finding {
         return Finding::new(
             Weight::Remark,
             "ipfail",
-            "ipfail's decision is not made by this version: a node that loses its ping nodes keeps \
-             its groups",
+            "the daemon makes ipfail's decision itself and does not start the program",
         )
-        .cure("`hb status` shows the ping nodes; watch it, and move groups with `hb standby`")
-        .cure(
-            "if groups must move by themselves when a ping node is lost, wait with the migration",
-        );
+        .cure("keep the line; it needs a `ping` line, and `auto_failback on` or `off`");
     }
     let text = format!("{program} is not started by this version");
     let finding = Finding::new(Weight::Remark, row.name, text).cure(format!(

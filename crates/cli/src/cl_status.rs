@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use hb_node::api::{LinkStatus, StatusSnapshot};
+use hb_node::api::StatusSnapshot;
+use hb_node::words::link_word;
 
 use crate::client::{self, ClientError};
 
@@ -54,11 +55,7 @@ impl Answer {
     }
 
     fn unknown_node() -> Self {
-        Self {
-            out: "Error. May be due to incorrect node name\n".into(),
-            err: String::new(),
-            code: PARAMETER,
-        }
+        Self::error(PARAMETER, "Error. May be due to incorrect node name\n")
     }
 }
 
@@ -147,11 +144,11 @@ fn answer(words: &Words<'_>, snapshot: Result<StatusSnapshot, ClientError>) -> A
         ["listnodes"] => listnodes(&snapshot, words),
         ["nodestatus", node] => nodestatus(&snapshot, node, words.human),
         ["nodetype", node] => nodetype(&snapshot, node, words.human),
-        ["nodeweight", node] => known(&snapshot, node, "100\n"),
+        ["nodeweight", node] => nodeweight(&snapshot, node),
         ["nodesite", node] => known(&snapshot, node, "\n"),
         ["listhblinks", node] => listhblinks(&snapshot, node, words.verbose),
         ["hblinkstatus", node, link] => hblinkstatus(&snapshot, node, link, words.human),
-        ["clientstatus", node, _] if kind(&snapshot, node).is_some() => Answer::no("offline\n"),
+        ["clientstatus", node, _] if snapshot.node_type(node).is_some() => Answer::no("offline\n"),
         ["clientstatus", ..] => Answer::unknown_node(),
         ["rscstatus"] => rscstatus(&snapshot, words.human),
         ["hbparameter"] => hbparameter(&snapshot, words.parameter),
@@ -159,14 +156,14 @@ fn answer(words: &Words<'_>, snapshot: Result<StatusSnapshot, ClientError>) -> A
     }
 }
 
+/// Heartbeat's own says no sentence when it is verbose.
 fn hbstatus(snapshot: &StatusSnapshot, verbose: bool) -> Answer {
-    let mut out = String::from("Heartbeat is running on this machine.\n");
-    if verbose {
-        let _ = writeln!(out, "version:\t{}", snapshot.version);
-        out.push_str("managed by:\t\"haresources\"\n");
-        out.push_str(&verbose_nodes(snapshot, false, false));
+    if !verbose {
+        return Answer::ok("Heartbeat is running on this machine.\n");
     }
-    Answer::ok(out)
+    let version = snapshot.heartbeat_version();
+    let nodes = verbose_nodes(snapshot, false, false);
+    Answer::ok(format!("version:\t{version}\nmanaged by:\t\"haresources\"\n{nodes}"))
 }
 
 /// Heartbeat lists in reverse order of definition: ping nodes, then members.
@@ -192,9 +189,9 @@ fn listnodes(snapshot: &StatusSnapshot, words: &Words<'_>) -> Answer {
 fn verbose_nodes(snapshot: &StatusSnapshot, members_only: bool, pings_only: bool) -> String {
     let mut out = String::new();
     for name in names(snapshot, members_only, pings_only) {
-        let kind = kind(snapshot, &name).unwrap_or("normal");
-        let status = status_word(snapshot, &name).unwrap_or_default();
-        let _ = writeln!(out, "{name}\t{status}\t(nodetype: {kind})");
+        let kind = snapshot.node_type(&name).unwrap_or("normal");
+        let status = snapshot.node_status(&name).unwrap_or_default();
+        let _ = writeln!(out, "\n{name}\t{status}\t(nodetype: {kind})");
         for (link, up) in links(snapshot, &name) {
             let _ = writeln!(out, "\t{link}\t{}", link_word(up));
         }
@@ -202,76 +199,43 @@ fn verbose_nodes(snapshot: &StatusSnapshot, members_only: bool, pings_only: bool
     out
 }
 
-fn same(left: &str, right: &str) -> bool {
-    left.eq_ignore_ascii_case(right)
-}
-
-fn kind(snapshot: &StatusSnapshot, node: &str) -> Option<&'static str> {
-    if snapshot.members.iter().any(|name| same(name, node)) {
-        Some("normal")
-    } else if snapshot.pings.iter().any(|ping| same(&ping.name, node)) {
-        Some("ping")
-    } else {
-        None
-    }
-}
-
-fn status_word(snapshot: &StatusSnapshot, node: &str) -> Option<String> {
-    if same(&snapshot.this_node.name, node) {
-        // Heartbeat knows no word for a node that stops: it says `active` until it is gone.
-        let word = match snapshot.this_node.status.as_str() {
-            "stopping" => "active",
-            word => word,
-        };
-        return Some(word.to_owned());
-    }
-    let peer = snapshot.peer.iter().find(|peer| same(&peer.name, node));
-    let ping = snapshot.pings.iter().find(|ping| same(&ping.name, node));
-    peer.map(|peer| peer.status.clone()).or_else(|| ping.map(|ping| ping.status.clone()))
+/// Heartbeat's client library turns the links round, as it does with the nodes.
+fn links<'a>(snapshot: &'a StatusSnapshot, node: &str) -> Vec<(&'a str, bool)> {
+    let mut links = snapshot.node_links(node);
+    links.reverse();
+    links
 }
 
 fn nodestatus(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
-    let Some(word) = status_word(snapshot, node) else { return Answer::unknown_node() };
+    let Some(word) = snapshot.node_status(node) else { return Answer::unknown_node() };
     let out =
         if human { format!("The cluster node {node} is {word}\n") } else { format!("{word}\n") };
-    if ["active", "up", "ping"].contains(&word.as_str()) {
-        Answer::ok(out)
-    } else {
-        Answer::no(out)
-    }
+    if ["active", "up", "ping"].contains(&word) { Answer::ok(out) } else { Answer::no(out) }
 }
 
 fn nodetype(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
-    match kind(snapshot, node) {
-        Some(kind) if human => Answer::ok(format!("The cluster node {node} is {kind}\n")),
+    match snapshot.node_type(node) {
+        Some(kind) if human => Answer::ok(format!("The node {node}'s type: {kind}\n")),
         Some(kind) => Answer::ok(format!("{kind}\n")),
         None => Answer::unknown_node(),
     }
 }
 
 fn known(snapshot: &StatusSnapshot, node: &str, out: &str) -> Answer {
-    if kind(snapshot, node).is_some() { Answer::ok(out) } else { Answer::unknown_node() }
+    if snapshot.node_type(node).is_some() { Answer::ok(out) } else { Answer::unknown_node() }
 }
 
-/// Links to a node; this node's own links count as up when their sockets work.
-fn links(snapshot: &StatusSnapshot, node: &str) -> Vec<(String, bool)> {
-    if let Some(ping) = snapshot.pings.iter().find(|ping| same(&ping.name, node)) {
-        return vec![(ping.name.clone(), ping.status == "ping")];
+fn nodeweight(snapshot: &StatusSnapshot, node: &str) -> Answer {
+    match snapshot.node_type(node) {
+        Some(_) => Answer::ok("100\n"),
+        // Heartbeat's own wording, here only.
+        None => Answer::error(PARAMETER, "Error. Maybe due to incorrect node name.\n"),
     }
-    let Some(peer) = &snapshot.peer else { return Vec::new() };
-    let up = |link: &LinkStatus| {
-        if same(&peer.name, node) { link.up } else { link.failure.is_none() }
-    };
-    peer.links.iter().map(|link| (link.name.clone(), up(link))).collect()
-}
-
-fn link_word(up: bool) -> &'static str {
-    if up { "up" } else { "dead" }
 }
 
 fn listhblinks(snapshot: &StatusSnapshot, node: &str, verbose: bool) -> Answer {
-    if kind(snapshot, node).is_none() {
-        return Answer::unknown_node();
+    if snapshot.node_type(node).is_none() {
+        return Answer::error(OTHER, format!("ERROR: no links to an unknown node {node}\n"));
     }
     let mut out = String::new();
     for (link, up) in links(snapshot, node) {
@@ -284,15 +248,13 @@ fn listhblinks(snapshot: &StatusSnapshot, node: &str, verbose: bool) -> Answer {
 }
 
 fn hblinkstatus(snapshot: &StatusSnapshot, node: &str, link: &str, human: bool) -> Answer {
-    if kind(snapshot, node).is_none() {
-        return Answer::unknown_node();
-    }
-    let Some((_, up)) = links(snapshot, node).into_iter().find(|(name, _)| name == link) else {
+    let Some((_, up)) = snapshot.node_links(node).into_iter().find(|(name, _)| *name == link)
+    else {
         return Answer::error(OTHER, format!("ERROR: no link {link} to node {node}\n"));
     };
     let word = link_word(up);
     let out = if human {
-        format!("The heartbeat link {link} to node {node} is {word}\n")
+        format!("The node {node}'s heartbeat link {link} is {word}\n")
     } else {
         format!("{word}\n")
     };
@@ -341,13 +303,21 @@ mod tests {
         check(&["nodestatus", "node2"], "dead\n", 1);
         check(&["nodestatus", "-m", "node2"], "The cluster node node2 is dead\n", 1);
         check(&["nodestatus", "10.0.0.254"], "ping\n", 0);
-        check(&["nodestatus", "x"], "Error. May be due to incorrect node name\n", 11);
+        check(&["nodestatus", "x"], "", 11);
         check(&["nodetype", "node2"], "normal\n", 0);
         check(&["nodetype", "10.0.0.254"], "ping\n", 0);
         check(&["nodeweight", "node1"], "100\n", 0);
         check(&["nodesite", "node1"], "\n", 0);
-        check(&["listhblinks", "node2"], "\teth0\n\teth1\n", 0);
-        check(&["listhblinks", "-v", "node2"], "\teth0\tdead\n\teth1\tup\n", 0);
+        check(&["listhblinks", "node2"], "\teth1\n\teth0\n", 0);
+        check(&["listhblinks", "-v", "node2"], "\teth1\tup\n\teth0\tdead\n", 0);
+        check(&["listhblinks", "x"], "", 13);
+        check(
+            &["hblinkstatus", "-m", "node2", "eth0"],
+            "The node node2's heartbeat link eth0 is dead\n",
+            1,
+        );
+        check(&["nodetype", "-m", "node1"], "The node node1's type: normal\n", 0);
+        check(&["nodeweight", "x"], "", 11);
         check(&["hblinkstatus", "node2", "eth1"], "up\n", 0);
         check(&["hblinkstatus", "node2", "eth0"], "dead\n", 1);
         check(&["clientstatus", "node2", "ipfail"], "offline\n", 1);
@@ -362,9 +332,9 @@ mod tests {
 
     #[test]
     fn verbose_lists_nodes_with_status_and_links() {
-        let expected = "10.0.0.254\tping\t(nodetype: ping)\n\t10.0.0.254\tup\n\
-            node2\tdead\t(nodetype: normal)\n\teth0\tdead\n\teth1\tup\n\
-            node1\tactive\t(nodetype: normal)\n\teth0\tup\n\teth1\tup\n";
+        let expected = "\n10.0.0.254\tping\t(nodetype: ping)\n\t10.0.0.254\tup\n\
+            \nnode2\tdead\t(nodetype: normal)\n\teth1\tup\n\teth0\tdead\n\
+            \nnode1\tactive\t(nodetype: normal)\n\teth1\tup\n\teth0\tup\n";
         check(&["listnodes", "-v"], expected, 0);
     }
 

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
-use crate::{address, check, cl_status, demo, explain, lab, status};
+use crate::{address, check, cl_status, demo, explain, key, lab, migrate, status};
 
 /// Looks at and operates a two-node Twinbeat cluster
 #[derive(Debug, Parser)]
@@ -32,6 +32,8 @@ enum Verb {
     Cleanup(CleanupArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
+    Migrate(migrate::MigrateArgs),
+    Key(key::KeyArgs),
     /// Play failovers on this machine: two nodes in namespaces, and a client that measures
     Demo(demo::Args),
     /// Leave a pair alone on a busy machine and count false alarms
@@ -60,6 +62,8 @@ pub fn main() -> ExitCode {
         Verb::Cleanup(args) => moves::cleanup(run_dir, &args),
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),
+        Verb::Migrate(args) => migrate::run(&args),
+        Verb::Key(args) => key::run(run_dir, &args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Soak(args) => demo::soak::run(&args),
         Verb::Address(args) => address::run(&args),

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
-use hb_node::api::{GroupStatus, PeerNode, Problem, ResourceStatus, StatusSnapshot, Verdict};
+use hb_node::api::{
+    GroupStatus, KeyStatus, PeerNode, Problem, ResourceStatus, StatusSnapshot, Verdict,
+};
 use hb_resource::input::GroupClaim;
 
 use crate::{client, exit, print};
@@ -197,8 +199,29 @@ fn nodes(snapshot: &StatusSnapshot) -> String {
         };
         out += &row(&format!("link {}", link.name), &here, &there);
     }
-    out += &row("key", &this.key, "");
+    out += &row("key", &this.key, &peer.keys.as_deref().map(signing).unwrap_or_default());
+    out += &further_keys(&this.keys, peer.keys.as_deref());
     out + &pings(snapshot)
+}
+
+/// The key that signs, as `ThisNode::key` says it.
+fn signing(keys: &[KeyStatus]) -> String {
+    let key = keys.iter().find(|key| key.active);
+    key.map(|key| format!("#{} {}", key.index, key.method)).unwrap_or_default()
+}
+
+/// Keys that do not sign: what a rotation has come to. No line when there are none.
+fn further_keys(here: &[KeyStatus], there: Option<&[KeyStatus]>) -> String {
+    let accepted = |keys: &[KeyStatus]| {
+        let keys = keys.iter().filter(|key| !key.active);
+        keys.map(|key| format!("#{} {}", key.index, key.method)).collect::<Vec<_>>().join(", ")
+    };
+    let (here, there) = (accepted(here), there.map(accepted).unwrap_or_default());
+    if here.is_empty() && there.is_empty() {
+        return String::new();
+    }
+    let shown = |text: String| if text.is_empty() { "none".to_owned() } else { text };
+    row("also accepts", &shown(here), &shown(there))
 }
 
 fn peer_holdings(peer: &PeerNode) -> String {
@@ -308,6 +331,15 @@ mod tests {
         insta::assert_snapshot!("healthy", text);
         let widest = text.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(100), "{text}");
+    }
+
+    #[test]
+    fn a_rotation_shows_who_has_which_key() {
+        let mut snapshot = testing::healthy();
+        let new = KeyStatus { index: 2, active: false, ..testing::signing_key() };
+        snapshot.this_node.keys.push(new);
+        let text = screen(&snapshot, PLAIN);
+        assert!(text.contains("also accepts  #2 sha1                       none\n"), "{text}");
     }
 
     #[test]

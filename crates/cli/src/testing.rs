@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use hb_config::settings::{AutoFailback, Timing};
 use hb_messaging::engine::Counters;
 use hb_node::api::{
-    GroupStatus, HistoryEntry, LinkStatus, PeerNode, PingStatus, Problem, ResourceStatus,
-    StatusSnapshot, ThisNode, VERSION, Verdict,
+    GroupStatus, HistoryEntry, KeyStatus, LinkStatus, PeerNode, PingStatus, Problem,
+    ResourceStatus, StatusSnapshot, ThisNode, VERSION, Verdict,
 };
 use hb_resource::input::GroupClaim;
 
@@ -47,6 +47,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             rscstatus: "all".into(),
             generation: 7,
             key: "#1 sha1".into(),
+            keys: vec![signing_key()],
         },
         peer: Some(PeerNode {
             name: "node2".into(),
@@ -56,6 +57,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             stable: None,
             native: Some(true),
             generation: 9,
+            keys: Some(vec![signing_key()]),
             links: vec![link("eth0", false), link("eth1", true)],
         }),
         pings: vec![PingStatus {
@@ -93,6 +95,11 @@ pub(crate) fn snapshot() -> StatusSnapshot {
         parameters: BTreeMap::from([("keepalive".into(), "200ms".into())]),
         counters: Counters::default(),
     }
+}
+
+/// The key of both nodes.
+pub(crate) fn signing_key() -> KeyStatus {
+    KeyStatus { index: 1, method: "sha1".into(), fingerprint: "0a1b2c3d".into(), active: true }
 }
 
 /// Both nodes well.

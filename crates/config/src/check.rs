@@ -30,6 +30,7 @@ pub fn check(
         groups::check(cf, groups, bad_groups, node, found);
     }
     check_failback(cf, found);
+    check_ipfail(cf, found);
     check_fencing(cf, found);
     timing::check(cf, found)
 }
@@ -56,6 +57,34 @@ fn check_failback(cf: &HaCf, found: &mut Sink) {
             .help("write `auto_failback on` if resources shall go home when their node returns")
             .help("write `auto_failback off` if they shall stay until you move them"),
     );
+}
+
+/// ipfail compares ping nodes by messages that the legacy mode does not have.
+fn check_ipfail(cf: &HaCf, found: &mut Sink) {
+    let Some(span) = cf.ipfail else { return };
+    let legacy = match (&cf.auto_failback, &cf.nice_failback) {
+        (Some(value), _) => value.value == AutoFailback::Legacy,
+        (None, Some(nice)) => !nice.value,
+        (None, None) => !cf.faulty.contains(&DirectiveId::AutoFailback),
+    };
+    if legacy {
+        found.push(
+            Diagnostic::new(
+                Code::IpfailNotRun,
+                "ipfail has no effect: it needs `auto_failback on` or `auto_failback off`",
+            )
+            .at(span, "Heartbeat's ipfail refuses the legacy mode too")
+            .help("write `auto_failback on` or `auto_failback off`, the same on both nodes"),
+        );
+    }
+    let pings = [DirectiveId::Ping, DirectiveId::Ping6, DirectiveId::PingGroup];
+    if cf.pings.is_empty() && pings.iter().all(|ping| !cf.faulty.contains(ping)) {
+        found.push(
+            Diagnostic::new(Code::IpfailNotRun, "ipfail has no effect: there is no ping node")
+                .at(span, "it compares how many ping nodes each node reaches")
+                .help("add `ping GATEWAY` on both nodes, or remove this line"),
+        );
+    }
 }
 
 fn check_fencing(cf: &HaCf, found: &mut Sink) {

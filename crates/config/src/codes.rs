@@ -148,12 +148,14 @@ Refused = 110 Error "cannot be honoured"
      what the file says, so it is better not to start. Pacemaker and autojoin are such: with \
      either, haresources is not used at all."
     "Remove the directive; the help line says what to use."
-IpfailNotRun = 111 Warning "ipfail is not run"
-    "ipfail compares the number of reachable ping nodes with the peer's and moves the resources \
-     to the side that reaches more. This version watches the ping nodes and shows them in \
-     `hb status`, but does not make ipfail's decision, and it does not start the program."
-    "Keep the line for 3.0.6 nodes, or remove it. Move resources with `hb_standby` when a node \
-     has lost its network."
+IpfailNotRun = 111 Warning "ipfail has no effect"
+    "A `respawn` line for ipfail lets the node compare the number of its reachable ping nodes with \
+     the peer's and give its resources to a peer that reaches more. The node does this itself and \
+     does not start the program. As with Heartbeat 3.0.6 it needs `auto_failback on` or `off` \
+     (ipfail refuses the legacy mode), and without ping nodes there is nothing to compare."
+    "Write `auto_failback on` or `auto_failback off`, and a `ping` line for an address that only a \
+     working network reaches, such as the gateway; the same on both nodes. Without the `respawn` \
+     line ping nodes are only watched and shown."
 Obsolete = 112 Warning "an obsolete directive"
     "nice_failback was replaced by auto_failback, with the opposite sense: `nice_failback on` is \
      `auto_failback off`, and `nice_failback off` is `auto_failback legacy`. Heartbeat 3.0.6 \

@@ -75,6 +75,8 @@ pub struct HaCf {
     pub uuid_source: Option<UuidSource>,
     /// `cluster`
     pub cluster: Option<String>,
+    /// The last `respawn` line that runs `ipfail`.
+    pub ipfail: Option<Span>,
     /// `env`
     pub environment: Vec<(String, String)>,
     /// Last value of each directive as written.
@@ -205,21 +207,8 @@ impl Parser<'_> {
                         .help(format!("write `{instead}`, the same on both nodes")),
                 );
             }
-            Support::AcceptedWithWarning { .. } if is_ipfail(statement) => {
-                self.sink.push(
-                    Diagnostic::new(
-                        Code::IpfailNotRun,
-                        "ipfail's decision is not made by this version; ping nodes are watched \
-                         and shown",
-                    )
-                    .at(statement.name.span.to(statement.values_span()), "not started")
-                    .help(
-                        "nothing moves by itself when this node loses its ping nodes: watch \
-                         `hb status` and move resources with `hb_standby`",
-                    )
-                    .help("the line may stay; a Heartbeat 3.0.6 node still uses it"),
-                );
-            }
+            // The node makes ipfail's decision itself; the program is not started.
+            Support::AcceptedWithWarning { .. } if is_ipfail(statement) => {}
             Support::AcceptedWithWarning { why, .. } => {
                 self.sink.push(
                     Diagnostic::new(
@@ -294,6 +283,9 @@ impl Parser<'_> {
             Id::Bcast | Id::Ucast | Id::Ucast6 => self.udp_media(value.into_media()),
             Id::Mcast | Id::Mcast6 => cf.media.extend(value.into_media()),
             Id::Ping | Id::Ping6 | Id::PingGroup => cf.pings.extend(value.into_pings()),
+            Id::Respawn if is_ipfail(statement) => {
+                cf.ipfail = Some(statement.name.span.to(statement.values_span()));
+            }
             Id::AutoFailback => {
                 cf.auto_failback = value.failback().map(|value| Spanned::new(value, span));
             }
@@ -375,9 +367,13 @@ impl Parser<'_> {
     }
 }
 
+/// The command's file name decides: distributions keep it in different directories.
 fn is_ipfail(statement: &Statement<'_>) -> bool {
-    matches!(statement.row.id, Id::Respawn | Id::Failfast)
-        && statement.values.iter().any(|word| word.text.rsplit('/').next() == Some("ipfail"))
+    statement.row.id == Id::Respawn
+        && statement
+            .values
+            .get(1)
+            .is_some_and(|command| command.text.rsplit('/').next() == Some("ipfail"))
 }
 
 fn unknown(name: &Word, rest: &[Word]) -> Diagnostic {

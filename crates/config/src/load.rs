@@ -172,6 +172,7 @@ fn settings(
         max_rexmit_delay_ms: cf.max_rexmit_delay_ms.unwrap_or(250),
         generation_source: cf.generation_source.unwrap_or(GenerationSource::File),
         uuid_source: cf.uuid_source.unwrap_or(UuidSource::File),
+        ipfail: cf.ipfail.is_some(),
         environment: cf.environment,
         parameters,
         native,

@@ -121,20 +121,34 @@ fn stonith_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
 
 fn parameters(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
     let words = lexer::words(source, FileId::HaResources, line.clone(), |_| false);
+    words.iter().flat_map(|word| secret_values(&word.text, word.span.start)).collect()
+}
+
+/// The values of one resource that are covered; `word` begins at `start`.
+fn secret_values(word: &str, mut start: usize) -> Vec<Range<usize>> {
     let mut found = Vec::new();
-    for word in words {
-        let mut start = word.span.start;
-        for piece in word.text.split("::") {
-            if let Some((name, value)) = piece.split_once('=') {
-                let lower = name.to_ascii_lowercase();
-                if SECRET_NAMES.iter().any(|part| lower.contains(part)) && !value.is_empty() {
-                    found.push(start + name.len() + 1..start + piece.len());
-                }
+    for piece in word.split("::") {
+        if let Some((name, value)) = piece.split_once('=') {
+            let lower = name.to_ascii_lowercase();
+            if SECRET_NAMES.iter().any(|part| lower.contains(part)) && !value.is_empty() {
+                found.push(start + name.len() + 1..start + piece.len());
             }
-            start += piece.len() + 2;
         }
+        start += piece.len() + 2;
     }
     found
+}
+
+/// One resource of haresources without the values that must not be shown.
+pub(crate) fn cover_resource(word: &str) -> String {
+    let mut text = String::new();
+    let mut at = 0;
+    for secret in secret_values(word, 0) {
+        text.push_str(word.get(at..secret.start).unwrap_or_default());
+        text.push_str(COVER);
+        at = secret.end;
+    }
+    text + word.get(at..).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -182,6 +196,14 @@ mod tests {
             "a ocf::heartbeat:db::user=u::password=pw::x=1 nginx",
             "a ocf::heartbeat:db::user=u::password=********::x=1 nginx",
         );
+    }
+
+    #[test]
+    fn one_resource_is_covered_by_itself() {
+        let check = |word: &str, expect: &str| assert_eq!(cover_resource(word), expect);
+        check("nginx", "nginx");
+        check("ocf::h:db::user=u::passwd=pw::x=1", "ocf::h:db::user=u::passwd=********::x=1");
+        check("ocf::h:db::api_token=t", "ocf::h:db::api_token=********");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Label, Severity};
 use crate::load::Loaded;
-use crate::mask::Masked;
+use crate::mask::{self, Masked};
 use crate::source::{Files, SourceFile};
 use crate::span::FileId;
 
@@ -131,6 +131,11 @@ fn excerpts<'a>(files: &'a Files, diagnostic: &'a Diagnostic) -> Vec<Excerpt<'a>
         found.extend(clusters.into_iter().map(|labels| Excerpt::new(file, source, labels)));
     }
     found
+}
+
+/// One resource of haresources with the values of parameters named like passwords covered.
+pub fn cover_resource(word: &str) -> String {
+    mask::cover_resource(word)
 }
 
 /// The last lines: how many findings, and what they mean for the start of node `node`.

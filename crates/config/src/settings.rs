@@ -75,6 +75,9 @@ pub struct Settings {
     pub generation_source: GenerationSource,
     /// Where this node's UUID comes from (`uuidfrom`).
     pub uuid_source: UuidSource,
+    /// Whether the node acts on its ping nodes as the client `ipfail` of Heartbeat 3.0.6 does: a
+    /// `respawn` line runs a program of that file name. It needs `auto_failback` on or off.
+    pub ipfail: bool,
     /// Names exported to resource scripts as `HA_<name>` by `env` lines.
     pub environment: Vec<(String, String)>,
     /// Each ha.cf directive that was written, with its raw last value: `cl_status hbparameter` and

@@ -12,7 +12,8 @@ use hb_node::api::{CONTROL_SOCKET, Request, Response, STATUS_SOCKET};
 use hb_node::input::ClientId;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-use crate::control::listen::Listener;
+pub(crate) use crate::control::listen::bind;
+use crate::control::listen::{Listener, next_client};
 use crate::logging::Logger;
 
 /// Connections at a time, for each socket: nobody who may only read can lock the operator out.
@@ -58,9 +59,24 @@ pub(crate) struct ClientEvent {
     pub(crate) asks: Option<(Request, oneshot::Sender<Response>)>,
 }
 
+/// The way to the core: a request in, its answer out.
+#[derive(Clone, Debug)]
+pub(crate) struct Core(mpsc::Sender<ClientEvent>);
+
+impl Core {
+    /// Asks and waits for the answer; `None` when the daemon ends before it is there.
+    pub(crate) async fn ask(&self, request: Request) -> Option<Response> {
+        let (answer, response) = oneshot::channel();
+        let event = ClientEvent { client: next_client(), asks: Some((request, answer)) };
+        self.0.send(event).await.ok()?;
+        response.await.ok()
+    }
+}
+
 /// Both sockets, and the clients that wait for an answer.
 #[derive(Debug)]
 pub(crate) struct Control {
+    core: Core,
     events: mpsc::Receiver<ClientEvent>,
     waiting: BTreeMap<ClientId, oneshot::Sender<Response>>,
 }
@@ -86,9 +102,10 @@ impl Control {
     /// services up, which matters more than being asked.
     pub(crate) fn open(dir: &Path, logger: &Logger) -> Self {
         let (sender, events) = mpsc::channel(REQUESTS_MAX);
+        let core = Core(sender.clone());
         for access in [Access::Read, Access::Command] {
             let path = dir.join(access.file_name());
-            match listen::bind(&path, access) {
+            match bind(&path, access) {
                 Ok(socket) => {
                     let listener = Listener {
                         access,
@@ -104,7 +121,12 @@ impl Control {
                 }
             }
         }
-        Self { events, waiting: BTreeMap::new() }
+        Self { core, events, waiting: BTreeMap::new() }
+    }
+
+    /// The way to the core for clients that come by another door.
+    pub(crate) fn core(&self) -> Core {
+        self.core.clone()
     }
 
     /// Waits for the next request. Cancel-safe.
@@ -121,7 +143,7 @@ impl Control {
                         return Asked::Gone(client);
                     }
                 }
-                // No socket could be opened: there will never be a request.
+                // We hold a sender ourselves.
                 None => std::future::pending().await,
             }
         }

@@ -12,6 +12,7 @@ mod foreign;
 mod history;
 mod host;
 mod identity;
+mod legacy;
 mod logging;
 mod operations;
 mod perform;

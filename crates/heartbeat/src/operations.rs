@@ -77,6 +77,11 @@ impl Operations {
         Self { runner, addresses, announce, overridden, answer, answers }
     }
 
+    /// What runs programs, for those that are no agents.
+    pub(crate) fn runner(&self) -> &Runner {
+        &self.runner
+    }
+
     /// Starts an operation; its answer comes from [`Self::recv`], exactly once.
     pub(crate) fn start(&self, operation: Operation) {
         let built_in = operation.resource.built_in.clone();
@@ -133,7 +138,7 @@ fn runner_config(settings: &Settings, paths: &Paths) -> RunnerConfig {
         configuration: text(paths.config.clone()),
         resource_scripts: text(scripts.clone()),
         scratch: text(paths.run.join(crate::run::SCRATCH)),
-        fifo: text(paths.state.join("fifo")),
+        fifo: text(paths.state.join(crate::legacy::FIFO)),
         ..AgentPaths::default()
     };
     RunnerConfig {

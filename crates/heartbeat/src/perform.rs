@@ -9,6 +9,7 @@ use hb_node::effect::{Effect, Level};
 
 use crate::control::Control;
 use crate::daemonize::Report;
+use crate::legacy::hooks::Hooks;
 use crate::logging::Logger;
 use crate::operations::Operations;
 use crate::service::Service;
@@ -19,6 +20,7 @@ pub(crate) struct Edge {
     pub(crate) pings: Pings,
     pub(crate) control: Control,
     pub(crate) operations: Operations,
+    pub(crate) hooks: Hooks,
     pub(crate) service: Service,
     pub(crate) logger: Logger,
     pub(crate) report: Report,
@@ -34,7 +36,10 @@ impl Edge {
             Effect::Reply { client, response } => {
                 self.control.reply(client, with_pid(response));
             }
-            Effect::Log(event) => self.logger.log(event),
+            Effect::Log(event) => {
+                self.hooks.see(&event);
+                self.logger.log(event);
+            }
             // Our own type of strings and numbers always serialises.
             Effect::History(entry) => {
                 self.logger.history(serde_json::to_string(&entry).unwrap_or_default());

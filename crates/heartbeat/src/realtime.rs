@@ -34,12 +34,29 @@ pub(crate) fn enter(priority: u8) -> Vec<String> {
     refused
 }
 
-/// Under a limit that cannot be lifted, memory is better not locked: each allocation and each
-/// thread beyond the limit would fail.
+/// Under a limit that counts and cannot be lifted, memory is better not locked: each allocation and
+/// each thread beyond the limit would fail.
 fn lock_memory() -> nix::Result<()> {
-    setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)?;
+    if let Err(error) = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY)
+        && !is_exempt_from_limit()
+    {
+        return Err(error);
+    }
     let on_fault = MlockAllFlags::from_bits_retain(libc::MCL_ONFAULT);
     mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE | on_fault)
+}
+
+/// With CAP_IPC_LOCK the limit does not count (mlock(2)); but the capabilities of a user namespace
+/// say nothing here.
+fn is_exempt_from_limit() -> bool {
+    const CAP_IPC_LOCK: u32 = 14;
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let map = read("/proc/self/uid_map");
+    let whole_machine = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    let status = read("/proc/self/status");
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let set = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    whole_machine && set >> CAP_IPC_LOCK & 1 == 1
 }
 
 /// Control groups of version 1 give real-time budgets, zero by default.

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use hb_config::settings::{Logging, Settings};
 use hb_messaging::net::{Links, Pings};
+use hb_node::api::STATUS_SOCKET;
 use hb_node::effect::Level;
 use hb_node::{Identity, Node};
 use nix::sys::stat::{Mode, umask};
@@ -19,6 +20,7 @@ use crate::control::{self, Control};
 use crate::daemonize::Report;
 use crate::exit::Fatal;
 use crate::history::FILE_NAME;
+use crate::legacy::hooks::Hooks;
 use crate::logging::{Destinations, Logger, unix_s};
 use crate::operations::Operations;
 use crate::perform::Edge;
@@ -27,7 +29,7 @@ use crate::reload::Reload;
 use crate::service::Service;
 use crate::shell::Shell;
 use crate::signals::Signals;
-use crate::{foreign, host, identity, realtime};
+use crate::{foreign, host, identity, legacy, realtime};
 
 /// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
 pub(crate) const SCRATCH: &str = "rsctmp";
@@ -88,11 +90,21 @@ fn prepare(args: &Args, foreground: bool) -> Result<Prepared, Fatal> {
         logger.say(level, "config", line);
     }
     if let Some(pid) = lock.left_by() {
-        let text = format!(
-            "the heartbeat before this one (pid {pid}) was killed or has crashed; resources that \
-             still run are kept"
-        );
-        logger.say(Level::Error, "killed", text);
+        // Heartbeat 3.0.6 leaves its pid file behind when it is stopped in order; a socket is left
+        // only by one of ours that had no time to remove it.
+        if args.paths.run.join(STATUS_SOCKET).exists() {
+            let text = format!(
+                "the heartbeat before this one (pid {pid}) was killed or has crashed; resources \
+                 that still run are kept"
+            );
+            logger.say(Level::Error, "killed", text);
+        } else {
+            let text = format!(
+                "a Heartbeat 3 that has ended (pid {pid}) left its pid file; resources that still \
+                 run are kept"
+            );
+            logger.say(Level::Info, "taken_over", text);
+        }
     }
     lock.write(std::process::id())?;
     Ok(Prepared { settings, lock, logger })
@@ -130,6 +142,7 @@ impl Prepared {
         runtime.shutdown_background();
         logger.flush();
         control::remove(&args.paths.run);
+        legacy::remove(&args.paths.run);
         lock.remove();
         result
     }
@@ -176,10 +189,13 @@ async fn open(
     for warning in warnings {
         logger.say(Level::Warn, "ping_socket", warning);
     }
+    let control = Control::open(&args.paths.run, logger);
+    legacy::open(&args.paths.run, &args.paths.state, &control.core(), logger);
     let edge = Edge {
         links: Links::open(&settings.media, settings.udp_port),
         pings,
-        control: Control::open(&args.paths.run, logger),
+        control,
+        hooks: Hooks::open(&args.paths.config, operations.runner().clone(), logger),
         operations,
         service: Service::new(),
         logger: logger.clone(),

@@ -323,6 +323,17 @@ fn a_killed_daemon_leaves_nothing_that_stops_the_next_one() {
     assert_eq!(next.exit_code(), Some(0));
 }
 
+/// In a migration: 3.0.6 leaves its pid file when it is stopped.
+#[test]
+fn a_pid_file_of_an_orderly_stop_is_no_crash() {
+    let place = Place::new("left", 29_117);
+    // Beyond any pid that Linux gives.
+    place.write("pid", "   4194305\n");
+    let _daemon = place.start();
+    place.await_log("(pid 4194305) left its pid file");
+    assert!(!place.log().contains("was killed or has crashed"), "{}", place.log());
+}
+
 #[test]
 fn a_reload_takes_keys_and_refuses_nonsense() {
     let place = Place::new("reload", 29_108);

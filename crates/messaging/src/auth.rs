@@ -6,10 +6,10 @@ mod crc;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use hb_config::settings::{AuthKeys, AuthMethod, Secret};
+use hb_config::settings::{AuthKey, AuthKeys, AuthMethod, Secret};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
-use ring::hmac as ring_hmac;
+use ring::{digest, hmac as ring_hmac};
 
 use crate::error::AuthError;
 use crate::wire::Signature;
@@ -24,6 +24,25 @@ pub use crc::cksum;
 pub struct Authenticator {
     active: (u8, Key),
     keys: BTreeMap<u8, Key>,
+    /// See [`Authenticator::key_list`].
+    list: String,
+}
+
+/// Sets a fingerprint apart from every other digest of the same key.
+const FINGERPRINT_LABEL: &[u8] = b"twinbeat key fingerprint 1\0";
+/// Bytes of a fingerprint: enough to tell two keys apart, far too few to search for one.
+const FINGERPRINT_BYTES: usize = 4;
+
+/// Eight hex digits by which two nodes compare a key without saying it: the first bytes of SHA-256
+/// over a label, the method and the key.
+pub fn fingerprint(key: &AuthKey) -> String {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(FINGERPRINT_LABEL);
+    context.update(key.method.word().as_bytes());
+    context.update(b"\0");
+    context.update(key.secret.expose());
+    let digest = context.finish();
+    hex(digest.as_ref().get(..FINGERPRINT_BYTES).unwrap_or_default())
 }
 
 #[derive(Clone)]
@@ -43,7 +62,21 @@ impl Authenticator {
             .map(|(index, key)| (*index, Key::new(key.method, &key.secret)))
             .collect();
         let active = (keys.active, prepared.get(&keys.active)?.clone());
-        Some(Self { active, keys: prepared })
+        let list: Vec<String> = keys
+            .keys
+            .iter()
+            .map(|(index, key)| {
+                let signs = if *index == keys.active { ":active" } else { "" };
+                format!("{index}:{}:{}{signs}", key.method.word(), fingerprint(key))
+            })
+            .collect();
+        Some(Self { active, keys: prepared, list: list.join(" ") })
+    }
+
+    /// All keys as `INDEX:METHOD:FINGERPRINT`, separated by blanks, `:active` behind the one that
+    /// signs.
+    pub fn key_list(&self) -> &str {
+        &self.list
     }
 
     /// Index and method of the key that signs.

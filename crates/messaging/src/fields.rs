@@ -56,6 +56,9 @@ pub const EXTENSION_PREFIX: &str = "x_";
 /// `x_after`: hex sequence number of the sender's previous message for the resource layer, so that
 /// a receiver need not wait for a lost `status` (see `order`).
 pub const AFTER: &str = "x_after";
+/// `x_keys` on `status`: the keys that the sender accepts and the one that it signs with, by
+/// fingerprint (see `auth`).
+pub const KEYS: &str = "x_keys";
 /// `x_stopping=1` on `status`: the sender is stopping in order.
 pub const STOPPING: &str = "x_stopping";
 

@@ -96,6 +96,17 @@ pub fn encode(
     if bytes.len() > SEND_MAX { Err(EncodeError::TooLarge) } else { Ok(bytes) }
 }
 
+/// A classic message without a signature, with its final NUL: what Heartbeat's local sockets carry,
+/// where the kernel vouches for the sender. [`decode`] reads it.
+///
+/// # Errors
+/// When a name or value cannot be framed, or it is all too much.
+pub fn encode_unsigned(fields: &FieldList) -> Result<Vec<u8>, EncodeError> {
+    check_encodable(fields)?;
+    let bytes = classic::frame(&canonical(fields), b"");
+    if bytes.len() > SEND_MAX { Err(EncodeError::TooLarge) } else { Ok(bytes) }
+}
+
 /// The text under an `auth` field: all fields but `auth` as lines, without the frame marks.
 pub fn canonical(fields: &FieldList) -> Vec<u8> {
     classic::canonical(fields)

@@ -176,6 +176,30 @@ pub struct ThisNode {
     pub generation: u64,
     /// Index and method of the signing key, as `#2 sha256`.
     pub key: String,
+    /// All keys that are accepted here, by index.
+    #[serde(default)]
+    pub keys: Vec<KeyStatus>,
+}
+
+/// One key of authkeys, by fingerprint; never the key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyStatus {
+    /// Index, 0..=15.
+    pub index: u8,
+    /// `crc`, `md5`, `sha1` or `sha256`.
+    pub method: String,
+    /// Eight hex digits, the same on both nodes for the same key.
+    pub fingerprint: String,
+    /// Whether the node signs with it.
+    pub active: bool,
+}
+
+impl KeyStatus {
+    /// Whether both are the same key under the same index.
+    pub fn is_same_key(&self, other: &Self) -> bool {
+        (self.index, &self.method, &self.fingerprint)
+            == (other.index, &other.method, &other.fingerprint)
+    }
 }
 
 /// What is known of the other member, with its age.
@@ -195,6 +219,9 @@ pub struct PeerNode {
     pub native: Option<bool>,
     /// Generation.
     pub generation: u64,
+    /// The keys that it says it accepts; `None` when it has not said so (a 3.0.6 peer).
+    #[serde(default)]
+    pub keys: Option<Vec<KeyStatus>>,
     /// Links to it.
     pub links: Vec<LinkStatus>,
 }

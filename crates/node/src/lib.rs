@@ -8,6 +8,8 @@ pub mod api;
 pub mod effect;
 pub mod history;
 pub mod input;
+mod ipfail;
+mod keys;
 mod node;
 mod problems;
 mod report;
@@ -17,5 +19,6 @@ mod snapshot;
 pub mod timers;
 pub mod translate;
 mod wake;
+pub mod words;
 
 pub use node::{Identity, Node};

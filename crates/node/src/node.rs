@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
+use hb_messaging::fields;
 use hb_messaging::message::{AskStep, Body, NodeStatus};
 use hb_messaging::time::Instant;
 use hb_resource::group::{Group, ResourceState};
@@ -14,10 +15,12 @@ use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
 
-use crate::api::{Request, Response};
+use crate::api::{KeyStatus, Request, Response};
 use crate::effect::{Effect, Level, LogEvent};
 use crate::history::History;
 use crate::input::{ClientId, Input};
+use crate::ipfail::Ipfail;
+use crate::keys;
 use crate::problems::Watch;
 use crate::report;
 use crate::requests::Requests;
@@ -25,6 +28,8 @@ use crate::since::Since;
 use crate::timers::TimerTable;
 use crate::translate::{Incoming, Translator};
 use crate::wake::Pause;
+
+mod reach;
 
 /// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
 /// at most 500 messages; more means that two parts answer each other without end.
@@ -73,9 +78,13 @@ pub struct Node {
     pub(crate) members: Since<(GroupKey, usize), ResourceState>,
     /// Whether the peer is a Twinbeat node; `None` before its first status.
     pub(crate) peer_native: Option<bool>,
+    /// The keys that the peer says it accepts.
+    pub(crate) peer_keys: Option<Vec<KeyStatus>>,
     pub(crate) stopping: bool,
     /// This node has just woken from a sleep that the peer may have taken for its death.
     pub(crate) pause: Option<Pause>,
+    /// The comparison of ping nodes with the peer, when ha.cf wants it; gone once this node stops.
+    pub(crate) ipfail: Option<Ipfail>,
     /// What was due when this process was last found to have stood still.
     stalled_since: Option<Instant>,
     translator: Translator,
@@ -156,8 +165,10 @@ impl Node {
             claims: Since::default(),
             members: Since::default(),
             peer_native: None,
+            peer_keys: None,
             stopping: false,
             pause: None,
+            ipfail: Ipfail::new(settings),
             stalled_since: None,
             translator: Translator::new(settings),
             timers: TimerTable::default(),
@@ -178,7 +189,7 @@ impl Node {
     /// must happen. `now` must not go back; a moment that did is taken for the last one.
     ///
     /// `Input::Timeout` fires exactly one of the things that are due, the earliest (messaging
-    /// before the manager's timers, those in the order of `Timer`), so that each call has one
+    /// before the manager's timers, those in the order of `Timer`, ipfail last), so that each call has one
     /// cause and datagrams that wait can be fed between two of them. The caller repeats it until
     /// `next_timeout()` lies after `now`; a `Timeout` when nothing is due does nothing.
     pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
@@ -207,7 +218,9 @@ impl Node {
     /// When `Input::Timeout` is to be fed next.
     pub fn next_timeout(&self) -> Option<Instant> {
         let pause = self.pause.as_ref().map(Pause::until);
-        [self.messaging.next_timeout(), self.timers.next(), pause].into_iter().flatten().min()
+        let ipfail = self.ipfail.as_ref().and_then(Ipfail::due);
+        let due = [self.messaging.next_timeout(), self.timers.next(), pause, ipfail];
+        due.into_iter().flatten().min()
     }
 
     fn take(&mut self, input: Input, turn: &mut Turn<'_>) {
@@ -254,7 +267,11 @@ impl Node {
                     self.feed_manager(resource::Input::Timer(timer), turn);
                 }
             }
-            (_, None) => {}
+            (_, None) => {
+                if self.ipfail.as_ref().and_then(Ipfail::due).is_some_and(|at| at <= self.now) {
+                    self.tick_ipfail(turn);
+                }
+            }
         }
     }
 
@@ -348,6 +365,7 @@ impl Node {
             return;
         }
         self.stopping = true;
+        self.ipfail = None;
         let text = "Heartbeat shutdown in progress: all resources are released first";
         turn.log(LogEvent::new(Level::Info, "stopping", text));
         self.feed_messaging(messaging::Input::Stopping, turn);
@@ -463,15 +481,19 @@ impl Node {
         match event {
             Event::Active => {
                 self.active = true;
+                // Before anything is said of resources, so that failback to a worse node is held.
+                self.greet_ipfail(turn);
                 self.feed_manager(resource::Input::Started, turn);
             }
             Event::NodeStatus { node, to, .. } => {
+                self.note_reach(&node, to, turn);
                 if self.is_peer(&node) {
                     self.take_peer_status(node, to, turn);
                 }
             }
             Event::PeerRestarted { node, .. } => {
                 if self.is_peer(&node) {
+                    self.greet_ipfail(turn);
                     self.feed_manager(resource::Input::PeerRestarted, turn);
                 }
             }
@@ -484,6 +506,7 @@ impl Node {
                 if self.is_peer(&node) {
                     let native = self.translator.learn(&extensions);
                     self.peer_native = Some(native);
+                    self.peer_keys = extensions.get(fields::KEYS).map(|list| keys::read(list));
                     self.feed_manager(resource::Input::PeerIsNative(native), turn);
                 }
             }
@@ -516,6 +539,7 @@ impl Node {
     }
 
     fn take_message(&mut self, from: &NodeName, body: Body, turn: &mut Turn<'_>) {
+        self.hear_ipfail(&body, turn);
         let kind = report::kind(&body).to_owned();
         match self.translator.incoming(body) {
             Incoming::Message { message, warning } => {

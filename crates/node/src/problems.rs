@@ -10,7 +10,9 @@ use hb_messaging::message::{Body, NodeStatus};
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 
-use crate::api::{Problem, Verdict};
+use crate::api::{KeyStatus, Problem, Verdict};
+use crate::ipfail::Ipfail;
+use crate::keys;
 use crate::since::Since;
 use crate::snapshot::{Service, View};
 
@@ -159,6 +161,7 @@ impl View<'_> {
         self.find_in_peer(&mut found);
         self.find_in_links(&mut found);
         self.find_in_pings(&mut found);
+        self.find_in_reach(&mut found);
         self.find_in_traffic(now, &mut found);
         found
     }
@@ -232,6 +235,14 @@ impl View<'_> {
             let text = format!("haresources differs: {difference}");
             add("config_differs", name.as_str(), text, "make haresources the same on both nodes");
         }
+        if let Some(key) = self.unconfirmed_key() {
+            let KeyStatus { index, method, fingerprint, .. } = key;
+            let text = format!(
+                "{name} does not have key {index} ({method}, {fingerprint}), which signs here"
+            );
+            let hint = format!("grep '^{index} ' /etc/ha.d/authkeys | ssh root@{name} hb key add");
+            add("key_unconfirmed", name.as_str(), text, &hint);
+        }
         if peer.status != NodeStatus::Dead {
             return;
         }
@@ -246,6 +257,15 @@ impl View<'_> {
             let text = format!("{name} is dead: no heartbeat within deadtime");
             add("peer_dead", name.as_str(), text, "look at its power, its network and heartbeat");
         }
+    }
+
+    /// The key that signs here, when the peer says that it does not have it.
+    fn unconfirmed_key(&self) -> Option<KeyStatus> {
+        let theirs = self.node.peer_keys.as_ref()?;
+        let own = keys::read(self.node.messaging.key_list());
+        let signs = own.into_iter().find(|key| key.active)?;
+        let confirmed = theirs.iter().any(|key| key.is_same_key(&signs));
+        (!confirmed).then_some(signs)
     }
 
     /// A link is only called down while the peer is heard otherwise, or when our own socket fails:
@@ -281,6 +301,21 @@ impl View<'_> {
                 verdict: Verdict::Degraded,
             });
         }
+    }
+
+    fn find_in_reach(&self, found: &mut Vec<Finding>) {
+        let holds = self.node.manager.groups().any(|group| group.claim() == GroupClaim::Held);
+        let Some(text) = self.node.ipfail.as_ref().and_then(Ipfail::problem).filter(|_| holds)
+        else {
+            return;
+        };
+        found.push(Finding {
+            id: "ping_worse",
+            subject: String::new(),
+            text,
+            hint: "check the network between this node and its ping nodes".to_owned(),
+            verdict: Verdict::Degraded,
+        });
     }
 
     fn find_in_traffic(&self, now: Instant, found: &mut Vec<Finding>) {

@@ -13,6 +13,7 @@ use crate::api::{
     GroupStatus, LinkStatus, PeerNode, PingStatus, ResourceStatus, StatusSnapshot, ThisNode,
     VERSION, Verdict,
 };
+use crate::keys;
 use crate::node::Node;
 use crate::problems::Finding;
 
@@ -165,6 +166,7 @@ impl View<'_> {
             rscstatus: node.manager.rscstatus().to_owned(),
             generation: node.profile.generation,
             key: format!("#{index} {}", method.word()),
+            keys: keys::read(node.messaging.key_list()),
         }
     }
 
@@ -179,6 +181,7 @@ impl View<'_> {
             stable: manager.peer_stable(),
             native: self.node.peer_native,
             generation: peer.generation,
+            keys: self.node.peer_keys.clone(),
             links: peer.links.iter().map(link_status).collect(),
         })
     }

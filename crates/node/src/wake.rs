@@ -62,6 +62,8 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::Done { .. }
         | Input::Standby { .. }
         | Input::Takeover { .. }
+        | Input::GiveUp { .. }
+        | Input::PeerIsWorse(_)
         | Input::Cleanup { .. }
         | Input::Stop => false,
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hb_config::settings::{AutoFailback, GroupSpec, Settings};
+use hb_config::settings::{AuthKey, AuthMethod, AutoFailback, GroupSpec, Secret, Settings};
 use hb_node::api::{Request, Response, Verdict};
 use hb_resource::input::{GroupClaim, Holdings, Which};
 use hb_resource::operation::Action;
@@ -473,6 +473,38 @@ fn a_wrong_key_is_a_problem_and_nothing_else() {
         assert!(ids.contains(&"bad_auth".to_owned()), "{ids:?}");
         assert!(ids.contains(&"peer_never_seen".to_owned()), "{ids:?}");
         assert!(!world.status(machine).expect("runs").failover_ready);
+    }
+}
+
+#[test]
+fn a_key_that_only_one_node_has_is_a_problem_there() {
+    let key = |secret: &str| AuthKey {
+        method: AuthMethod::Sha256,
+        secret: Secret::new(secret.as_bytes().to_vec()),
+    };
+    // node2 has a key more, which the other confirms only in the first case.
+    for (confirmed, added) in [(true, "new"), (false, "another")] {
+        let mut world = world_of(&www(), |settings| {
+            settings.keys.keys.insert(9, key("new"));
+            if settings.node.as_str() == "node2" {
+                settings.keys.keys.insert(9, key(added));
+                settings.keys.active = 9;
+            }
+        });
+        world.start(0);
+        world.start(1);
+        let heard = |world: &World| {
+            let status = world.status(1);
+            status.and_then(|status| status.peer).is_some_and(|peer| peer.keys.is_some())
+        };
+        assert!(world.run_until(ms(10_000), heard).is_some(), "{:?}", problems(&world, 1));
+        let missing = ids(&world, 1).contains(&"key_unconfirmed".to_owned());
+        assert_eq!(missing, !confirmed, "{:?}", problems(&world, 1));
+        let status = world.status(1).expect("runs");
+        let own = status.this_node.keys.iter().find(|key| key.active).expect("one signs");
+        assert_eq!((own.index, own.method.as_str()), (9, "sha256"));
+        let theirs = status.peer.and_then(|peer| peer.keys).expect("heard");
+        assert_eq!(theirs.iter().any(|key| key.is_same_key(own)), confirmed);
     }
 }
 

@@ -29,6 +29,8 @@ pub enum Cause {
     Takeover,
     /// Its preferred node is back.
     Failback,
+    /// The peer reaches more ping nodes.
+    PingNodes,
     /// It failed to start on the other node.
     Offered,
     /// It failed to start here.
@@ -54,6 +56,7 @@ impl Cause {
             Self::Standby => "standby",
             Self::Takeover => "takeover",
             Self::Failback => "failback",
+            Self::PingNodes => "ping_nodes",
             Self::Offered => "offered",
             Self::StartFailed => "start_failed",
             Self::TakenBack => "taken_back",

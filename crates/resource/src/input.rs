@@ -212,6 +212,15 @@ pub enum Input {
         /// Which groups, from this node's point of view.
         which: Which,
     },
+    /// The peer reaches more ping nodes: give it every group. Nothing happens when nothing can move
+    /// at this moment, which [`crate::manager::Manager::why_not_give`] says before.
+    GiveUp {
+        /// A sentence for people.
+        reason: String,
+    },
+    /// Whether the peer reaches fewer ping nodes than this node. As long as it does, no failback
+    /// begins, and what is taken from it meanwhile is due to go home later.
+    PeerIsWorse(bool),
     /// An operator wants a failed or blocked group to be tried again.
     Cleanup {
         /// Who asked.

@@ -82,6 +82,8 @@ struct Peer {
     groups: Option<BTreeMap<GroupKey, GroupClaim>>,
     /// What it said last belongs to a standby that it gives.
     gives: bool,
+    /// It said `starting` to this node: it has just begun, and has nothing to end before.
+    fresh: bool,
     /// It said `shutdone`: it holds nothing although it is not dead yet.
     left: bool,
     /// Groups that it could not stop before it left. They may still run there.
@@ -97,6 +99,7 @@ impl Peer {
             stable: None,
             groups: None,
             gives: false,
+            fresh: false,
             left: false,
             blocked: BTreeSet::new(),
         }
@@ -106,6 +109,7 @@ impl Peer {
         self.holdings = None;
         self.stable = None;
         self.groups = None;
+        self.fresh = false;
         self.gives = false;
     }
 }
@@ -129,6 +133,8 @@ pub struct Manager {
     waited: bool,
     /// Groups of the peer came here because it was away.
     failback_due: bool,
+    /// The peer reaches fewer ping nodes.
+    peer_worse: bool,
     /// The peer claimed what this node keeps: announce again when it lets go.
     contested: BTreeSet<GroupKey>,
     said: Option<Said>,
@@ -149,6 +155,7 @@ impl Manager {
             greeted: false,
             waited: false,
             failback_due: false,
+            peer_worse: false,
             contested: BTreeSet::new(),
             said: None,
             next_id: 0,
@@ -169,6 +176,8 @@ impl Manager {
             Input::Done { op, outcome } => self.done(op, &outcome, out),
             Input::Standby { request, which } => self.standby(request, which, out),
             Input::Takeover { request, which } => self.takeover(request, which, out),
+            Input::GiveUp { reason } => self.give_up(reason, out),
+            Input::PeerIsWorse(worse) => self.peer_worse = worse,
             Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
             Input::Stop => self.stop(out),
         }
@@ -191,9 +200,7 @@ impl Manager {
                     return true;
                 }
             }
-            // Between two Twinbeat nodes an empty set is its own node's as long as that is there.
-            let empty = !any && (local || self.is_alone());
-            booked && (empty || !self.peer.native)
+            booked && (!any || !self.peer.native)
         };
         Holdings {
             local: holds(true, self.booked.local),
@@ -222,6 +229,11 @@ impl Manager {
             | Dialogue::Acquiring(_) => false,
         };
         self.phase == Phase::Stable && wishes && !self.groups.iter().any(Group::in_transition)
+    }
+
+    /// Why every group cannot be given to the peer at this moment; `None` when it can.
+    pub fn why_not_give(&self) -> Option<String> {
+        self.cannot_move(&Which::Sets(Holdings::ALL))
     }
 
     /// `none`, `local`, `foreign`, `all` or `transition` (`cl_status rscstatus`).
@@ -310,12 +322,6 @@ impl Manager {
         self.with_group(index, out, |group, ctx| group.release(cause, reason.into(), ctx));
     }
 
-    fn announce_all(&mut self, out: &mut Vec<Output>) {
-        for index in 0..self.groups.len() {
-            self.with_group(index, out, Group::announce);
-        }
-    }
-
     fn started(&mut self, out: &mut Vec<Output>) {
         if self.phase != Phase::Init {
             return;
@@ -338,6 +344,7 @@ impl Manager {
                     self.with_group(index, out, Group::retry_stop);
                 }
             }
+            Timer::AnnounceAgain => self.announce_contested(out),
             Timer::Linger => {
                 if self.phase == Phase::Stopped {
                     out.push(Output::Stopped);

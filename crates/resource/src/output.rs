@@ -22,6 +22,8 @@ pub enum Timer {
     OfferGroup(GroupKey),
     /// A failed stop is repeated.
     StopRetry(GroupKey),
+    /// A 3.0.6 peer still has what this node keeps, and tells the network so.
+    AnnounceAgain,
     /// After `shutdone`: stay a moment so that the peer hears it, then leave.
     Linger,
 }

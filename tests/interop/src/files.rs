@@ -18,6 +18,8 @@ pub enum Media {
     Bcast,
     /// `ucast` on the heartbeat network.
     Ucast,
+    /// `mcast` on the heartbeat network.
+    Mcast,
     /// `bcast` on the heartbeat network and `ucast` on the public one.
     Both,
 }
@@ -92,6 +94,7 @@ impl Options {
         text += &match self.media {
             Media::Bcast => format!("bcast {heartbeat}\n"),
             Media::Ucast => ucast(heartbeat, lab::heartbeat_address),
+            Media::Mcast => format!("mcast {heartbeat} 239.192.77.1 694 1 0\n"),
             Media::Both => {
                 format!("bcast {heartbeat}\n{}", ucast(lab::PUBLIC, lab::public_address))
             }
@@ -127,6 +130,9 @@ pub const RUNNING: &str = "/run/witness-";
 /// Where the witness notes each start and stop that changed something.
 pub const WITNESS_LOG: &str = "/var/log/witness";
 
+/// While this file is there, the witness takes a second to start and to stop.
+pub const SLOW: &str = "/etc/ha.d/slow";
+
 /// A resource that only notes when it ran, so that two nodes' times can be compared: they have the
 /// same clock.
 const WITNESS: &str = r#"#!/bin/sh
@@ -134,8 +140,19 @@ const WITNESS: &str = r#"#!/bin/sh
 running=/run/witness-$1
 note() { echo "$(date +%s.%N) $1 $2" >>/var/log/witness; }
 case $2 in
-start) if [ ! -e "$running" ]; then note "$1" start && : >"$running"; fi ;;
-stop) if [ -e "$running" ]; then rm "$running" && note "$1" stop; fi ;;
+start)
+  if [ ! -e "$running" ]; then
+    note "$1" start
+    if [ -e /etc/ha.d/slow ]; then sleep 1; fi
+    : >"$running"
+  fi
+  ;;
+stop)
+  if [ -e "$running" ]; then
+    if [ -e /etc/ha.d/slow ]; then sleep 1; fi
+    rm "$running" && note "$1" stop
+  fi
+  ;;
 status | monitor) if [ -e "$running" ]; then echo running; else echo stopped; exit 3; fi ;;
 *) exit 2 ;;
 esac

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use crate::files::NODES;
+
 /// The daemon.
 pub const DAEMON: &str = "/usr/libexec/heartbeat/heartbeat";
 /// Folder of `hb_standby` and `hb_takeover`.
@@ -34,18 +36,25 @@ pub fn missing() -> Option<String> {
     (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(" ")))
 }
 
-/// The complaints in a log, without what differs from run to run: only lines of these levels, from
-/// the level on, each number as `#` and each node's name as `node`.
-pub fn complaints(log: &str) -> BTreeSet<String> {
+/// The complaints in the log of `node`, without what differs from run to run: only lines of these
+/// levels, from the level on, each number as `#`, its name as `me` and the other's as `peer`.
+pub fn complaints(node: &str, log: &str) -> BTreeSet<String> {
     let levels = ["ERROR: ", "CRIT: "];
-    let text = |line: &str| {
-        levels.iter().find_map(|level| line.find(level)).and_then(|at| line.get(at..)).map(general)
-    };
-    log.lines().filter_map(text).collect()
+    let mut found = BTreeSet::new();
+    for line in log.lines() {
+        let from = levels.iter().find_map(|level| line.find(level));
+        if let Some(text) = from.and_then(|at| line.get(at..)) {
+            found.insert(general(node, text));
+        }
+    }
+    found
 }
 
-fn general(line: &str) -> String {
-    let line = line.replace("node1", "node").replace("node2", "node");
+fn general(node: &str, line: &str) -> String {
+    let mut line = line.replace(node, "me");
+    for other in NODES {
+        line = line.replace(other, "peer");
+    }
     let mut text = String::new();
     for c in line.trim_end().chars() {
         match c {
@@ -57,13 +66,25 @@ fn general(line: &str) -> String {
     text
 }
 
-/// Complaints that two genuine nodes were seen to log in these scenarios: one per line.
+/// Complaints that two genuine nodes, or one alone, were seen to log: on each line the beginning of
+/// the scenario's name, or `*`, and the complaint.
 const REFERENCE: &str = include_str!("reference-complaints.txt");
 
-/// The complaints that no reference pair has logged.
-pub fn unusual(log: &str) -> BTreeSet<String> {
-    let usual: BTreeSet<&str> = REFERENCE.lines().collect();
-    complaints(log).into_iter().filter(|line| !usual.contains(line.as_str())).collect()
+/// The complaints of `node` that no reference pair has logged in this scenario.
+pub fn unusual(scenario: &str, node: &str, log: &str) -> BTreeSet<String> {
+    let usual: BTreeSet<&str> = REFERENCE
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .filter(|(name, _)| *name == "*" || scenario.starts_with(name))
+        .map(|(_, complaint)| complaint)
+        .collect();
+    complaints(node, log).into_iter().filter(|line| !usual.contains(line.as_str())).collect()
+}
+
+/// Whether the log of `node` shows that the machine did not let it run: its own heartbeat was late.
+pub fn stood_still(node: &str, log: &str) -> bool {
+    let late = format!("Late heartbeat: Node {node}:");
+    log.lines().any(|line| line.contains(&late))
 }
 
 #[cfg(test)]
@@ -76,7 +97,11 @@ mod tests {
                    node1 heartbeat: [12]: ERROR: 3 packets of node2 lost at 17:01\n\
                    node1 heartbeat: [14]: ERROR: 44 packets of node1 lost at 9:00\n\
                    heartbeat[1]: 2026/01/01 CRIT: late\n";
-        let expect = ["CRIT: late", "ERROR: # packets of node lost at #:#"];
-        assert_eq!(complaints(log), expect.map(str::to_owned).into());
+        let expect = [
+            "CRIT: late",
+            "ERROR: # packets of me lost at #:#",
+            "ERROR: # packets of peer lost at #:#",
+        ];
+        assert_eq!(complaints("node1", log), expect.map(str::to_owned).into());
     }
 }

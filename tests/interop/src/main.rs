@@ -94,7 +94,10 @@ fn run(options: &Options, programs: &Programs) -> ExitCode {
     let wrong = reports.iter().filter(|report| !report.wrong.is_empty()).count();
     print_table(&reports);
     if options.complaints {
-        let lines: BTreeSet<&String> = reports.iter().flat_map(|r| &r.complaints).collect();
+        let lines: BTreeSet<String> = reports
+            .iter()
+            .flat_map(|r| r.complaints.iter().map(|line| format!("{} {line}", r.scenario)))
+            .collect();
         lines.iter().for_each(|line| println!("{line}"));
     }
     println!("{} runs, {wrong} of them wrong", reports.len());
@@ -105,7 +108,10 @@ fn print(report: &Report, verbose: bool) {
     let verdict = match (&report.skipped, report.wrong.is_empty()) {
         (Some(reason), _) => format!("SKIP: {reason}"),
         (None, true) => "ok".to_owned(),
-        (None, false) => format!("WRONG: {}", report.wrong.join("\n  and: ")),
+        (None, false) => {
+            let stalled = if report.stalled { " (while this machine stood still)" } else { "" };
+            format!("WRONG{stalled}: {}", report.wrong.join("\n  and: "))
+        }
     };
     println!("{} {}: {verdict}", report.scenario, pair_name(report.sides));
     if verbose || !report.wrong.is_empty() {

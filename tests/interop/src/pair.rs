@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "waits for daemons in real time")]
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -24,6 +25,8 @@ pub const PATIENCE: Duration = Duration::from_secs(40);
 /// Time between two probes of a client, and time that one may take.
 const PROBE_INTERVAL: Duration = Duration::from_millis(5);
 const PROBE_LIMIT: Duration = Duration::from_millis(100);
+/// How far back an answer tells who serves.
+const RECENT: Duration = Duration::from_millis(300);
 /// Lines of each log in a report.
 const LOG_LINES: usize = 60;
 
@@ -70,10 +73,10 @@ impl Pair {
             lab: Lab::new(config)?,
             options,
         };
-        for index in 0..NODES.len() {
+        for (index, node) in NODES.iter().enumerate() {
             pair.boot(index)?;
             for (path, text, mode) in pair.options.files() {
-                pair.lab.write_file(NODES[index], path, &text, mode)?;
+                pair.lab.write_file(node, path, &text, mode)?;
             }
         }
         for (number, _) in (0..).zip(pair.options.group_names()) {
@@ -164,6 +167,31 @@ impl Pair {
         Ok(())
     }
 
+    /// Makes the daemon read its files again.
+    ///
+    /// # Errors
+    /// When its command fails.
+    pub fn reload(&mut self, index: usize) -> Step {
+        self.tell(&format!("heartbeat reads its files again on {}", NODES[index]));
+        let daemon = self.daemon(index);
+        self.run(index, &format!("{daemon} -r >/dev/null 2>&1"))?;
+        Ok(())
+    }
+
+    /// Installs the other Heartbeat on a node whose daemon does not run; its files and its state
+    /// stay as they are.
+    ///
+    /// # Errors
+    /// When the package's files cannot be put in place.
+    pub fn replace(&mut self, index: usize, side: Side) -> Step {
+        self.tell(&format!("{} is {} from here on", NODES[index], side.word()));
+        self.sides[index] = side;
+        if side == Side::Genuine {
+            self.run(index, genuine::PREPARE)?;
+        }
+        Ok(())
+    }
+
     fn daemon(&self, index: usize) -> String {
         match self.sides[index] {
             Side::Genuine => genuine::DAEMON.to_owned(),
@@ -178,13 +206,28 @@ impl Pair {
     /// When the command fails.
     pub fn command(&mut self, index: usize, verb: &str, word: &str) -> Step {
         self.tell(&format!("{verb} {word} on {}", NODES[index]));
-        let command = match self.sides[index] {
-            Side::Genuine => format!("{}/hb_{verb} {word}", genuine::SCRIPTS),
-            Side::Ours => format!("{PROGRAMS}/hb {verb} {word}"),
-        };
+        let command = self.verb(index, verb, word);
         let said = self.run(index, &command)?;
         self.tell(&format!("it said: {}", said.replace('\n', " / ")));
         Ok(())
+    }
+
+    /// As [`Pair::command`], but does not wait for its end and not for its success.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn begin(&mut self, index: usize, verb: &str, word: &str) -> Step {
+        self.tell(&format!("{verb} {word} begins on {}", NODES[index]));
+        let command = self.verb(index, verb, word);
+        self.run(index, &format!("{command} </dev/null >>/var/log/begun.out 2>&1 &"))?;
+        Ok(())
+    }
+
+    fn verb(&self, index: usize, verb: &str, word: &str) -> String {
+        match self.sides[index] {
+            Side::Genuine => format!("{}/hb_{verb} {word}", genuine::SCRIPTS),
+            Side::Ours => format!("{PROGRAMS}/hb {verb} {word}"),
+        }
     }
 
     /// Runs a shell script in a node; returns what it printed.
@@ -291,16 +334,42 @@ impl Pair {
         }
     }
 
+    /// Waits until each group has exactly one owner and the daemons agree; says which.
+    ///
+    /// # Errors
+    /// What is still different after [`PATIENCE`].
+    pub fn settle_anyhow(&mut self) -> Step<String> {
+        let begin = Instant::now();
+        loop {
+            let seen = self.look()?;
+            let owner = |group: &char| match seen.each_ref().map(|s| s.witnesses.contains(*group)) {
+                [true, false] => '1',
+                [false, true] => '2',
+                [true, true] | [false, false] => '-',
+            };
+            let owners: String = self.options.group_names().iter().map(owner).collect();
+            let wrong = world::differences(&seen, &owners, self.options.group_names());
+            let served = wrong.is_empty() && !owners.contains('-');
+            if served || begin.elapsed() > PATIENCE {
+                let left = PATIENCE.saturating_sub(begin.elapsed());
+                self.settle_within(&owners, left)?;
+                return Ok(owners);
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
     fn not_served(&self, owners: &str) -> Vec<String> {
-        let names = self.options.group_names().iter();
-        let wrong =
-            names.zip(owners.chars()).zip(&self.clients).filter_map(|((name, owner), client)| {
-                let expected = owner.to_digit(10).map(|number| format!("node{number}"));
-                let server = client.server();
-                (server.as_deref() != expected.as_deref())
-                    .then(|| format!("the page of {name} comes from {server:?}"))
-            });
-        wrong.collect()
+        let mut wrong = Vec::new();
+        let names = self.options.group_names();
+        for ((name, owner), client) in names.iter().zip(owners.chars()).zip(&self.clients) {
+            let expected = owner.to_digit(10).map(|number| format!("node{number}"));
+            let servers = recent_servers(client);
+            if !servers.iter().eq(expected.as_ref()) {
+                wrong.push(format!("the page of {name} comes from {servers:?}"));
+            }
+        }
+        wrong
     }
 
     /// Runs `event`, waits until `owners` is true and notes the outage of the first group.
@@ -318,6 +387,25 @@ impl Pair {
         self.settle(owners)?;
         let outage = self.clients.first().and_then(|c| c.outage_since(begin));
         self.note_outage(label, outage.map(|o| o.length()));
+        Ok(())
+    }
+
+    /// Runs `event` while nobody serves, waits until `owners` is true and notes the time until the
+    /// first group's first answer.
+    ///
+    /// # Errors
+    /// Those of `event` and of [`Pair::settle`].
+    pub fn measure_first(
+        &mut self,
+        label: &str,
+        owners: &str,
+        event: impl FnOnce(&mut Self) -> Step,
+    ) -> Step {
+        let begin = Instant::now();
+        event(self)?;
+        self.settle(owners)?;
+        let first = self.clients.first().and_then(|c| c.first_answer(begin));
+        self.note_outage(label, first.map(|(at, _)| at.saturating_duration_since(begin)));
         Ok(())
     }
 
@@ -339,6 +427,31 @@ impl Pair {
             }
         }
         Ok(world::overlaps(notes, self.options.group_names()))
+    }
+
+    /// How often the daemon of node `index` has begun, as its log has it.
+    pub fn begins(&self, index: usize) -> usize {
+        let words = match self.sides[index] {
+            Side::Genuine => "Heartbeat generation: ",
+            Side::Ours => " with generation ",
+        };
+        self.log(index).matches(words).count()
+    }
+
+    /// Waits until the daemon of node `index` has begun `times` times.
+    ///
+    /// # Errors
+    /// When it has not after [`PATIENCE`].
+    pub fn await_begins(&mut self, index: usize, times: usize) -> Step {
+        let begin = Instant::now();
+        while self.begins(index) < times {
+            if begin.elapsed() > PATIENCE {
+                return Err(Trouble::Wrong(format!("{} did not restart itself", NODES[index])));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        self.tell(&format!("{} has restarted itself", NODES[index]));
+        Ok(())
     }
 
     /// The log of node `index`.
@@ -375,6 +488,14 @@ impl Drop for Pair {
             let _ = capture.wait();
         }
     }
+}
+
+/// The nodes that answered of late. A probe that is missed counts for nothing: the machine may be
+/// busy, and who measures outages looks at each.
+fn recent_servers(client: &Prober) -> BTreeSet<String> {
+    let since = Instant::now().checked_sub(RECENT);
+    let probes = since.map(|since| client.probes_since(since)).unwrap_or_default();
+    probes.iter().filter_map(|probe| Some(probe.result.as_ref().ok()?.to_string())).collect()
 }
 
 /// Seconds of the machine's clock, as `date +%s.%N` has them.

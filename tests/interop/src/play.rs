@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::files::NODES;
 use crate::pair::Pair;
 use crate::scenario::Scenario;
 use crate::{Programs, Side, Step, Trouble, genuine, pair_name};
@@ -24,6 +25,8 @@ pub struct Report {
     pub story: String,
     /// Complaints in the logs of genuine nodes.
     pub complaints: Vec<String>,
+    /// The machine did not let a daemon run for a while: what was wrong may be no daemon's fault.
+    pub stalled: bool,
 }
 
 /// Plays `scenario`; packets are kept in `capture` when it is given.
@@ -41,6 +44,7 @@ pub fn play(
         skipped: None,
         story: String::new(),
         complaints: Vec::new(),
+        stalled: false,
     };
     let mut pair = match Pair::new(sides, (scenario.options)(), programs) {
         Ok(pair) => pair,
@@ -79,19 +83,20 @@ fn judge(scenario: &Scenario, pair: &Pair, report: &mut Report) -> Step {
             report.wrong.push(format!("{group} ran on both nodes for {length:.3} s at {at:.3}"));
         }
     }
-    for (index, side) in pair.sides.iter().enumerate() {
+    for (index, (side, node)) in pair.sides.iter().zip(NODES).enumerate() {
         let asked = pair.power_requests(index);
         if !asked.is_empty() {
-            report.wrong.push(format!("node{} asked for {}", index + 1, asked.trim_end()));
+            report.wrong.push(format!("{node} asked for {}", asked.trim_end()));
         }
         let log = pair.log(index);
         match side {
             Side::Genuine => {
-                report.complaints.extend(genuine::complaints(&log));
-                let unusual = genuine::unusual(&log);
-                report.wrong.extend(unusual.iter().map(|l| format!("node{}: {l}", index + 1)));
+                report.stalled |= genuine::stood_still(node, &log);
+                report.complaints.extend(genuine::complaints(node, &log));
+                let unusual = genuine::unusual(scenario.name, node, &log);
+                report.wrong.extend(unusual.iter().map(|line| format!("{node}: {line}")));
             }
-            Side::Ours => {}
+            Side::Ours => report.stalled |= log.contains("this process stood still"),
         }
     }
     Ok(())

@@ -1,14 +1,16 @@
 //! What is played: each scenario with the owners that Heartbeat 3.0.6's rules lead to. Nodes are 0
 //! and 1 here; in `owners` and in texts they are 1 and 2, one digit for each group.
 
+mod change;
 mod fault;
 mod moves;
+mod reach;
 mod start;
 
 use std::time::Duration;
 
 use crate::Step;
-use crate::files::Options;
+use crate::files::{Media, Options};
 use crate::pair::Pair;
 
 /// One scenario.
@@ -60,6 +62,11 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("takeover", two_groups_off, moves::takeover),
     Scenario::new("takeover-one", one_group, moves::one_group),
     Scenario::new("standby-empty", one_group, moves::empty),
+    Scenario::new("standby-crossing", two_groups_off, moves::crossing),
+    Scenario::new("giver-1-dies", two_groups_off, fault::first_dies_giving),
+    Scenario::new("giver-2-dies", two_groups_off, fault::second_dies_giving),
+    Scenario::new("taker-1-dies", two_groups_off, fault::first_dies_taking),
+    Scenario::new("taker-2-dies", two_groups_off, fault::second_dies_taking),
     Scenario::new("partition", two_groups, fault::partition).splits(),
     Scenario::new("partition-off", two_groups_off, fault::partition_off).splits(),
     Scenario::new("partition-one-group", one_group, fault::partition_one_group).splits(),
@@ -68,13 +75,19 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("crc-ucast", crc_ucast, start::life),
     Scenario::new("md5-bcast", md5_bcast, start::life),
     Scenario::new("sha1-ucast", sha1_ucast, start::life),
-    Scenario::new("netstring", netstring, start::life),
+    Scenario::new("mcast", mcast, start::life),
+    Scenario::new("ping", with_ping, start::life),
+    Scenario::new("ipfail", with_ipfail, reach::cable),
+    Scenario::new("ipfail-off", with_ipfail_off, reach::cable_off),
+    Scenario::new("netstring", netstring, start::without_scripts),
     Scenario::new("loss", lossy, fault::loss).short(),
     Scenario::new("loss-long", lossy, fault::long_loss),
     Scenario::new("quick-reboot-1", slow_deadtime, fault::quick_reboot_first),
     Scenario::new("quick-reboot-2", slow_deadtime, fault::quick_reboot_second),
     Scenario::new("daemon-killed", slow_deadtime, fault::daemon_killed).splits(),
     Scenario::new("idle", fast, fault::idle),
+    Scenario::new("reload", two_groups, change::reload),
+    Scenario::new("migrate", two_groups, change::migrate),
 ];
 
 /// 3.0.6 tells a longer dead time in its first five seconds.
@@ -97,11 +110,11 @@ fn two_groups_off() -> Options {
 }
 
 fn both_links() -> Options {
-    Options { media: crate::files::Media::Both, ..two_groups() }
+    Options { media: Media::Both, ..two_groups() }
 }
 
 fn crc_ucast() -> Options {
-    Options { auth: "crc", media: crate::files::Media::Ucast, ..Options::default() }
+    Options { auth: "crc", media: Media::Ucast, ..Options::default() }
 }
 
 fn md5_bcast() -> Options {
@@ -109,7 +122,27 @@ fn md5_bcast() -> Options {
 }
 
 fn sha1_ucast() -> Options {
-    Options { media: crate::files::Media::Ucast, ..Options::default() }
+    Options { media: Media::Ucast, ..Options::default() }
+}
+
+fn mcast() -> Options {
+    Options { media: Media::Mcast, ..Options::default() }
+}
+
+/// The client as ping node.
+fn with_ping() -> Options {
+    Options { extra: "ping 192.0.2.254\n", ..Options::default() }
+}
+
+const IPFAIL: &str =
+    "ping 192.0.2.254\ndeadping 2\nrespawn hacluster /usr/libexec/heartbeat/ipfail\n";
+
+fn with_ipfail() -> Options {
+    Options { extra: IPFAIL, ..two_groups() }
+}
+
+fn with_ipfail_off() -> Options {
+    Options { extra: IPFAIL, ..two_groups_off() }
 }
 
 fn netstring() -> Options {

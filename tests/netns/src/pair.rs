@@ -1,6 +1,8 @@
 //! A pair of real nodes in a lab: the daemon `heartbeat` and the command `hb` as cargo built them,
 //! started, asked, killed, and waited for. What they must do is said by the cases.
 
+#![allow(clippy::print_stdout, reason = "what a failed case shows goes where the runner reads it")]
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;

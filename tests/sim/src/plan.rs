@@ -311,6 +311,7 @@ fn settings(groups: &[GroupSpec], rng: &mut Rng) -> [Settings; 2] {
         one.native.operations.stop_timeout_ms = 3_000;
         one.native.operations.status_timeout_ms = 1_000;
         if gateway {
+            one.ipfail = true;
             one.pings = vec![PingTarget {
                 name: NodeName::new("10.0.0.1"),
                 hosts: vec!["10.0.0.1".to_owned()],

@@ -159,15 +159,24 @@ fn restart(world: &mut World) {
 mod tests {
     use super::*;
 
+    fn check(seed: u64) {
+        let report = run(seed, None, false);
+        let replay = format!("replay: cargo run -p hb-sim --release -- --seed {seed}");
+        assert_eq!(report.violation, None, "{replay}");
+    }
+
     #[test]
     fn seeds_hold_every_property() {
-        for seed in 1..=150 {
-            let report = run(seed, None, false);
-            assert_eq!(
-                report.violation, None,
-                "replay: cargo run -p hb-sim --release -- --seed {seed}"
-            );
-        }
+        (1..=150).for_each(check);
+    }
+
+    #[test]
+    fn seeds_that_failed_once_hold_every_property() {
+        let lines = include_str!("../seeds.txt").lines().filter(|line| !line.starts_with('#'));
+        let seeds = lines.filter_map(|line| line.split_whitespace().next());
+        let seeds: Vec<u64> = seeds.map(|word| word.parse().expect("a number")).collect();
+        assert!(!seeds.is_empty());
+        seeds.into_iter().for_each(check);
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub fn pair(timing: Timing, groups: &[GroupSpec]) -> [Settings; 2] {
         max_rexmit_delay_ms: 250,
         generation_source: GenerationSource::File,
         uuid_source: UuidSource::File,
+        ipfail: false,
         environment: Vec::new(),
         parameters: BTreeMap::new(),
         native: Native::default(),

@@ -23,6 +23,21 @@ fn codes(ha_cf: &str, haresources: &str) -> Vec<Code> {
 }
 
 #[test]
+fn ipfail_needs_a_negotiating_mode_and_ping_nodes() {
+    let check = |lines: &str, expect: &[Code]| {
+        let files = format!("bcast eth0 eth1\nnode a b\nrespawn root /x/ipfail\n{lines}\n");
+        assert_eq!(codes(&files, GROUP), expect, "{lines:?}");
+    };
+    check("ping gw\nauto_failback on", &[]);
+    check("ping gw\nauto_failback off", &[]);
+    check("ping gw\nauto_failback legacy", &[Code::IpfailNotRun, Code::AutoFailbackLegacy]);
+    check("ping gw", &[Code::IpfailNotRun, Code::AutoFailbackLegacy]);
+    check("ping gw\nnice_failback on", &[Code::Obsolete]);
+    check("auto_failback on", &[Code::IpfailNotRun]);
+    check("auto_failback on\nping", &[Code::MissingValue]);
+}
+
+#[test]
 fn times() {
     let check = |lines: &str, expect: &[Code]| {
         assert_eq!(codes(&format!("{lines}\n{NODES}"), GROUP), expect, "{lines:?}");

@@ -442,8 +442,8 @@ pub const TABLE: &[Directive] = &[
         None,
         unused("this version starts no client programs; this one is not started"),
         [
-            "program to keep running beside the daemon (not performed)",
-            "Start such a program by systemd. For ipfail see `hb explain HB0111`.",
+            "program to keep running beside the daemon (only ipfail)",
+            "Start such a program by systemd. ipfail is built in: `hb explain HB0111`.",
         ],
     ),
     row(

@@ -47,7 +47,9 @@ fn findings_have_their_places() {
     check("logfile log\n", &["HB0114@1:9"]);
     check("logfile /a#b\n", &["HB0115@1:11"]);
     check("watchdog /dev/watchdog\n", &["HB0109@1:1"]);
-    check("respawn hacluster /usr/lib/heartbeat/ipfail\n", &["HB0111@1:1"]);
+    check("respawn hacluster /usr/lib/heartbeat/ipfail\n", &[]);
+    check("respawn hacluster /usr/bin/logger ipfail\n", &["HB0109@1:1"]);
+    check("failfast hacluster /usr/lib/heartbeat/ipfail\n", &["HB0109@1:1"]);
     check("respawn hacluster /usr/lib/heartbeat/ipfail-ng\n", &["HB0109@1:1"]);
     check("crm respawn\n", &["HB0110@1:1"]);
     check("pacemaker FALSE\nautojoin none\nuse_apphbd 0\n", &[]);

@@ -25,8 +25,12 @@ const GROUP: &str = "haclient";
 /// How long accepting rests when the machine is out of descriptors or memory.
 const REST: Duration = Duration::from_secs(1);
 
-/// Numbers clients over both sockets, for the life of the process.
+/// Numbers clients over all doors, for the life of the process.
 static NEXT_CLIENT: AtomicU64 = AtomicU64::new(1);
+
+pub(super) fn next_client() -> ClientId {
+    ClientId(NEXT_CLIENT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// One socket.
 pub(super) struct Listener {
@@ -52,7 +56,7 @@ impl Listener {
                 continue;
             };
             let client = Client {
-                id: ClientId(NEXT_CLIENT.fetch_add(1, Ordering::Relaxed)),
+                id: next_client(),
                 access: self.access,
                 peer: stream.peer_cred().ok(),
                 events: self.events.clone(),
@@ -86,7 +90,7 @@ impl Listener {
 }
 
 /// Makes the directory and the socket; a socket file left behind by a crash is replaced.
-pub(super) fn bind(path: &Path, access: Access) -> io::Result<UnixListener> {
+pub(crate) fn bind(path: &Path, access: Access) -> io::Result<UnixListener> {
     if let Some(dir) = path.parent() {
         fs::create_dir_all(dir)?;
         let mode = fs::metadata(dir)?.permissions().mode();

@@ -101,3 +101,17 @@ fn no_secret_and_no_token_is_shown() {
 fn an_active_index_without_key_is_refused() {
     assert!(Authenticator::new(&keys(2, &[(1, AuthMethod::Crc, "")])).is_none());
 }
+
+#[test]
+fn fingerprints_tell_keys_apart_and_nothing_else() {
+    let of = |method, secret: &str| {
+        fingerprint(&AuthKey { method, secret: Secret::new(secret.as_bytes().to_vec()) })
+    };
+    // SHA-256 over the label, `sha1`, a NUL and the key, by sha256sum.
+    assert_eq!(of(AuthMethod::Sha1, "hush"), "b694c9c1");
+    assert_ne!(of(AuthMethod::Sha1, "hush"), of(AuthMethod::Sha1, "hush!"));
+    assert_ne!(of(AuthMethod::Sha1, "hush"), of(AuthMethod::Sha256, "hush"));
+    let keys = authenticator(2, &[(1, AuthMethod::Crc, ""), (2, AuthMethod::Sha1, "hush")]);
+    let crc = of(AuthMethod::Crc, "");
+    assert_eq!(keys.key_list(), format!("1:crc:{crc} 2:sha1:b694c9c1:active"));
+}

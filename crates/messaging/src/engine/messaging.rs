@@ -184,6 +184,11 @@ impl Messaging {
         self.keys.signing_key()
     }
 
+    /// All keys of this node by fingerprint ([`Authenticator::key_list`]).
+    pub fn key_list(&self) -> &str {
+        self.keys.key_list()
+    }
+
     fn environment(&mut self, unix_s: u64, load: &str) {
         self.unix_s = unix_s;
         // One line without NUL, or it would not fit the wire.

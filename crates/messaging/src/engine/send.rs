@@ -28,6 +28,10 @@ impl Messaging {
         list.push_text(fields::DEADTIME, format!("{:x}", whole_millis(self.times.deadtime)));
         list.push_text(fields::PROTOCOL, "1");
         codec::push_extensions(&mut list, &self.announce);
+        // Without extensions of our own the message looks exactly like 3.0.6's.
+        if !self.announce.is_empty() {
+            list.push_text(fields::KEYS, self.keys.key_list());
+        }
         if self.stopping {
             list.push_text(fields::STOPPING, "1");
         }

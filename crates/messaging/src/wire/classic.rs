@@ -62,12 +62,12 @@ fn decode_line(fields: &mut FieldList, line: &[u8]) -> Result<(), DecodeError> {
 
 pub(super) fn encode(fields: &FieldList, keys: &Authenticator) -> Vec<u8> {
     let text = canonical(fields);
-    let mut bytes = START.to_vec();
-    bytes.extend_from_slice(&text);
-    bytes.extend_from_slice(format!("{AUTH}={}\n", keys.sign(&text)).as_bytes());
-    bytes.extend_from_slice(END);
-    bytes.push(0);
-    bytes
+    frame(&text, format!("{AUTH}={}\n", keys.sign(&text)).as_bytes())
+}
+
+/// The frame marks around `text` and the line of its signature, if any.
+pub(super) fn frame(text: &[u8], signature: &[u8]) -> Vec<u8> {
+    [START, text, signature, END, &[0]].concat()
 }
 
 pub(super) fn canonical(fields: &FieldList) -> Vec<u8> {

@@ -268,3 +268,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn unsigned_messages_are_those_of_the_local_socket() {
+    let mut list = FieldList::new();
+    for (name, value) in [("t", "hbapi-resp"), ("reqtype", "signon"), ("result", "OK")] {
+        list.push_text(name, value);
+    }
+    let bytes = encode_unsigned(&list).expect("it fits");
+    assert_eq!(bytes, b">>>\nt=hbapi-resp\nreqtype=signon\nresult=OK\n<<<\n\0");
+    let frame = decode(&bytes).expect("ours");
+    assert_eq!((frame.fields, frame.signature), (list, None));
+    let mut bad = FieldList::new();
+    bad.push_text("a=b", "c");
+    assert_eq!(encode_unsigned(&bad), Err(EncodeError::Name));
+}

@@ -83,7 +83,10 @@ fn own_fields_go_between_the_specific_and_the_common_ones() {
         let list = all.iter().rev().find(|list| list.text("t") == Some(kind)).expect("sent");
         list.iter().map(|field| field.name.clone()).collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(names("status"), "t st dt protocol x_product src srcuuid seq hg ts ld ttl auth");
+    assert_eq!(
+        names("status"),
+        "t st dt protocol x_product x_keys src srcuuid seq hg ts ld ttl auth"
+    );
     assert_eq!(
         names("resource"),
         "t rsc_hold rtype isstable info x_after src srcuuid seq hg ts ld ttl auth"

@@ -123,6 +123,7 @@ mod tests {
             list.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
         };
         Settings {
+            ipfail: false,
             node: NodeName::new("Node1"),
             nodes: vec![NodeName::new("node1")],
             cluster: "linux-ha".into(),

@@ -1,7 +1,7 @@
 //! The runner: one operation in, one outcome out. It does I/O and decides nothing: policy after a
 //! failure belongs to the manager.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -92,6 +92,35 @@ impl Runner {
         // What kept the agent from stopping it may be gone. Only the agent can tell: silence of the
         // processes says nothing of a mount or an address.
         self.attempt(operation).await
+    }
+
+    /// Runs a program that is no agent (a hook of the operator) in the same way: own process group,
+    /// bounded output, nothing of this process' environment, killed after `limit` and the grace.
+    /// `variables` are added to those of all agents and win over them.
+    pub async fn run_program(
+        &self,
+        program: &Path,
+        args: &[&str],
+        variables: &[(String, String)],
+        limit: Duration,
+    ) -> Outcome {
+        let class = Class::Lsb;
+        let invocation = Invocation {
+            class,
+            program: program.to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            environment: Vec::new(),
+        };
+        let environment: Vec<_> = self.0.environment.iter().chain(variables).cloned().collect();
+        let grace = self.0.kill_grace;
+        match child::run(&self.0.shared, &invocation, &environment, limit, grace).await {
+            End::Exited { exit, output, .. } => {
+                tracing::debug!(?program, output = status::reason(output.text().all), "ended");
+                status::judge(class, Action::Start, exit, output.text())
+            }
+            End::TimedOut => Outcome::TimedOut,
+            End::CouldNotRun { reason } => Outcome::CouldNotRun { reason },
+        }
     }
 
     /// Whether the agent of `resource` is there and executable.

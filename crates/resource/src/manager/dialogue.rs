@@ -43,6 +43,8 @@ pub(super) enum Dialogue {
 pub(super) struct Giving {
     which: Which,
     cause: Cause,
+    /// Says more than the cause does.
+    reason: Option<String>,
     request: Option<RequestId>,
 }
 
@@ -156,7 +158,7 @@ impl Manager {
     }
 
     /// Why nothing can move between the nodes at this moment, with the way out.
-    fn cannot_move(&self, which: &Which) -> Option<String> {
+    pub(super) fn cannot_move(&self, which: &Which) -> Option<String> {
         let peer = self.peer_name();
         if self.config.peer.is_none() {
             return Some("ha.cf names no other node".into());
@@ -202,7 +204,19 @@ impl Manager {
         let message = PeerMessage::AskResources { which: which.clone(), step: StandbyStep::Me };
         out.push(Output::Send(message));
         out.push(Output::SetTimer(Timer::StandbyAnswer, ANSWER_WAIT));
-        self.dialogue = Dialogue::Asked(Giving { which, cause, request });
+        self.dialogue = Dialogue::Asked(Giving { which, cause, reason: None, request });
+    }
+
+    /// The peer reaches more ping nodes.
+    pub(super) fn give_up(&mut self, reason: String, out: &mut Vec<Output>) {
+        let which = Which::Sets(Holdings::ALL);
+        if self.cannot_move(&which).is_some() {
+            return;
+        }
+        self.give(which, Cause::PingNodes, None, out);
+        if let Dialogue::Asked(giving) = &mut self.dialogue {
+            giving.reason = Some(reason);
+        }
     }
 
     /// The peer's operator wants groups from here.
@@ -319,7 +333,9 @@ impl Manager {
             self.booked = self.booked.without(sets);
         }
         let peer = self.peer_name();
-        let reason = if giving.cause == Cause::Failback {
+        let reason = if let Some(reason) = giving.reason {
+            reason
+        } else if giving.cause == Cause::Failback {
             format!("{peer} is back and it prefers that node")
         } else if giving.cause == Cause::Takeover {
             format!("{peer} wants it")
@@ -374,6 +390,7 @@ impl Manager {
                 group.has_failed() && self.peer_claim(group.key()) == Some(GroupClaim::Failed);
             if free && !group.is_wanted() && group.is_released() && !failed_on_both {
                 taking.tried.insert(index);
+                self.failback_due |= self.peer_worse && !self.prefers_us(&self.groups[index]);
                 self.acquire(index, Cause::Standby, &reason, out);
             }
         }

@@ -6,6 +6,10 @@ use std::time::Duration;
 use super::dialogue::GIVING;
 use super::*;
 
+/// Between two announcements of what a 3.0.6 peer still has. It announces too, four times a second
+/// for five seconds; its switch may have to be won back any time until it lets go.
+const ANNOUNCE_PAUSE: Duration = Duration::from_secs(1);
+
 impl Manager {
     pub(super) fn peer_status(&mut self, status: PeerStatus, out: &mut Vec<Output>) {
         let before = std::mem::replace(&mut self.peer.status, status);
@@ -25,6 +29,7 @@ impl Manager {
 
     fn peer_dead(&mut self, out: &mut Vec<Output>) {
         let left = self.peer.left;
+        self.end_contest(out);
         self.peer.forget();
         self.greeted = false;
         self.said = None;
@@ -47,6 +52,7 @@ impl Manager {
 
     /// A new incarnation, or the first sign of one.
     fn peer_begins(&mut self, before: PeerStatus, out: &mut Vec<Output>) {
+        self.end_contest(out);
         self.peer.forget();
         self.peer.left = false;
         self.peer.blocked.clear();
@@ -75,12 +81,52 @@ impl Manager {
         if self.phase == Phase::Stable {
             // Both were negotiated before they lost each other: nothing is negotiated again.
             self.greeted = true;
-            self.announce_all(out);
+            for index in 0..self.groups.len() {
+                // Of what both hold, this node keeps what prefers it; a 3.0.6 peer gives all up.
+                if !self.peer.native || self.prefers_us(&self.groups[index]) {
+                    self.with_group(index, out, Group::announce);
+                }
+            }
+            self.note_contest(out);
             if self.can_talk() {
                 self.ask_again(out);
                 self.say(None, out);
             }
         }
+    }
+
+    /// A 3.0.6 peer says nothing of single groups, and until it has given everything up the network
+    /// hears from it as well.
+    fn note_contest(&mut self, out: &mut Vec<Output>) {
+        if self.peer.native {
+            return;
+        }
+        let wanted = self.groups.iter().filter(|group| group.is_wanted());
+        self.contested.extend(wanted.map(|group| group.key().to_owned()));
+        if !self.contested.is_empty() {
+            out.push(Output::SetTimer(Timer::AnnounceAgain, ANNOUNCE_PAUSE));
+        }
+    }
+
+    pub(super) fn announce_contested(&mut self, out: &mut Vec<Output>) {
+        for index in 0..self.groups.len() {
+            if self.contested.contains(self.groups[index].key()) {
+                self.with_group(index, out, Group::announce);
+            }
+        }
+        if !self.peer.native && !self.contested.is_empty() {
+            out.push(Output::SetTimer(Timer::AnnounceAgain, ANNOUNCE_PAUSE));
+        }
+    }
+
+    /// A 3.0.6 peer has let go, or is gone: what it told the network last is put right.
+    fn end_contest(&mut self, out: &mut Vec<Output>) {
+        if self.peer.native || self.contested.is_empty() {
+            return;
+        }
+        self.announce_contested(out);
+        self.contested.clear();
+        out.push(Output::CancelTimer(Timer::AnnounceAgain));
     }
 
     /// Everything that the peer said is forgotten. It may not have noticed that it was away, and
@@ -108,6 +154,7 @@ impl Manager {
     fn peer_starting(&mut self, out: &mut Vec<Output>) {
         self.peer.forget();
         self.peer.left = false;
+        self.peer.fresh = true;
         self.peer.stable = Some(false);
         if self.phase == Phase::Starting {
             self.phase = Phase::BothStarting;
@@ -165,6 +212,9 @@ impl Manager {
     /// The peer claims what is held here. Who keeps it says so once more, for the peer may not
     /// know that it was thought dead; who loses it releases it in `settle`.
     fn note_conflicts(&mut self, out: &mut Vec<Output>) {
+        if !self.peer.native {
+            return;
+        }
         let mut kept = false;
         for index in 0..self.groups.len() {
             let key = self.groups[index].key().to_owned();
@@ -203,6 +253,7 @@ impl Manager {
     }
 
     fn peer_left(&mut self, out: &mut Vec<Output>) {
+        self.end_contest(out);
         self.peer.left = true;
         self.greeted = false;
         self.failback_due = true;

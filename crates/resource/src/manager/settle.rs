@@ -58,14 +58,16 @@ impl Manager {
         }
         let heard = match self.peer.native {
             true => self.peer.groups.is_some(),
-            // A 3.0.6 peer that is settled has answered; one that starts with us never says more
-            // than what it holds, so that time must pass.
-            false => {
-                self.peer.holdings.is_some() && (self.peer.stable == Some(true) || self.waited)
-            }
+            // A 3.0.6 peer that has settled has answered. One that starts with us waits for 10 s or
+            // for us to settle; that it holds nothing is enough, because it has nothing to end. Any
+            // other may be releasing what it does not hold any more, so that time must pass.
+            false => self.peer.holdings.is_some_and(|held| {
+                let begins = self.peer.fresh && held == Holdings::NONE;
+                self.peer.stable == Some(true) || begins || self.waited
+            }),
         };
         if heard {
-            let taken = !self.peer.native && self.peer.holdings.is_some_and(|held| held.foreign);
+            let taken = self.peer.holdings.is_some_and(|held| held.foreign);
             self.booked.local = !taken;
             self.become_stable(out);
         }
@@ -80,6 +82,9 @@ impl Manager {
     fn settle_groups(&mut self, out: &mut Vec<Output>) {
         if self.is_alone() {
             self.booked = Holdings::ALL;
+        } else if self.has_no_foreign() && self.peer.holdings.is_some_and(|held| held.local) {
+            // Both stood for it while they did not hear each other.
+            self.booked.foreign = false;
         }
         for index in 0..self.groups.len() {
             if self.groups[index].is_probing() {
@@ -95,6 +100,11 @@ impl Manager {
                 self.settle_legacy(index, out);
             }
         }
+    }
+
+    /// Whether no group prefers the peer.
+    fn has_no_foreign(&self) -> bool {
+        self.groups.iter().all(|group| self.prefers_us(group))
     }
 
     /// S2: nothing is started while the peer may run it. A 3.0.6 peer says less; after a healed
@@ -162,7 +172,12 @@ impl Manager {
     /// `auto_failback on`: give the peer its groups when both have settled.
     fn settle_failback(&mut self, out: &mut Vec<Output>) {
         let due = self.failback_due && !self.is_alone();
-        if !due || !self.is_stable() || self.peer.stable != Some(true) || !self.can_talk() {
+        if !due
+            || self.peer_worse
+            || !self.is_stable()
+            || self.peer.stable != Some(true)
+            || !self.can_talk()
+        {
             return;
         }
         self.failback_due = false;
@@ -176,7 +191,9 @@ impl Manager {
             self.groups[*index].is_wanted() && free
         };
         let any = self.selected(&sets).iter().any(goes_home);
-        if any || (!self.peer.native && self.booked.foreign) {
+        // A set without groups goes home in words alone, as with Heartbeat.
+        let in_words = !self.peer.native || self.has_no_foreign();
+        if any || (in_words && self.booked.foreign) {
             self.give(sets, Cause::Failback, None, out);
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hb_cli::lab::{HEARTBEAT, PUBLIC};
 
 use super::{both_up, long_up};
+use crate::files::SLOW;
 use crate::pair::{Pair, is_possible};
 use crate::play::SKIP;
 use crate::{Side, Step, Trouble};
@@ -48,14 +49,24 @@ fn cut_and_heal(pair: &mut Pair, owners: &str) -> Step {
     pair.cable(0, HEARTBEAT, false)?;
     // Both serve everything, as far as they know.
     pair.pass(Duration::from_millis(2 * pair.options.deadtime_ms + 1_000));
+    let before = [pair.begins(0), pair.begins(1)];
     pair.measure("healed", owners, |pair| {
         pair.cable(0, HEARTBEAT, true)?;
-        // 3.0.6 waits two seconds before it gives up; before that all looks settled.
-        pair.pass(Duration::from_secs(4));
+        // 3.0.6 gives everything up two seconds later, and before that all looks settled.
+        for (index, side) in pair.sides.into_iter().enumerate() {
+            if side == Side::Genuine {
+                pair.await_begins(index, before[index] + 1)?;
+            }
+        }
+        pair.pass(Duration::from_secs(1));
         Ok(())
     })?;
+    for (index, side) in pair.sides.into_iter().enumerate() {
+        if side == Side::Ours && pair.begins(index) != before[index] {
+            return Err(Trouble::Wrong(format!("node{} restarted itself", index + 1)));
+        }
+    }
     // And all works afterwards.
-    pair.pass(Duration::from_secs(1));
     let owner = if owners.starts_with('1') { 0 } else { 1 };
     let (all, back) = if owners.len() == 1 { ("2", "1") } else { ("22", "11") };
     let (all, back) = if owner == 0 { (all, back) } else { (back, all) };
@@ -131,11 +142,11 @@ fn with_loss(pair: &mut Pair, rounds: usize) -> Step {
     let moves = [(0, "local", "22"), (1, "all", "11"), (0, "foreign", "12"), (1, "local", "11")];
     for (round, (node, word, owners)) in (0..rounds).flat_map(|round| moves.map(|m| (round, m))) {
         if round > 0 && node == 0 && word == "local" {
-            pair.command(0, "standby", "foreign")?;
+            command_with_loss(pair, 0, "foreign")?;
             pair.settle("12")?;
         }
         let label = format!("standby {word} on {}", node + 1);
-        pair.measure(&label, owners, |pair| pair.command(node, "standby", word))?;
+        pair.measure(&label, owners, |pair| command_with_loss(pair, node, word))?;
     }
     pair.pass(Duration::from_secs(5));
     pair.settle("11")?;
@@ -145,6 +156,21 @@ fn with_loss(pair: &mut Pair, rounds: usize) -> Step {
     pair.tell("nothing is lost");
     pair.pass(Duration::from_secs(2));
     pair.measure("standby afterwards", "12", |pair| pair.command(0, "standby", "foreign"))
+}
+
+/// Twinbeat refuses for as long as it has not heard that the last move has ended, which may be on its
+/// way for some rounds.
+fn command_with_loss(pair: &mut Pair, node: usize, word: &str) -> Step {
+    for _ in 0..5 {
+        match pair.command(node, "standby", word) {
+            Err(Trouble::Wrong(text)) if text.contains("in flux") => {
+                pair.tell("refused: what is under way has not ended");
+                pair.pass(Duration::from_secs(1));
+            }
+            result => return result,
+        }
+    }
+    pair.command(node, "standby", word)
 }
 
 /// The machine is back before it was missed: no takeover, its services return with it.
@@ -190,4 +216,44 @@ pub(super) fn idle(pair: &mut Pair) -> Step {
     pair.settle("12")?;
     pair.measure("standby", "22", |pair| pair.command(0, "standby", "all"))?;
     pair.measure("and back", "12", |pair| pair.command(1, "standby", "foreign"))
+}
+
+/// `dead` loses its power while node `giver` gives everything to the other, slowly.
+fn dies_in_standby(pair: &mut Pair, giver: usize, dead: usize, after: Duration) -> Step {
+    long_up(pair)?;
+    for index in 0..2 {
+        pair.run(index, &format!("touch {SLOW}"))?;
+    }
+    let (survivor, owners) = if dead == 0 { (1, "22") } else { (0, "11") };
+    pair.begin(giver, "standby", "all")?;
+    pair.pass(after);
+    pair.measure("power loss within a standby", owners, |pair| pair.power_off(dead))?;
+    pair.run(survivor, &format!("rm {SLOW}"))?;
+    pair.boot(dead)?;
+    pair.run(dead, &format!("rm {SLOW}"))?;
+    pair.measure("return", owners, |pair| pair.start(dead))?;
+    pair.measure("standby afterwards", if dead == 0 { "11" } else { "22" }, |pair| {
+        pair.command(survivor, "standby", "all")
+    })
+}
+
+/// The giver is still stopping its own group.
+const GIVING: Duration = Duration::from_millis(500);
+/// The taker is starting what it was given.
+const TAKING: Duration = Duration::from_millis(2_000);
+
+pub(super) fn first_dies_giving(pair: &mut Pair) -> Step {
+    dies_in_standby(pair, 0, 0, GIVING)
+}
+
+pub(super) fn second_dies_giving(pair: &mut Pair) -> Step {
+    dies_in_standby(pair, 1, 1, GIVING)
+}
+
+pub(super) fn first_dies_taking(pair: &mut Pair) -> Step {
+    dies_in_standby(pair, 1, 0, TAKING)
+}
+
+pub(super) fn second_dies_taking(pair: &mut Pair) -> Step {
+    dies_in_standby(pair, 0, 1, TAKING)
 }

@@ -1,5 +1,7 @@
 //! `hb_standby` and `hb_takeover`, from either node, with each word.
 
+use std::time::Duration;
+
 use super::both_up;
 use crate::Step;
 use crate::pair::Pair;
@@ -88,4 +90,18 @@ pub(super) fn empty(pair: &mut Pair) -> Step {
             ("standby", "all", 1, "1"),
         ],
     )
+}
+
+/// Both operators give everything away at the same moment. Whatever comes of it, each group has one
+/// owner, and the pair works.
+pub(super) fn crossing(pair: &mut Pair) -> Step {
+    both_up(pair)?;
+    for _ in 0..3 {
+        pair.begin(0, "standby", "all")?;
+        pair.begin(1, "standby", "all")?;
+        // 3.0.6 takes back an unanswered question after ten seconds.
+        pair.pass(Duration::from_secs(12));
+        pair.settle_anyhow()?;
+    }
+    pair.measure("takeover afterwards", "22", |pair| pair.command(1, "takeover", "all"))
 }

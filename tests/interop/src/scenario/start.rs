@@ -1,5 +1,7 @@
 //! Starts and orderly stops.
 
+use std::time::Duration;
+
 use super::{both_up, long_up};
 use crate::Step;
 use crate::pair::Pair;
@@ -19,19 +21,30 @@ pub(super) fn life(pair: &mut Pair) -> Step {
     pair.settle("-")
 }
 
-pub(super) fn together(pair: &mut Pair) -> Step {
+/// With `msgfmt netstring` 3.0.6 does not understand what its own takeover script tells it and stays
+/// in transition, beside its like too; so nothing here makes it take over.
+pub(super) fn without_scripts(pair: &mut Pair) -> Step {
     pair.start(0)?;
     pair.start(1)?;
-    pair.settle("12")?;
+    pair.settle("1")?;
+    pair.pass(Duration::from_millis(3 * pair.options.deadtime_ms));
+    pair.settle("1")
+}
+
+pub(super) fn together(pair: &mut Pair) -> Step {
+    pair.measure_first("until served", "12", |pair| {
+        pair.start(0)?;
+        pair.start(1)
+    })?;
     // The last one has nobody to tell.
     pair.stop(0)?;
     pair.settle("22")?;
     pair.stop(1)?;
     pair.settle("--")?;
-    // The same in the other order.
-    pair.start(1)?;
-    pair.start(0)?;
-    pair.settle("12")
+    pair.measure_first("in the other order", "12", |pair| {
+        pair.start(1)?;
+        pair.start(0)
+    })
 }
 
 pub(super) fn home_first(pair: &mut Pair) -> Step {

@@ -11,6 +11,7 @@ mod forge;
 mod hostile;
 mod links;
 mod moves;
+mod reach;
 mod start;
 
 use std::process::ExitCode;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
         agents::CASES,
         failures::CASES,
         links::CASES,
+        reach::CASES,
         addresses::CASES,
         hostile::CASES,
     ];

@@ -63,20 +63,34 @@ fn the_joiner_greets_once_says_none_and_then_what_it_has() {
 }
 
 #[test]
-fn a_joint_start_waits_ten_seconds_or_for_the_peer_to_settle() {
+fn in_a_joint_start_the_peer_need_not_wait_for_us_nor_we_for_it() {
     let mut world = started(On);
     sent(&mut world);
     hear(&mut world, PeerMessage::Starting);
     assert_eq!(sent(&mut world), [resources(Holdings::NONE, false)]);
-    hear(&mut world, resources(Holdings::NONE, false));
     assert_eq!(world.owners(), "-/-");
-    world.fire(0, &Timer::StartupWait);
-    finish(&mut world);
+    hear(&mut world, resources(Holdings::NONE, false));
     assert_eq!(world.owners(), "1/-");
     assert_eq!(sent(&mut world).last(), Some(&resources(Holdings::LOCAL, true)));
     // Node2's own groups are its own business.
     hear(&mut world, resources(Holdings::LOCAL, true));
     assert_eq!(world.owners(), "1/-");
+}
+
+/// It was there before, and may still be releasing what it does not hold any more.
+#[test]
+fn a_3_0_6_peer_in_transition_is_waited_for() {
+    let mut world = started(On);
+    hear(&mut world, resources(Holdings::LOCAL, false));
+    assert_eq!(world.owners(), "-/-");
+    world.fire(0, &Timer::StartupWait);
+    finish(&mut world);
+    assert_eq!(world.owners(), "1/-");
+    // It may have said `starting` before, but what it holds is not nothing.
+    let mut world = started(On);
+    hear(&mut world, PeerMessage::Starting);
+    hear(&mut world, resources(Holdings::ALL, false));
+    assert_eq!(world.owners(), "-/-");
 }
 
 #[test]
@@ -150,6 +164,33 @@ fn a_healed_partition_is_kept_through() {
     hear(&mut world, PeerMessage::Shutdone);
     assert_eq!(world.owners(), "1/1");
     assert!(world.took(0, &["stop"]).is_empty());
+}
+
+/// It announces what it holds until it has given it up: the network must hear us last.
+#[test]
+fn what_a_3_0_6_node_had_too_is_announced_until_it_has_let_go() {
+    let mut world = started(On);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    world.feed(0, Input::Peer(PeerStatus::Dead));
+    finish(&mut world);
+    let both = ["announce ip50", "announce ip60"];
+    let announced = |world: &mut World| {
+        finish(world);
+        world.took(0, &["announce"])
+    };
+    world.feed(0, Input::Peer(PeerStatus::Active));
+    world.feed(0, Input::PeerReturned);
+    assert_eq!(announced(&mut world), both);
+    world.fire(0, &Timer::AnnounceAgain);
+    assert_eq!(announced(&mut world), both);
+    hear(&mut world, resources(Holdings::NONE, false));
+    world.fire(0, &Timer::AnnounceAgain);
+    assert_eq!(announced(&mut world), both);
+    hear(&mut world, PeerMessage::Shutdone);
+    assert_eq!(announced(&mut world), both);
+    assert!(!world.sides[0].timers.contains(&Timer::AnnounceAgain));
+    world.feed(0, Input::Peer(PeerStatus::Dead));
+    assert_eq!(announced(&mut world), [""; 0]);
 }
 
 #[test]

@@ -319,6 +319,30 @@ fn a_restarted_daemon_adopts_what_runs() {
     assert_eq!(did, ["announce ip50"]);
 }
 
+/// Which node stands for a set without groups is only a word, but monitoring compares the two.
+#[test]
+fn the_nodes_agree_on_the_set_without_groups() {
+    let said = |world: &mut World| {
+        world.rest();
+        [0, 1].map(|number| world.sides[number].manager.rscstatus()).join("/")
+    };
+    for (failback, joined) in [(On, "local/local"), (Off, "all/none")] {
+        let mut world = World::with_one_group(failback);
+        world.boot(0);
+        assert_eq!(said(&mut world), "all/transition");
+        world.boot(1);
+        assert_eq!(said(&mut world), joined);
+        world.standby(0, 1, Which::Sets(Holdings::ALL));
+        assert_eq!(said(&mut world), "none/all");
+        world.standby(1, 2, Which::Sets(Holdings::ALL));
+        assert_eq!(said(&mut world), "all/none");
+        world.partition();
+        assert_eq!(said(&mut world), "all/all");
+        world.heal();
+        assert_eq!(said(&mut world), "local/local");
+    }
+}
+
 #[test]
 fn a_quick_reboot_is_no_death() {
     let mut world = World::settled(Off);

@@ -39,6 +39,8 @@ pub(super) struct World {
     pub(super) verbose: bool,
     failback: AutoFailback,
     native: bool,
+    /// How many of the groups there are.
+    groups: usize,
 }
 
 fn resource(text: &str) -> ResourceSpec {
@@ -73,13 +75,15 @@ fn group(preferred: &str, resources: &[&str]) -> GroupSpec {
     }
 }
 
-fn side(number: usize, failback: AutoFailback) -> Side {
+/// With the first `groups` groups.
+fn side(number: usize, failback: AutoFailback, groups: usize) -> Side {
     let name = |number: usize| NodeName::new(["node1", "node2"][number]);
     let native = Native::default();
+    let all = [group("node1", &[WEB, "nginx"]), group("node2", &[MAIL, "smtp", "imap"])];
     let config = ManagerConfig {
         node: name(number),
         peer: Some(name(1 - number)),
-        groups: vec![group("node1", &[WEB, "nginx"]), group("node2", &[MAIL, "smtp", "imap"])],
+        groups: all.into_iter().take(groups).collect(),
         auto_failback: failback,
         operations: native.operations,
         failure: native.failure,
@@ -101,12 +105,13 @@ fn side(number: usize, failback: AutoFailback) -> Side {
 impl World {
     pub(super) fn new(failback: AutoFailback) -> Self {
         Self {
-            sides: [side(0, failback), side(1, failback)],
+            sides: [0, 1].map(|number| side(number, failback, usize::MAX)),
             wire: [VecDeque::new(), VecDeque::new()],
             connected: true,
             verbose: false,
             failback,
             native: true,
+            groups: usize::MAX,
         }
     }
 
@@ -114,6 +119,13 @@ impl World {
     pub(super) fn with_legacy_peer(failback: AutoFailback) -> Self {
         let mut world = Self::new(failback);
         world.native = false;
+        world
+    }
+
+    /// Both nodes off, with WEB alone, so that node2 has no group of its own.
+    pub(super) fn with_one_group(failback: AutoFailback) -> Self {
+        let mut world = Self::new(failback);
+        world.groups = 1;
         world
     }
 
@@ -132,7 +144,7 @@ impl World {
 
     /// Power on, or the daemon's restart: what runs keeps running, the manager knows nothing.
     pub(super) fn boot(&mut self, number: usize) {
-        let mut fresh = side(number, self.failback);
+        let mut fresh = side(number, self.failback, self.groups);
         fresh.running = std::mem::take(&mut self.sides[number].running);
         fresh.faults = std::mem::take(&mut self.sides[number].faults);
         fresh.alive = true;

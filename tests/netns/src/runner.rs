@@ -24,7 +24,7 @@ const CASE_FLAG: &str = "--case";
 /// Exit code of a case that could not be run here, as automake has it.
 const SKIPPED: i32 = 77;
 /// Longest run of a case. Every wait inside it has a shorter limit and a better message.
-const CASE_LIMIT: Duration = Duration::from_secs(120);
+const CASE_LIMIT: Duration = Duration::from_secs(240);
 /// What a line of a case's output begins with that says why it was skipped or failed.
 const SKIP: &str = "SKIP: ";
 const FAILED: &str = "FAILED: ";
@@ -278,6 +278,6 @@ mod tests {
         );
         check(Some(3), "", true, failed("it ended with exit code 3"));
         check(None, "", true, failed("it ended with a signal"));
-        check(Some(143), "", false, failed("it did not end within 120s"));
+        check(Some(143), "", false, failed("it did not end within 240s"));
     }
 }

@@ -5,12 +5,13 @@
 //! previous body in `x_after`, so that a lost `status` delays nothing; for a 3.0.6 sender every
 //! missing number could be a body. The wait ends when the gap closes, when the sender says that the
 //! message is gone, after a limit in time and number, or with the sender's death. A body that
-//! arrives after a later one was delivered is dropped: late news is worse than none.
+//! arrives after a later one was delivered is dropped: late news is worse than none. Except a step
+//! of a standby of a 3.0.6 sender: it is said once, and for an hour the sender waits for the next.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::message::Body;
+use crate::message::{AskStep, Body};
 use crate::time::Instant;
 
 /// Bodies that wait at a time. A node sends a handful per transition.
@@ -22,6 +23,8 @@ pub(crate) struct Order {
     waiting: BTreeMap<u64, Waiting>,
     /// Highest number that was delivered.
     delivered: u64,
+    /// Highest number of a standby's first step. Other steps before it belong to a past standby.
+    asked: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -36,12 +39,26 @@ impl Order {
     /// Takes the body of message `sequence`; `after` as its sender said it.
     pub(crate) fn push(&mut self, sequence: u64, after: Option<u64>, body: Body, until: Instant) {
         if sequence <= self.delivered {
-            tracing::debug!(seq = sequence, "body dropped: a later one was delivered already");
+            if after.is_none() && self.is_owed(sequence, &body) {
+                self.waiting.insert(sequence, Waiting { body, after: 0, until });
+            } else {
+                tracing::debug!(seq = sequence, "body dropped: a later one was delivered already");
+            }
             return;
+        }
+        if let Body::AskResources { step: AskStep::Me, .. } = body {
+            self.asked = self.asked.max(sequence);
         }
         let before = sequence.saturating_sub(1);
         let after = after.unwrap_or(before).min(before);
         self.waiting.insert(sequence, Waiting { body, after, until });
+    }
+
+    /// Whether it answers something within the standby under way.
+    fn is_owed(&self, sequence: u64, body: &Body) -> bool {
+        let answers =
+            matches!(body, Body::AskResources { step: AskStep::Other | AskStep::Done, .. });
+        answers && sequence > self.asked
     }
 
     /// The next body to deliver: one that waits for nothing, or whose time is up.
@@ -56,7 +73,7 @@ impl Order {
     /// The next body in order, whatever is missing before it.
     pub(crate) fn pop_first(&mut self) -> Option<Body> {
         let (sequence, waiting) = self.waiting.pop_first()?;
-        self.delivered = sequence;
+        self.delivered = self.delivered.max(sequence);
         Some(waiting.body)
     }
 
@@ -131,6 +148,33 @@ mod tests {
         push(&mut order, 6, None);
         assert_eq!(drain(&mut order, 108, Some(5)), ["8"]);
         assert_eq!(order.next_timeout(), None);
+    }
+
+    #[test]
+    fn a_late_step_of_a_standby_under_way_is_delivered() {
+        let step = |step| Body::AskResources {
+            hold: crate::message::HoldWord::All,
+            step,
+            extensions: crate::message::Extensions::new(),
+        };
+        // Said before and after the last first step, number 5; delivered so far: up to 7.
+        let check = |sequence: u64, after: Option<u64>, late: AskStep, expect: bool| {
+            let mut order = Order::default();
+            order.push(5, None, step(AskStep::Me), Instant::ZERO);
+            push(&mut order, 7, None);
+            drain(&mut order, 200, None);
+            order.push(sequence, after, step(late), Instant::from_millis(300));
+            let delivered = drain(&mut order, 200, Some(3)).len();
+            assert_eq!(delivered, usize::from(expect), "{sequence} {after:?} {late:?}");
+            push(&mut order, 7, None);
+            assert_eq!(drain(&mut order, 200, None), [""; 0], "nothing twice");
+        };
+        check(6, None, AskStep::Done, true);
+        check(6, None, AskStep::Other, true);
+        check(6, None, AskStep::Me, false);
+        check(4, None, AskStep::Done, false);
+        // A Twinbeat sender says its steps again.
+        check(6, Some(5), AskStep::Done, false);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The node-level machine: which groups this node shall have, and what it tells the peer.
 //!
 //! Untimed and level-triggered: each input updates what is known (`peer`, `dialogue`), then
-//! [`Manager::settle`](settle) derives what follows. A lost or repeated message therefore costs a
+//! `Manager::settle` derives what follows. A lost or repeated message therefore costs a
 //! delay, never a dead end. How a group is started and stopped is in `group`.
 
 mod dialogue;

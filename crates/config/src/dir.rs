@@ -72,46 +72,30 @@ fn read(path: &Path, name: &str) -> io::Result<SourceFile> {
 mod tests {
     use super::*;
 
-    struct Dir(std::path::PathBuf);
-
-    impl Dir {
-        fn new(name: &str) -> Self {
-            let path =
-                std::env::temp_dir().join(format!("hb-config-{name}-{}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-    }
-
-    impl Drop for Dir {
-        fn drop(&mut self) {
-            fs::remove_dir_all(&self.0).unwrap();
-        }
-    }
-
     #[test]
     fn states_and_modes_of_files() {
-        let dir = Dir::new("states");
-        fs::write(dir.0.join("ha.cf"), "node a\n").unwrap();
-        fs::write(dir.0.join("authkeys"), "auth 1\n").unwrap();
-        fs::set_permissions(dir.0.join("authkeys"), fs::Permissions::from_mode(0o640)).unwrap();
-        fs::create_dir_all(dir.0.join("hb.toml")).unwrap();
-        let files = read_dir(&dir.0).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("ha.cf"), "node a\n").unwrap();
+        fs::write(dir.path().join("authkeys"), "auth 1\n").unwrap();
+        fs::set_permissions(dir.path().join("authkeys"), fs::Permissions::from_mode(0o640))
+            .unwrap();
+        fs::create_dir_all(dir.path().join("hb.toml")).unwrap();
+        let files = read_dir(dir.path()).unwrap();
         assert_eq!(files.ha_cf.source().unwrap().text(), "node a\n");
         assert_eq!(files.authkeys.source().unwrap().mode(), Some(0o640));
         assert!(matches!(files.haresources, FileState::Missing { .. }));
         assert!(matches!(files.native, FileState::Unreadable { .. }));
-        assert!(read_dir(&dir.0.join("absent")).is_err());
+        assert!(read_dir(&dir.path().join("absent")).is_err());
     }
 
     #[test]
     fn nodeinfo_goes_before_the_host_name() {
-        let dir = Dir::new("nodeinfo");
+        let dir = tempfile::tempdir().unwrap();
         let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-        assert_eq!(own_node_name(&dir.0).unwrap(), NodeName::new(host.trim()));
-        fs::write(dir.0.join("nodeinfo"), "Node7\nmore\n").unwrap();
-        assert_eq!(own_node_name(&dir.0).unwrap().as_str(), "node7");
-        fs::write(dir.0.join("nodeinfo"), "no name\n").unwrap();
-        assert!(own_node_name(&dir.0).is_err());
+        assert_eq!(own_node_name(dir.path()).unwrap(), NodeName::new(host.trim()));
+        fs::write(dir.path().join("nodeinfo"), "Node7\nmore\n").unwrap();
+        assert_eq!(own_node_name(dir.path()).unwrap().as_str(), "node7");
+        fs::write(dir.path().join("nodeinfo"), "no name\n").unwrap();
+        assert!(own_node_name(dir.path()).is_err());
     }
 }

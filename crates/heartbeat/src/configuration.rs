@@ -60,11 +60,10 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::test_dir::TestDir;
 
     #[test]
     fn log_files_are_found_in_a_file_that_is_not_valid() {
-        let dir = TestDir::new("logging-of");
+        let dir = tempfile::tempdir().unwrap();
         assert_eq!(logging_of(dir.path()), Logging::default());
         let text = "nonsense 1\nlogfile /a\n# logfile /c\n  logfile\t/b\ndebugfile\n";
         fs::write(dir.path().join("ha.cf"), text).expect("writable");

@@ -48,11 +48,10 @@ impl HistoryFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_dir::TestDir;
 
     #[test]
     fn two_files_at_most_and_never_a_lost_line_between_them() {
-        let dir = TestDir::new("history");
+        let dir = tempfile::tempdir().unwrap();
         let file = HistoryFile { path: dir.path().join(FILE_NAME), size_max: 8 };
         for number in 0..5 {
             file.append(&format!("line {number}")).expect("writable");

@@ -153,14 +153,13 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::test_dir::TestDir;
 
     const UNIX_S: u64 = 1_795_219_200;
 
     #[test]
     fn generations_go_up() {
         let check = |content: Option<&str>, source, expect: u64, warns: bool| {
-            let dir = TestDir::new("generation");
+            let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join(GENERATION_FILE);
             if let Some(content) = content {
                 fs::write(&path, content).expect("writable");
@@ -191,7 +190,7 @@ mod tests {
 
     #[test]
     fn the_uuid_is_made_once_and_kept_private() {
-        let dir = TestDir::new("uuid");
+        let dir = tempfile::tempdir().unwrap();
         let node = NodeName::new("node1");
         let first = uuid(dir.path(), UuidSource::File, &node);
         assert_eq!(first.problem, None);
@@ -204,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_damaged_uuid_is_replaced_and_reported() {
-        let dir = TestDir::new("uuid-damaged");
+        let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(UUID_FILE), b"short").expect("writable");
         let made = uuid(dir.path(), UuidSource::File, &NodeName::new("node1"));
         assert!(made.problem.expect("said").contains("holds 5 bytes"));

@@ -255,9 +255,8 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::test_dir::TestDir;
 
-    fn destinations(dir: &TestDir) -> Destinations {
+    fn destinations(dir: &tempfile::TempDir) -> Destinations {
         let file = |name: &str| Some(dir.path().join(name).to_string_lossy().into_owned());
         Destinations {
             node: "node1".into(),
@@ -274,7 +273,7 @@ mod tests {
 
     #[test]
     fn lines_reach_the_files_for_their_level() {
-        let dir = TestDir::new("logging");
+        let dir = tempfile::tempdir().unwrap();
         let logger = Logger::start(destinations(&dir));
         logger.say(Level::Debug, "detail", "a detail");
         logger.log(LogEvent {

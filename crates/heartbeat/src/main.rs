@@ -24,8 +24,6 @@ mod service;
 mod shell;
 mod signals;
 mod sys;
-#[cfg(test)]
-mod test_dir;
 
 use std::process::ExitCode;
 

@@ -198,7 +198,6 @@ fn is_locked(file: File) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::test_dir::TestDir;
 
     #[test]
     fn the_number_is_found_in_heartbeats_layout() {
@@ -214,7 +213,7 @@ mod tests {
 
     #[test]
     fn only_one_holds_the_lock() {
-        let dir = TestDir::new("pid-lock");
+        let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pid");
         let mut first = PidLock::acquire(&path).expect("free");
         first.write(4711).expect("writable");
@@ -228,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_pid_file_left_behind_is_stale() {
-        let dir = TestDir::new("pid-stale");
+        let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pid");
         assert_eq!(holder(&path).expect("no file"), Holder::Nobody);
         fs::write(&path, format!("{:>10}\n", i32::MAX)).expect("writable");
@@ -239,7 +238,7 @@ mod tests {
 
     #[test]
     fn the_running_program_is_recognised_by_its_file() {
-        let dir = TestDir::new("pid-running");
+        let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("pid");
         let pid = std::process::id();
         fs::write(&path, format!("{pid:>10}\n")).expect("writable");
@@ -258,11 +257,17 @@ mod tests {
 
     #[test]
     fn a_foreign_heartbeat_is_refused_and_any_other_program_is_not() {
-        let dir = TestDir::new("pid-foreign");
+        let dir = tempfile::tempdir().unwrap();
         for (name, refused) in [("heartbeat", true), ("something", false)] {
             let program = dir.path().join(name);
             fs::copy("/bin/sleep", &program).expect("copied");
-            let mut child = std::process::Command::new(&program).arg("60").spawn().expect("runs");
+            // A process that another test forks at this moment has the copy open for writing.
+            let mut child = loop {
+                match std::process::Command::new(&program).arg("60").spawn() {
+                    Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
+                    other => break other.expect("runs"),
+                }
+            };
             let path = dir.path().join("pid");
             fs::write(&path, format!("{:>10}\n", child.id())).expect("writable");
             let lock = PidLock::acquire(&path);

@@ -15,18 +15,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A node's directories and the options that lead to them.
 struct Place {
-    dir: PathBuf,
+    dir: tempfile::TempDir,
     port: u16,
 }
 
 impl Place {
     /// A valid configuration of a node without a peer. `port` differs between tests: they run at
     /// the same time in one network namespace.
-    fn new(name: &str, port: u16) -> Self {
-        let dir = std::env::temp_dir().join(format!("hb-cli-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
+    fn new(port: u16) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
         for part in ["etc/resource.d", "state", "run"] {
-            fs::create_dir_all(dir.join(part)).expect("writable");
+            fs::create_dir_all(dir.path().join(part)).expect("writable");
         }
         let place = Self { dir, port };
         place.write("etc/nodeinfo", "alpha\n");
@@ -47,7 +46,7 @@ impl Place {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.dir.join(name)
+        self.dir.path().join(name)
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -108,12 +107,6 @@ impl Place {
     }
 }
 
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.dir);
-    }
-}
-
 /// A running daemon, killed at the end of a test whatever happened.
 struct Daemon(Child);
 
@@ -162,7 +155,7 @@ fn code(output: &Output) -> Option<i32> {
 
 #[test]
 fn the_version_names_program_and_protocol() {
-    let place = Place::new("version", 29_100);
+    let place = Place::new(29_100);
     let output = place.run(&["-V"]);
     assert_eq!(code(&output), Some(0));
     assert!(stdout(&output).starts_with("heartbeat 0."), "{}", stdout(&output));
@@ -171,14 +164,14 @@ fn the_version_names_program_and_protocol() {
 
 #[test]
 fn a_wrong_option_is_a_usage_error() {
-    let place = Place::new("usage", 29_101);
+    let place = Place::new(29_101);
     assert_eq!(code(&place.run(&["-Z"])), Some(2));
     assert_eq!(code(&place.run(&["-s", "-k"])), Some(2));
 }
 
 #[test]
 fn status_and_stop_when_nothing_runs() {
-    let place = Place::new("stopped", 29_102);
+    let place = Place::new(29_102);
     let output = place.run(&["-s"]);
     assert_eq!(stdout(&output), "heartbeat is stopped. No process\n");
     assert_eq!(code(&output), Some(3));
@@ -193,7 +186,7 @@ fn status_and_stop_when_nothing_runs() {
 
 #[test]
 fn bad_configurations_are_refused_with_their_reason() {
-    let place = Place::new("config", 29_103);
+    let place = Place::new(29_103);
     let check = |what: &str, wanted: &str| {
         for options in [&["-f"][..], &[]] {
             let output = place.run(options);
@@ -221,7 +214,7 @@ fn bad_configurations_are_refused_with_their_reason() {
 
 #[test]
 fn a_bad_configuration_is_in_the_log_too() {
-    let place = Place::new("config-log", 29_104);
+    let place = Place::new(29_104);
     place.write("etc/haresources", "gamma 10.0.0.1\n");
     assert_eq!(code(&place.run(&["-f"])), Some(6));
     place.await_log("gamma");
@@ -230,7 +223,7 @@ fn a_bad_configuration_is_in_the_log_too() {
 
 #[test]
 fn one_runs_answers_and_stops() {
-    let place = Place::new("life", 29_105);
+    let place = Place::new(29_105);
     place.write("state/hb_generation", "             41\n");
     let mut daemon = place.start();
     let pid = daemon.0.id();
@@ -269,7 +262,7 @@ fn one_runs_answers_and_stops() {
 
 #[test]
 fn it_becomes_a_daemon_that_outlives_its_caller() {
-    let place = Place::new("daemon", 29_106);
+    let place = Place::new(29_106);
     let output = place.run(&[]);
     assert_eq!(code(&output), Some(0), "{}", stderr(&output));
     let text = stdout(&place.run(&["-s"]));
@@ -288,7 +281,7 @@ fn it_becomes_a_daemon_that_outlives_its_caller() {
 
 #[test]
 fn a_killed_daemon_is_started_again() {
-    let place = Place::new("guardian", 29_114);
+    let place = Place::new(29_114);
     assert_eq!(code(&place.run(&[])), Some(0));
     let pid = || {
         let text = fs::read_to_string(place.path("pid")).unwrap_or_default();
@@ -314,7 +307,7 @@ fn a_killed_daemon_is_started_again() {
 
 #[test]
 fn a_killed_daemon_leaves_nothing_that_stops_the_next_one() {
-    let place = Place::new("killed", 29_107);
+    let place = Place::new(29_107);
     place.start().kill();
     assert_eq!(code(&place.run(&["-s"])), Some(1), "the pid file is left");
     let mut next = place.start();
@@ -326,7 +319,7 @@ fn a_killed_daemon_leaves_nothing_that_stops_the_next_one() {
 /// In a migration: 3.0.6 leaves its pid file when it is stopped.
 #[test]
 fn a_pid_file_of_an_orderly_stop_is_no_crash() {
-    let place = Place::new("left", 29_117);
+    let place = Place::new(29_117);
     // Beyond any pid that Linux gives.
     place.write("pid", "   4194305\n");
     let _daemon = place.start();
@@ -336,7 +329,7 @@ fn a_pid_file_of_an_orderly_stop_is_no_crash() {
 
 #[test]
 fn a_reload_takes_keys_and_refuses_nonsense() {
-    let place = Place::new("reload", 29_108);
+    let place = Place::new(29_108);
     let output = place.run(&["-r"]);
     assert_eq!(code(&output), Some(1), "it does not run");
     let mut daemon = place.start();
@@ -367,7 +360,7 @@ fn a_reload_takes_keys_and_refuses_nonsense() {
 
 #[test]
 fn a_storm_of_signals_does_no_harm() {
-    let place = Place::new("storm", 29_109);
+    let place = Place::new(29_109);
     let mut daemon = place.start();
     let pid = pid_of(&daemon);
     let send = |signal| nix::sys::signal::kill(pid, signal);
@@ -384,7 +377,7 @@ fn a_storm_of_signals_does_no_harm() {
 
 #[test]
 fn a_port_in_use_is_a_link_failure_with_its_reason() {
-    let place = Place::new("port", 29_110);
+    let place = Place::new(29_110);
     let other = std::net::UdpSocket::bind(("0.0.0.0", place.port)).expect("free");
     let mut daemon = place.start();
     await_that("the reason", || {
@@ -401,7 +394,7 @@ fn a_port_in_use_is_a_link_failure_with_its_reason() {
 
 #[test]
 fn a_flood_of_datagrams_starves_nobody() {
-    let place = Place::new("flood", 29_116);
+    let place = Place::new(29_116);
     let mut daemon = place.start();
     let answered = std::sync::atomic::AtomicBool::new(false);
     let flooding = std::sync::Barrier::new(2);
@@ -429,7 +422,7 @@ fn a_flood_of_datagrams_starves_nobody() {
 
 #[test]
 fn a_missing_script_is_named_at_start() {
-    let place = Place::new("script", 29_111);
+    let place = Place::new(29_111);
     place.write("etc/haresources", "alpha no-such-script::x\n");
     let _daemon = place.start();
     place.await_log("no-such-script");
@@ -438,7 +431,7 @@ fn a_missing_script_is_named_at_start() {
 
 #[test]
 fn a_heartbeat_of_another_make_is_neither_joined_nor_stopped() {
-    let place = Place::new("foreign", 29_115);
+    let place = Place::new(29_115);
     let program = place.path("heartbeat");
     fs::copy("/bin/sleep", &program).expect("copied");
     let other = Command::new(&program).arg("60").spawn().expect("it runs");
@@ -456,9 +449,9 @@ fn a_heartbeat_of_another_make_is_neither_joined_nor_stopped() {
 
 #[test]
 fn two_daemons_of_one_machine_do_not_share_a_port() {
-    let first = Place::new("first", 29_112);
+    let first = Place::new(29_112);
     let _daemon = first.start();
-    let second = Place::new("second", 29_112);
+    let second = Place::new(29_112);
     let output = second.run(&["-f"]);
     assert_eq!(code(&output), Some(1));
     assert!(stderr(&output).contains("UDP port 29112"), "{}", stderr(&output));
@@ -466,7 +459,7 @@ fn two_daemons_of_one_machine_do_not_share_a_port() {
 
 #[test]
 fn help_shows_heartbeats_letters_only() {
-    let place = Place::new("help", 29_113);
+    let place = Place::new(29_113);
     let mut text = String::new();
     let mut child = place.command(&["--help"]).stdout(Stdio::piped()).spawn().expect("it starts");
     child.stdout.take().expect("piped").read_to_string(&mut text).expect("text");

@@ -176,24 +176,17 @@ mod tests {
 
     use super::*;
 
-    struct Dir(PathBuf);
+    struct Dir(tempfile::TempDir);
 
     impl Dir {
-        fn new(name: &str, text: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("hb-key-{}-{name}", std::process::id()));
-            fs::create_dir_all(&path).unwrap();
-            fs::write(path.join("authkeys"), text).unwrap();
-            Self(path)
+        fn new(text: &str) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            fs::write(dir.path().join("authkeys"), text).unwrap();
+            Self(dir)
         }
 
         fn text(&self) -> String {
-            fs::read_to_string(self.0.join("authkeys")).unwrap()
-        }
-    }
-
-    impl Drop for Dir {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
+            fs::read_to_string(self.0.path().join("authkeys")).unwrap()
         }
     }
 
@@ -201,14 +194,14 @@ mod tests {
 
     #[test]
     fn a_rotation_step_by_step() {
-        let dir = Dir::new("steps", OLD);
-        let file = KeyFile::open(&dir.0).unwrap();
+        let dir = Dir::new(OLD);
+        let file = KeyFile::open(dir.0.path()).unwrap();
         assert_eq!(file.make(AuthMethod::Sha256), Ok(2));
         let text = dir.text();
         assert!(text.starts_with(&format!("{OLD}\n2 sha256 ")), "{text}");
         let key = text.trim_end().rsplit(' ').next().unwrap().to_owned();
         assert_eq!(key.len(), 2 * KEY_BYTES);
-        let mode = fs::metadata(dir.0.join("authkeys")).unwrap().permissions().mode();
+        let mode = fs::metadata(dir.0.path().join("authkeys")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, KEYS_MODE);
         assert_eq!(file.keys().unwrap().active, 1);
         file.activate(2).unwrap();
@@ -223,28 +216,28 @@ mod tests {
 
     #[test]
     fn two_keys_are_never_alike() {
-        let made = |name| {
-            let dir = Dir::new(name, OLD);
-            KeyFile::open(&dir.0).unwrap().make(AuthMethod::Sha1).unwrap();
+        let made = || {
+            let dir = Dir::new(OLD);
+            KeyFile::open(dir.0.path()).unwrap().make(AuthMethod::Sha1).unwrap();
             dir.text()
         };
-        assert_ne!(made("one"), made("two"));
+        assert_ne!(made(), made());
     }
 
     #[test]
     fn an_unfinished_rotation_is_not_begun_again() {
         let text = format!("{OLD}\n2 sha256 another-key-of-some-length\n");
-        let dir = Dir::new("unfinished", &text);
-        let error = KeyFile::open(&dir.0).unwrap().make(AuthMethod::Sha256).unwrap_err();
+        let dir = Dir::new(&text);
+        let error = KeyFile::open(dir.0.path()).unwrap().make(AuthMethod::Sha256).unwrap_err();
         assert!(error.contains("--to N") && error.contains("N is 2 or 1"), "{error}");
         assert_eq!(dir.text(), text);
     }
 
     #[test]
     fn only_one_whole_key_line_is_added() {
-        let check = |name, line: &str, expect: Result<u8, &str>| {
-            let dir = Dir::new(name, OLD);
-            let result = KeyFile::open(&dir.0).unwrap().add(line);
+        let check = |line: &str, expect: Result<u8, &str>| {
+            let dir = Dir::new(OLD);
+            let result = KeyFile::open(dir.0.path()).unwrap().add(line);
             match expect {
                 Ok(index) => assert_eq!(result, Ok(index), "{line:?}"),
                 Err(part) => {
@@ -255,20 +248,20 @@ mod tests {
                 }
             }
         };
-        check("new", "2 sha256 secret-of-some-length\n", Ok(2));
-        check("same", "1 sha1 a-key-of-some-length\n", Ok(1));
-        check("taken", "1 sha1 secret-of-some-length\n", Err("another key 1"));
-        check("empty", "", Err("one line"));
-        check("two", "2 sha1 secret-a\n3 sha1 secret-b\n", Err("one line"));
-        check("method", "2 sha512 secret-of-some-length\n", Err("one line"));
-        check("no-key", "2 sha256\n", Err("one line"));
-        check("auth", "auth 1\n", Err("one line"));
+        check("2 sha256 secret-of-some-length\n", Ok(2));
+        check("1 sha1 a-key-of-some-length\n", Ok(1));
+        check("1 sha1 secret-of-some-length\n", Err("another key 1"));
+        check("", Err("one line"));
+        check("2 sha1 secret-a\n3 sha1 secret-b\n", Err("one line"));
+        check("2 sha512 secret-of-some-length\n", Err("one line"));
+        check("2 sha256\n", Err("one line"));
+        check("auth 1\n", Err("one line"));
     }
 
     #[test]
     fn a_file_that_would_be_invalid_is_not_written() {
-        let dir = Dir::new("invalid", OLD);
-        let file = KeyFile::open(&dir.0).unwrap();
+        let dir = Dir::new(OLD);
+        let file = KeyFile::open(dir.0.path()).unwrap();
         assert!(file.activate(7).is_err());
         assert!(file.drop_others(2).is_err());
         assert_eq!(dir.text(), OLD);

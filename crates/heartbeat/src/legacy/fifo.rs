@@ -131,7 +131,6 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
-    use crate::test_dir::TestDir;
 
     fn kind(path: &Path) -> (bool, u32) {
         let found = fs::symlink_metadata(path).expect("it is there");
@@ -140,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_fifo_for_us_alone_is_made_whatever_was_there() {
-        let dir = TestDir::new("fifo-make");
+        let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
         let logger = Logger::to_nobody();
         let make = || make(&path, &logger).expect("writable");
@@ -163,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_directory_in_its_place_is_left_alone() {
-        let dir = TestDir::new("fifo-directory");
+        let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("fifo");
         fs::create_dir(&path).expect("writable");
         assert!(make(&path, &Logger::to_nobody()).is_err());

@@ -127,7 +127,6 @@ async fn work(mut calls: mpsc::Receiver<Hook>, harc: PathBuf, runner: Runner, lo
 #[expect(clippy::disallowed_methods, reason = "writes files of the tests")]
 mod tests {
     use super::*;
-    use crate::test_dir::TestDir;
 
     fn script(path: &Path, text: &str, mode: u32) {
         fs::write(path, text).expect("writable");
@@ -136,7 +135,7 @@ mod tests {
 
     #[test]
     fn scripts_are_found_by_name_and_mode() {
-        let dir = TestDir::new("hooks-scripts");
+        let dir = tempfile::tempdir().unwrap();
         for (name, mode) in [
             ("shutdone", 0o755),
             ("status", 0o755),

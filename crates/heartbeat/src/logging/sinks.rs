@@ -209,7 +209,6 @@ mod tests {
     use hb_node::effect::LogEvent;
 
     use super::*;
-    use crate::test_dir::TestDir;
 
     fn record(text: &str) -> Record {
         let event = LogEvent {
@@ -223,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_rotated_file_is_left_alone_after_a_reopen() {
-        let dir = TestDir::new("rotate");
+        let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let mut sink = FileSink::new(path.clone(), Level::Info);
         let origin = Origin::new("node1");
@@ -236,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_rotated_file_is_noticed_without_a_signal() {
-        let dir = TestDir::new("rotate-unsaid");
+        let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let mut sink = FileSink::new(path.clone(), Level::Info);
         let origin = Origin::new("node1");

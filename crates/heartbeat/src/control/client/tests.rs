@@ -5,7 +5,6 @@ use hb_resource::input::Which;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::*;
-use crate::test_dir::TestDir;
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
@@ -117,7 +116,7 @@ fn the_core_learns_that_a_waiting_client_has_gone() {
 fn sockets_have_their_modes_and_replace_what_a_crash_left() {
     use std::os::unix::fs::PermissionsExt;
     runtime().block_on(async {
-        let dir = TestDir::new("sockets");
+        let dir = tempfile::tempdir().unwrap();
         for (access, mode) in [(Access::Read, 0o666), (Access::Command, 0o660)] {
             let path = dir.path().join(access.file_name());
             let first = crate::control::listen::bind(&path, access).expect("free");
@@ -134,7 +133,7 @@ fn sockets_have_their_modes_and_replace_what_a_crash_left() {
 fn no_more_clients_than_places() {
     use tokio::sync::Semaphore;
     runtime().block_on(async {
-        let dir = TestDir::new("places");
+        let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
         let socket = crate::control::listen::bind(&path, Access::Read).expect("free");
         let (events, _core) = mpsc::channel(4);

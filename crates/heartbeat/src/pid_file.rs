@@ -264,7 +264,7 @@ mod tests {
             // A process that another test forks at this moment has the copy open for writing.
             let mut child = loop {
                 match std::process::Command::new(&program).arg("60").spawn() {
-                    Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
                     other => break other.expect("runs"),
                 }
             };

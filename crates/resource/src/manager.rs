@@ -180,6 +180,11 @@ impl Manager {
             Input::PeerIsWorse(worse) => self.peer_worse = worse,
             Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
             Input::Stop => self.stop(out),
+            Input::Look { .. }
+            | Input::Maintenance { .. }
+            | Input::PeerMaintenance(_)
+            | Input::PeerUnready(_)
+            | Input::MayTake(_) => {}
         }
         self.settle(out);
     }
@@ -345,6 +350,13 @@ impl Manager {
                 }
             }
             Timer::AnnounceAgain => self.announce_contested(out),
+            Timer::Monitor(..)
+            | Timer::ForgetFailures(..)
+            | Timer::Retry(_)
+            | Timer::Ready(_)
+            | Timer::FailbackStable(_)
+            | Timer::ForgetReturns
+            | Timer::MaintenanceEnd => {}
             Timer::Linger => {
                 if self.phase == Phase::Stopped {
                     out.push(Output::Stopped);

@@ -14,6 +14,7 @@ use hb_resource::input::{self as resource, PeerMessage, PeerStatus};
 use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
+use hb_resource::policy::Policy;
 
 use crate::api::{KeyStatus, Request, Response};
 use crate::effect::{Effect, Level, LogEvent};
@@ -144,6 +145,7 @@ impl Node {
             auto_failback: settings.auto_failback,
             operations: settings.native.operations,
             failure: settings.native.failure,
+            policy: Policy::of(settings),
         };
         let profile = Profile {
             node: settings.node.clone(),

@@ -19,6 +19,7 @@ use crate::group::{Cause, Context, Group};
 use crate::input::{GroupClaim, Holdings, Input, PeerMessage, PeerStatus, RequestId, Which};
 use crate::operation::{GroupKey, OpId, Outcome};
 use crate::output::{Answer, Output, Timer};
+use crate::policy::Policy;
 use dialogue::Dialogue;
 
 /// What the manager must know.
@@ -36,6 +37,8 @@ pub struct ManagerConfig {
     pub operations: Operations,
     /// What a failed start or stop leads to.
     pub failure: FailurePolicy,
+    /// Watching, recovery, failback.
+    pub policy: Policy,
 }
 
 /// Phase of the negotiation (Heartbeat 3.0.6, §7.1 of the protocol description).

@@ -12,6 +12,7 @@ use crate::input::{GroupClaim, Input, PeerMessage, PeerStatus, RequestId, Which}
 use crate::manager::{Manager, ManagerConfig};
 use crate::operation::{Action, Operation, Outcome};
 use crate::output::{Answer, Output, Timer};
+use crate::policy::Policy;
 
 pub(super) const WEB: &str = "IPaddr::10.0.0.50";
 pub(super) const MAIL: &str = "IPaddr::10.0.0.60";
@@ -87,6 +88,7 @@ fn side(number: usize, failback: AutoFailback, groups: usize) -> Side {
         auto_failback: failback,
         operations: native.operations,
         failure: native.failure,
+        policy: Policy::default(),
     };
     Side {
         manager: Manager::new(config),

@@ -151,6 +151,7 @@ fn http(
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "a server to ask needs a thread")]
 mod tests {
     use std::io::Write;
     use std::net::TcpListener;

@@ -4,6 +4,7 @@
 //! `Manager::settle` derives what follows. A lost or repeated message therefore costs a
 //! delay, never a dead end. How a group is started and stopped is in `group`.
 
+mod breaker;
 mod dialogue;
 mod peer;
 mod settle;
@@ -149,7 +150,10 @@ impl Manager {
     /// A manager that has seen nothing.
     pub fn new(config: ManagerConfig) -> Self {
         Self {
-            groups: config.groups.iter().cloned().map(Group::new).collect(),
+            groups: {
+                let group = |spec: &GroupSpec| Group::new(spec.clone(), &config.policy);
+                config.groups.iter().map(group).collect()
+            },
             config,
             phase: Phase::Init,
             peer: Peer::new(),
@@ -183,13 +187,14 @@ impl Manager {
             Input::PeerIsWorse(worse) => self.peer_worse = worse,
             Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
             Input::Stop => self.stop(out),
-            Input::Look { .. }
-            | Input::Maintenance { .. }
+            Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
+            Input::Maintenance { .. }
             | Input::PeerMaintenance(_)
             | Input::PeerUnready(_)
             | Input::MayTake(_) => {}
         }
         self.settle(out);
+        self.tend(out);
     }
 
     /// Phase of the negotiation.
@@ -317,6 +322,8 @@ impl Manager {
             next_id: &mut self.next_id,
             operations: self.config.operations,
             failure: self.config.failure,
+            policy: &self.config.policy,
+            peer_confirmed: false,
             out,
         };
         step(&mut self.groups[index], &mut ctx)
@@ -347,19 +354,15 @@ impl Manager {
             Timer::StandbyEnd => self.dialogue_too_long(out),
             Timer::FailbackRetry => self.failback_due = true,
             Timer::OfferGroup(key) => self.offer(&key, out),
-            Timer::StopRetry(key) => {
-                if let Some(index) = self.groups.iter().position(|group| group.key() == key) {
-                    self.with_group(index, out, Group::retry_stop);
-                }
-            }
+            Timer::StopRetry(key) => self.with_key(&key, out, Group::retry_stop),
             Timer::AnnounceAgain => self.announce_contested(out),
-            Timer::Monitor(..)
-            | Timer::ForgetFailures(..)
-            | Timer::Retry(_)
-            | Timer::Ready(_)
-            | Timer::FailbackStable(_)
-            | Timer::ForgetReturns
-            | Timer::MaintenanceEnd => {}
+            Timer::Monitor(key, member) => {
+                self.with_key(&key, out, |group, _| group.monitor_due(member));
+            }
+            Timer::ForgetFailures(key, member) => self.forget_member(&key, member, out),
+            Timer::Retry(key) => self.retry(&key, out),
+            Timer::Ready(key) => self.with_key(&key, out, |group, _| group.ready_due()),
+            Timer::FailbackStable(_) | Timer::ForgetReturns | Timer::MaintenanceEnd => {}
             Timer::Linger => {
                 if self.phase == Phase::Stopped {
                     out.push(Output::Stopped);

@@ -1,6 +1,7 @@
 //! The manager against another manager, against a model of a 3.0.6 peer, and against chance.
 
 mod legacy;
+mod recovery;
 mod scenarios;
 mod walk;
 mod world;

@@ -159,6 +159,7 @@ pub struct Group {
     cause: Cause,
     reason: String,
     shown: GroupClaim,
+    maintenance: bool,
 }
 
 impl Group {
@@ -179,7 +180,19 @@ impl Group {
             cause: Cause::Startup,
             reason: "not started yet".into(),
             shown: GroupClaim::Released,
+            maintenance: false,
         }
+    }
+
+    /// Nothing is started or stopped until it is called again with `false`.
+    pub(crate) fn set_maintenance(&mut self, on: bool, ctx: &mut Context<'_>) {
+        self.maintenance = on;
+        self.advance(ctx);
+    }
+
+    /// What would be done if there were no maintenance.
+    pub(crate) fn would_do(&self) -> Option<String> {
+        None
     }
 
     /// The first resource as written; names the group.
@@ -484,6 +497,9 @@ impl Group {
                 return self.run(index, Action::Status, false, ctx);
             }
             self.probed(ctx);
+        }
+        if self.maintenance {
+            return;
         }
         match self.goal {
             Goal::Held => self.start_next(ctx),

@@ -5,10 +5,12 @@
 //! delay, never a dead end. How a group is started and stopped is in `group`.
 
 mod dialogue;
+mod maintenance;
 mod peer;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +23,7 @@ use crate::operation::{GroupKey, OpId, Outcome};
 use crate::output::{Answer, Output, Timer};
 use crate::policy::Policy;
 use dialogue::Dialogue;
+pub use maintenance::Maintenance;
 
 /// What the manager must know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -140,6 +143,13 @@ pub struct Manager {
     peer_worse: bool,
     /// The peer claimed what this node keeps: announce again when it lets go.
     contested: BTreeSet<GroupKey>,
+    /// Groups that may be taken although the peer is lost.
+    may_take: BTreeSet<GroupKey>,
+    maintenance: Maintenance,
+    /// Groups that are left as they are: they had come to rest since maintenance began.
+    frozen: BTreeSet<GroupKey>,
+    /// This node stops in maintenance: its resources go on without it.
+    leaves_running: bool,
     said: Option<Said>,
     next_id: u64,
     late_results: u64,
@@ -160,6 +170,10 @@ impl Manager {
             failback_due: false,
             peer_worse: false,
             contested: BTreeSet::new(),
+            may_take: BTreeSet::new(),
+            maintenance: Maintenance::default(),
+            frozen: BTreeSet::new(),
+            leaves_running: false,
             said: None,
             next_id: 0,
             late_results: 0,
@@ -173,7 +187,7 @@ impl Manager {
             Input::Peer(status) => self.peer_status(status, out),
             Input::PeerRestarted => self.peer_restarted(out),
             Input::PeerReturned => self.peer_returned(out),
-            Input::PeerIsNative(native) => self.peer.native = native,
+            Input::PeerIsNative(native) => self.peer_is_native(native, out),
             Input::Message(message) => self.message(message, out),
             Input::Timer(timer) => self.timer(timer, out),
             Input::Done { op, outcome } => self.done(op, &outcome, out),
@@ -183,11 +197,12 @@ impl Manager {
             Input::PeerIsWorse(worse) => self.peer_worse = worse,
             Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
             Input::Stop => self.stop(out),
-            Input::Look { .. }
-            | Input::Maintenance { .. }
-            | Input::PeerMaintenance(_)
-            | Input::PeerUnready(_)
-            | Input::MayTake(_) => {}
+            Input::Maintenance { request, on, limit } => {
+                self.set_maintenance(request, on, limit, out);
+            }
+            Input::PeerMaintenance(on) => self.peer_maintenance(on, out),
+            Input::MayTake(keys) => self.may_take = keys,
+            Input::Look { .. } | Input::PeerUnready(_) => {}
         }
         self.settle(out);
     }
@@ -287,6 +302,11 @@ impl Manager {
         self.config.peer.is_none() || self.peer.status == PeerStatus::Dead || self.peer.left
     }
 
+    /// The peer is silent, but may run everything.
+    fn is_lost(&self) -> bool {
+        self.peer.status == PeerStatus::Lost && !self.is_alone()
+    }
+
     fn peer_claim(&self, key: &str) -> Option<GroupClaim> {
         self.peer.groups.as_ref().and_then(|groups| groups.get(key).copied())
     }
@@ -358,8 +378,8 @@ impl Manager {
             | Timer::Retry(_)
             | Timer::Ready(_)
             | Timer::FailbackStable(_)
-            | Timer::ForgetReturns
-            | Timer::MaintenanceEnd => {}
+            | Timer::ForgetReturns => {}
+            Timer::MaintenanceEnd => self.maintenance_over(out),
             Timer::Linger => {
                 if self.phase == Phase::Stopped {
                     out.push(Output::Stopped);
@@ -391,6 +411,10 @@ impl Manager {
     }
 
     fn cleanup(&mut self, request: RequestId, key: Option<&str>, out: &mut Vec<Output>) {
+        if let Some(reason) = self.in_maintenance_words() {
+            out.push(Output::Answer(request, Answer::Refused { reason }));
+            return;
+        }
         let named = |group: &Group| key.is_none_or(|key| group.key() == key);
         let chosen: Vec<usize> =
             (0..self.groups.len()).filter(|index| named(&self.groups[*index])).collect();
@@ -429,6 +453,9 @@ impl Manager {
         }
         self.cancel_dialogue("this node stops", out);
         self.phase = Phase::Stopping;
+        if self.hands_off() && self.leave_running(out) {
+            return;
+        }
         self.booked = Holdings::NONE;
         self.failback_due = false;
         for timer in [Timer::StartupWait, Timer::FailbackRetry] {
@@ -467,7 +494,8 @@ impl Manager {
         let claims =
             |group: &Group| (!group.is_probing()).then(|| (group.key().to_owned(), group.claim()));
         let groups = self.peer.native.then(|| self.groups.iter().filter_map(claims).collect());
-        let stopping = matches!(self.phase, Phase::Stopping | Phase::Stopped);
+        let stopping =
+            matches!(self.phase, Phase::Stopping | Phase::Stopped) && !self.leaves_running;
         // Heartbeat says `none` as soon as it begins to stop; only `shutdone` means released.
         let holdings = if stopping { Holdings::NONE } else { self.holdings() };
         let stable = self.is_stable() || self.only_wants();

@@ -194,13 +194,20 @@ impl World {
         }
     }
 
+    /// Nothing gets through; what the two make of it is up to the test.
+    pub(super) fn silence(&mut self) {
+        self.connected = false;
+        self.wire = [VecDeque::new(), VecDeque::new()];
+    }
+
     pub(super) fn heal(&mut self) {
         self.connected = true;
         if !self.talks() {
             return;
         }
         for number in [0, 1] {
-            if self.sides[number].manager.peer.status == PeerStatus::Dead {
+            let known = self.sides[number].manager.peer.status;
+            if matches!(known, PeerStatus::Dead | PeerStatus::Lost) {
                 self.feed(number, Input::PeerIsNative(self.native));
                 self.feed(number, Input::Peer(PeerStatus::Active));
                 self.feed(number, Input::PeerReturned);
@@ -358,6 +365,19 @@ impl World {
             }
         }
         panic!("L2: the two never come to rest: {:?}", self.wire);
+    }
+
+    /// Lets the windows run out until every group that shall go home has gone.
+    pub(super) fn go_home(&mut self) {
+        for _ in 0..20 {
+            for number in [0, 1] {
+                let window = |timer: &&Timer| matches!(timer, Timer::FailbackStable(_));
+                if let Some(timer) = self.sides[number].timers.iter().find(window).cloned() {
+                    self.fire(number, &timer);
+                }
+            }
+            self.rest();
+        }
     }
 
     pub(super) fn fire(&mut self, number: usize, timer: &Timer) {

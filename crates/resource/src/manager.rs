@@ -4,6 +4,7 @@
 //! `Manager::settle` derives what follows. A lost or repeated message therefore costs a
 //! delay, never a dead end. How a group is started and stopped is in `group`.
 
+mod breaker;
 mod dialogue;
 mod maintenance;
 mod peer;
@@ -159,7 +160,10 @@ impl Manager {
     /// A manager that has seen nothing.
     pub fn new(config: ManagerConfig) -> Self {
         Self {
-            groups: config.groups.iter().cloned().map(Group::new).collect(),
+            groups: {
+                let group = |spec: &GroupSpec| Group::new(spec.clone(), &config.policy);
+                config.groups.iter().map(group).collect()
+            },
             config,
             phase: Phase::Init,
             peer: Peer::new(),
@@ -202,9 +206,11 @@ impl Manager {
             }
             Input::PeerMaintenance(on) => self.peer_maintenance(on, out),
             Input::MayTake(keys) => self.may_take = keys,
-            Input::Look { .. } | Input::PeerUnready(_) => {}
+            Input::PeerUnready(_) => {}
+            Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
         }
         self.settle(out);
+        self.tend(out);
     }
 
     /// Phase of the negotiation.
@@ -337,6 +343,8 @@ impl Manager {
             next_id: &mut self.next_id,
             operations: self.config.operations,
             failure: self.config.failure,
+            policy: &self.config.policy,
+            peer_confirmed: false,
             out,
         };
         step(&mut self.groups[index], &mut ctx)
@@ -367,18 +375,15 @@ impl Manager {
             Timer::StandbyEnd => self.dialogue_too_long(out),
             Timer::FailbackRetry => self.failback_due = true,
             Timer::OfferGroup(key) => self.offer(&key, out),
-            Timer::StopRetry(key) => {
-                if let Some(index) = self.groups.iter().position(|group| group.key() == key) {
-                    self.with_group(index, out, Group::retry_stop);
-                }
-            }
+            Timer::StopRetry(key) => self.with_key(&key, out, Group::retry_stop),
             Timer::AnnounceAgain => self.announce_contested(out),
-            Timer::Monitor(..)
-            | Timer::ForgetFailures(..)
-            | Timer::Retry(_)
-            | Timer::Ready(_)
-            | Timer::FailbackStable(_)
-            | Timer::ForgetReturns => {}
+            Timer::Monitor(key, member) => {
+                self.with_key(&key, out, |group, _| group.monitor_due(member));
+            }
+            Timer::ForgetFailures(key, member) => self.forget_member(&key, member, out),
+            Timer::Retry(key) => self.retry(&key, out),
+            Timer::Ready(key) => self.with_key(&key, out, |group, _| group.ready_due()),
+            Timer::FailbackStable(_) | Timer::ForgetReturns => {}
             Timer::MaintenanceEnd => self.maintenance_over(out),
             Timer::Linger => {
                 if self.phase == Phase::Stopped {

@@ -262,7 +262,7 @@ impl Manager {
 
     /// An agent that is at work may end; what follows from its result waits for the next daemon.
     pub(super) fn settle_leave(&mut self, out: &mut Vec<Output>) {
-        if !self.groups.iter().any(Group::is_busy) {
+        if self.groups.iter().all(|group| group.operation_under_way().is_none()) {
             self.phase = Phase::Stopped;
             out.push(Output::SetTimer(Timer::Linger, Duration::ZERO));
         }

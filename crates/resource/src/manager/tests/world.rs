@@ -121,15 +121,17 @@ impl Side {
 
 impl World {
     pub(super) fn new(failback: AutoFailback) -> Self {
+        let mut policy = Policy::default();
+        policy.failback.stable_for_ms = Some(0);
         Self {
-            sides: [0, 1].map(|number| side(number, failback, usize::MAX, Policy::default())),
+            sides: [0, 1].map(|number| side(number, failback, usize::MAX, policy.clone())),
             wire: [VecDeque::new(), VecDeque::new()],
             connected: true,
             verbose: false,
             failback,
             native: true,
             groups: usize::MAX,
-            policy: Policy::default(),
+            policy,
         }
     }
 

@@ -124,15 +124,17 @@ impl Side {
 
 impl World {
     pub(super) fn new(failback: AutoFailback) -> Self {
+        let mut policy = Policy::default();
+        policy.failback.stable_for_ms = Some(0);
         Self {
-            sides: [0, 1].map(|number| side(number, failback, usize::MAX, Policy::default())),
+            sides: [0, 1].map(|number| side(number, failback, usize::MAX, policy.clone())),
             wire: [VecDeque::new(), VecDeque::new()],
             connected: true,
             verbose: false,
             failback,
             native: true,
             groups: usize::MAX,
-            policy: Policy::default(),
+            policy,
         }
     }
 
@@ -213,13 +215,20 @@ impl World {
         }
     }
 
+    /// Nothing gets through; what the two make of it is up to the test.
+    pub(super) fn silence(&mut self) {
+        self.connected = false;
+        self.wire = [VecDeque::new(), VecDeque::new()];
+    }
+
     pub(super) fn heal(&mut self) {
         self.connected = true;
         if !self.talks() {
             return;
         }
         for number in [0, 1] {
-            if self.sides[number].manager.peer.status == PeerStatus::Dead {
+            let known = self.sides[number].manager.peer.status;
+            if matches!(known, PeerStatus::Dead | PeerStatus::Lost) {
                 self.feed(number, Input::PeerIsNative(self.native));
                 self.feed(number, Input::Peer(PeerStatus::Active));
                 self.feed(number, Input::PeerReturned);
@@ -402,6 +411,19 @@ impl World {
             }
         }
         panic!("L2: the two never come to rest: {:?}", self.wire);
+    }
+
+    /// Lets the windows run out until every group that shall go home has gone.
+    pub(super) fn go_home(&mut self) {
+        for _ in 0..20 {
+            for number in [0, 1] {
+                let window = |timer: &&Timer| matches!(timer, Timer::FailbackStable(_));
+                if let Some(timer) = self.sides[number].timers.iter().find(window).cloned() {
+                    self.fire(number, &timer);
+                }
+            }
+            self.rest();
+        }
     }
 
     pub(super) fn fire(&mut self, number: usize, timer: &Timer) {

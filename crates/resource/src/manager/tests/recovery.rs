@@ -272,6 +272,25 @@ fn failed_on_both_it_is_tried_on_the_preferred_node_after_a_pause() {
     assert!(!world.sides[0].waits());
 }
 
+/// L1: the preferred node may be the one that cannot. Once per window the other is asked again.
+#[test]
+fn the_other_node_is_offered_it_again_when_its_failure_is_forgotten() {
+    let mut world = settled();
+    fault(&mut world, 0, NGINX, Action::Start, failed());
+    fault(&mut world, 1, NGINX, Action::Start, failed());
+    dies(&mut world, 0, NGINX);
+    world.fire(0, &Timer::OfferGroup(WEB.into()));
+    world.rest();
+    assert_eq!(world.owners(), "-/2");
+    world.sides[1].faults.clear();
+    world.fire(1, &Timer::ForgetFailures(WEB.into(), 1));
+    world.rest();
+    assert!(!world.sides[0].timers.contains(&Timer::Retry(WEB.into())));
+    world.fire(0, &Timer::OfferGroup(WEB.into()));
+    world.rest();
+    assert_eq!(world.owners(), "2/2");
+}
+
 #[test]
 fn a_node_that_is_alone_tries_again_after_a_pause() {
     let mut world = World::settled(Off);

@@ -4,14 +4,18 @@
 //! no socket, starts no process: `Node::handle(now, input, &mut effects)`.
 #![forbid(unsafe_code)]
 
+mod activity;
 pub mod api;
 pub mod effect;
+mod equal;
+mod extensions;
 pub mod history;
 pub mod input;
 mod ipfail;
 mod keys;
 mod node;
 mod problems;
+mod readiness;
 mod report;
 mod requests;
 mod since;
@@ -19,6 +23,7 @@ mod snapshot;
 pub mod timers;
 pub mod translate;
 mod wake;
+mod watch;
 pub mod words;
 
 pub use node::{Identity, Node};

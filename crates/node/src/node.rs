@@ -4,40 +4,41 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, NodeName, Settings, Timing};
+use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
-use hb_messaging::fields;
 use hb_messaging::message::{AskStep, Body, NodeStatus};
 use hb_messaging::time::Instant;
-use hb_resource::group::{Group, ResourceState};
+use hb_resource::group::ResourceState;
 use hb_resource::input::{self as resource, PeerMessage, PeerStatus};
 use hb_resource::manager::{Manager, ManagerConfig};
-use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
+use hb_resource::operation::{GroupKey, OpId, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
 use hb_resource::policy::Policy;
 
+use crate::activity::Activity;
 use crate::api::{KeyStatus, Request, Response};
 use crate::effect::{Effect, Level, LogEvent};
+use crate::equal;
+use crate::extensions::Saying;
 use crate::history::History;
 use crate::input::{ClientId, Input};
 use crate::ipfail::Ipfail;
-use crate::keys;
-use crate::problems::Watch;
 use crate::report;
 use crate::requests::Requests;
 use crate::since::Since;
 use crate::timers::TimerTable;
 use crate::translate::{Incoming, Translator};
 use crate::wake::Pause;
+use crate::watch::Watch;
 
+mod lasting;
+mod pause;
 mod reach;
+mod saying;
 
 /// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
 /// at most 500 messages; more means that two parts answer each other without end.
 const EVENTS_MAX: usize = 4_096;
-/// How long a node that woke waits for the peer's word: it hears our next heartbeat at once and
-/// answers at once; one keepalive more for a lost datagram.
-const WAKE_KEEPALIVES: u64 = 2;
 
 /// What the node is told by its surroundings besides the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +63,8 @@ pub(crate) struct Profile {
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) groups: Vec<GroupSpec>,
     pub(crate) generation: u64,
+    /// The UDP port of each link.
+    pub(crate) ports: BTreeMap<String, u16>,
 }
 
 /// The whole node. Made once for each start of the daemon; fed by whoever owns it, with times that
@@ -81,6 +84,18 @@ pub struct Node {
     pub(crate) peer_native: Option<bool>,
     /// The keys that the peer says it accepts.
     pub(crate) peer_keys: Option<Vec<KeyStatus>>,
+    /// The product version that the peer says it has.
+    pub(crate) peer_version: Option<String>,
+    /// What else the peer said of itself last.
+    pub(crate) peer_says: Saying,
+    /// Since when the peer says so of each link, by its position.
+    pub(crate) hears: Since<usize, Option<bool>>,
+    /// Digests of this node's configuration.
+    pub(crate) config: BTreeMap<String, String>,
+    /// What is done to each resource, and what was.
+    pub(crate) activity: Activity,
+    /// What this node said of itself last.
+    said: Saying,
     pub(crate) stopping: bool,
     /// This node has just woken from a sleep that the peer may have taken for its death.
     pub(crate) pause: Option<Pause>,
@@ -91,8 +106,6 @@ pub struct Node {
     translator: Translator,
     timers: TimerTable,
     requests: Requests,
-    /// Operations under way, as many as the manager has.
-    operations: BTreeMap<OpId, (Operation, Instant)>,
     now: Instant,
     unix_s: u64,
     /// The service manager's last line; `None` before this node was active.
@@ -116,6 +129,18 @@ impl Turn<'_> {
     fn log(&mut self, line: LogEvent) {
         self.effects.push(Effect::Log(line));
     }
+}
+
+/// The UDP port of each link, as its first medium has it.
+fn ports(settings: &Settings) -> BTreeMap<String, u16> {
+    let port = |medium: &Medium| match medium {
+        Medium::Multicast { port, .. } | Medium::Multicast6 { port, .. } => *port,
+        Medium::Broadcast { .. } | Medium::Unicast { .. } | Medium::Unicast6 { .. } => {
+            settings.udp_port
+        }
+    };
+    let media = settings.media.iter().rev();
+    media.map(|medium| (medium.interface().to_owned(), port(medium))).collect()
 }
 
 impl Node {
@@ -157,6 +182,7 @@ impl Node {
             parameters: settings.parameters.clone(),
             groups: settings.groups.clone(),
             generation,
+            ports: ports(settings),
         };
         let mut node = Self {
             profile,
@@ -168,6 +194,12 @@ impl Node {
             members: Since::default(),
             peer_native: None,
             peer_keys: None,
+            peer_version: None,
+            peer_says: Saying::default(),
+            hears: Since::default(),
+            config: equal::digests(settings),
+            activity: Activity::default(),
+            said: Saying::default(),
             stopping: false,
             pause: None,
             ipfail: Ipfail::new(settings),
@@ -175,7 +207,6 @@ impl Node {
             translator: Translator::new(settings),
             timers: TimerTable::default(),
             requests: Requests::default(),
-            operations: BTreeMap::new(),
             now: Instant::ZERO,
             unix_s: 0,
             notified: None,
@@ -281,39 +312,10 @@ impl Node {
         }
     }
 
-    /// A timer that fires long after its time means that this process did not run, and so did not
-    /// say that it lives. From its dead time on the peer thinks it dead and goes on without it.
-    fn note_lateness(&mut self, turn: &mut Turn<'_>) {
-        let Some(due) = self.messaging.next_timeout() else { return };
-        let Timing { keepalive_ms, deadtime_ms, warntime_ms, .. } = self.profile.timing;
-        let late_ms = report::millis(self.now - due);
-        if late_ms <= warntime_ms || self.stalled_since == Some(due) {
-            return;
-        }
-        self.stalled_since = Some(due);
-        let text = format!("this process stood still for {late_ms} ms");
-        turn.log(LogEvent::new(Level::Warn, "core_stalled", text).with("elapsed_ms", late_ms));
-        self.watch.note_stall(self.now, late_ms);
-        turn.changed = true;
-        if self.active && late_ms + keepalive_ms >= deadtime_ms && self.pause.is_none() {
-            let patience = Duration::from_millis(keepalive_ms * WAKE_KEEPALIVES);
-            self.pause = Some(Pause::new(self.now + patience));
-        }
-    }
-
-    /// Tells the manager what was held back.
-    fn end_pause(&mut self, turn: &mut Turn<'_>) {
-        if let Some(pause) = self.pause.take_if(|pause| pause.is_over(self.now)) {
-            for input in pause.end() {
-                self.feed_manager(input, turn);
-            }
-        }
-    }
-
     fn take_result(&mut self, op: OpId, outcome: Outcome, turn: &mut Turn<'_>) {
-        match self.operations.remove(&op) {
-            Some((operation, begun)) => {
-                turn.log(report::operation_ended(&operation, &outcome, self.now - begun));
+        match self.activity.end(op, &outcome, self.now) {
+            Some((operation, elapsed)) => {
+                turn.log(report::operation_ended(&operation, &outcome, elapsed));
             }
             None => turn.log(report::operation_unknown(op)),
         }
@@ -437,10 +439,13 @@ impl Node {
             Output::Send(message) => self.send(message, turn),
             Output::Run(operation) => {
                 turn.log(report::operation_started(&operation));
-                self.operations.insert(operation.id, (operation.clone(), self.now));
+                self.activity.begin(&operation, self.now);
                 turn.effects.push(Effect::Run(operation));
             }
-            Output::Cancel(op) => turn.effects.push(Effect::Cancel(op)),
+            Output::Cancel(op) => {
+                self.activity.cancel(op);
+                turn.effects.push(Effect::Cancel(op));
+            }
             Output::SetTimer(timer, delay) => self.timers.start(timer, self.now, delay),
             Output::CancelTimer(timer) => self.timers.cancel(&timer),
             Output::Changed(transition) => self.note_transition(&transition, turn),
@@ -522,10 +527,7 @@ impl Node {
             }
             Event::PeerExtensions { node, extensions } => {
                 if self.is_peer(&node) {
-                    let native = self.translator.learn(&extensions);
-                    self.peer_native = Some(native);
-                    self.peer_keys = extensions.get(fields::KEYS).map(|list| keys::read(list));
-                    self.feed_manager(resource::Input::PeerIsNative(native), turn);
+                    self.hear_saying(&extensions, turn);
                 }
             }
             Event::Received { from, body } => {
@@ -582,59 +584,6 @@ impl Node {
                     .with("peer", from)
                     .with("type", &kind),
             ),
-        }
-    }
-
-    fn groups_held(&self) -> usize {
-        let held = |group: &&Group| group.claim() == resource::GroupClaim::Held;
-        self.manager.groups().filter(held).count()
-    }
-
-    /// Takes note of what the manager shows, for the ages in status.
-    fn note_states(&mut self) {
-        for group in self.manager.groups() {
-            let key = group.key().to_owned();
-            self.claims.note(key.clone(), group.claim(), self.now);
-            for (index, member) in group.members().iter().enumerate() {
-                self.members.note((key.clone(), index), member.state, self.now);
-            }
-        }
-    }
-
-    /// Two lines that scripts wait for: the end of the first negotiation and of a takeover.
-    fn note_milestones(&mut self, turn: &mut Turn<'_>) {
-        if !self.active || !self.manager.is_stable() {
-            return;
-        }
-        if !self.settled_once {
-            self.settled_once = true;
-            let text = "Initial resource acquisition complete";
-            turn.log(
-                LogEvent::new(Level::Info, "initial_acquisition", text)
-                    .with("to", self.manager.rscstatus()),
-            );
-        }
-        if let Some((peer, since, held)) = self.takeover.take()
-            && self.groups_held() > held
-        {
-            let text = format!("mach_down takeover complete for node {peer}.");
-            turn.log(
-                LogEvent::new(Level::Info, "takeover_complete", text)
-                    .with("peer", peer)
-                    .with("elapsed_ms", report::millis(self.now - since)),
-            );
-        }
-    }
-
-    /// Brings up to date what lasts over time, and tells the service manager when its line changed.
-    fn refresh(&mut self, turn: &mut Turn<'_>) {
-        let view = self.view(self.now);
-        let problems = view.problems(self.now);
-        let summary = view.summary(&problems);
-        self.watch.remember(&problems, self.now);
-        if self.active && self.notified.as_ref() != Some(&summary) {
-            self.notified = Some(summary.clone());
-            turn.effects.push(Effect::Notify { status: summary });
         }
     }
 }

@@ -99,6 +99,9 @@ pub enum Input {
         /// Sequence number of the request.
         sequence: u16,
     },
+    /// The machine slept without counting the time: every silence that is being measured may last
+    /// a dead time more, once.
+    Woke,
     /// `next_timeout()` is due.
     Timeout,
     /// Sign and send to all links, kept for retransmission.

@@ -20,6 +20,7 @@ mod report;
 mod requests;
 mod since;
 mod snapshot;
+mod split;
 pub mod timers;
 pub mod translate;
 mod wake;

@@ -26,6 +26,7 @@ use crate::ipfail::Ipfail;
 use crate::report;
 use crate::requests::Requests;
 use crate::since::Since;
+use crate::split::Splits;
 use crate::timers::TimerTable;
 use crate::translate::{Incoming, Translator};
 use crate::wake::Pause;
@@ -35,6 +36,7 @@ mod lasting;
 mod pause;
 mod reach;
 mod saying;
+mod splits;
 
 /// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
 /// at most 500 messages; more means that two parts answer each other without end.
@@ -94,6 +96,8 @@ pub struct Node {
     pub(crate) config: BTreeMap<String, String>,
     /// What is done to each resource, and what was.
     pub(crate) activity: Activity,
+    /// Groups that both nodes have.
+    pub(crate) splits: Splits,
     /// What this node said of itself last.
     said: Saying,
     pub(crate) stopping: bool,
@@ -199,6 +203,7 @@ impl Node {
             hears: Since::default(),
             config: equal::digests(settings),
             activity: Activity::default(),
+            splits: Splits::default(),
             said: Saying::default(),
             stopping: false,
             pause: None,
@@ -232,6 +237,9 @@ impl Node {
         self.note_lateness(&mut turn);
         self.end_pause(&mut turn);
         self.take(input, &mut turn);
+        self.settle(&mut turn);
+        // The input may have been the word that was waited for.
+        self.end_pause(&mut turn);
         self.settle(&mut turn);
         if turn.changed {
             self.refresh(&mut turn);
@@ -287,6 +295,7 @@ impl Node {
                 self.feed_manager(resource::Input::Look { group, resource, reason }, turn);
             }
             Input::Fenced { .. } | Input::Witness { .. } => {}
+            Input::Slept { ms } => self.note_sleep(ms, turn),
             Input::Shutdown => self.stop(turn),
         }
     }
@@ -508,8 +517,9 @@ impl Node {
                 self.greet_ipfail(turn);
                 self.feed_manager(resource::Input::Started, turn);
             }
-            Event::NodeStatus { node, to, .. } => {
+            Event::NodeStatus { node, from, to, .. } => {
                 self.note_reach(&node, to, turn);
+                self.note_parting(&node, from, to);
                 if self.is_peer(&node) {
                     self.take_peer_status(node, to, turn);
                 }

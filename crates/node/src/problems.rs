@@ -8,6 +8,7 @@ use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 
+use crate::activity::short;
 use crate::api::{KeyStatus, Verdict};
 use crate::equal;
 use crate::ipfail::Ipfail;
@@ -29,7 +30,7 @@ impl View<'_> {
     /// Everything that is not as it should be.
     pub(crate) fn problems(&self, now: Instant) -> Vec<Finding> {
         let mut found = Vec::new();
-        self.find_in_groups(&mut found);
+        self.find_in_groups(now, &mut found);
         self.find_in_peer(&mut found);
         self.find_in_links(now, &mut found);
         self.find_in_readiness(&mut found);
@@ -40,7 +41,7 @@ impl View<'_> {
         found
     }
 
-    fn find_in_groups(&self, found: &mut Vec<Finding>) {
+    fn find_in_groups(&self, now: Instant, found: &mut Vec<Finding>) {
         for group in self.node.manager.groups() {
             let key = group.key();
             let mut add = |id, verdict, text: String, hint: &str| {
@@ -52,7 +53,11 @@ impl View<'_> {
             let peer_name = self.peer_name();
             let service = self.service(key);
             if service == Service::Both {
-                let text = format!("both this node and {peer_name} claim group {key}");
+                let apart = self.node.splits.apart_before(key);
+                let after =
+                    apart.map(|apart| format!(", after {} apart", short(apart.lasted(now))));
+                let after = after.unwrap_or_default();
+                let text = format!("both this node and {peer_name} claim group {key}{after}");
                 let hint = "if this lasts, stop heartbeat on the node that must not serve it";
                 add("split", Verdict::Split, text, hint);
             }

@@ -3,7 +3,7 @@
 use hb_messaging::engine::{Event, Input, LinkId};
 use hb_messaging::message::{Body, Extensions, NodeStatus};
 
-use crate::harness::{Net, config, forge, ms, numbered};
+use crate::harness::{KEEPALIVE_MS, Net, config, forge, ms, numbered};
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()

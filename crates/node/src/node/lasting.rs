@@ -60,6 +60,7 @@ impl Node {
             self.notified = Some(summary.clone());
             turn.effects.push(Effect::Notify { status: summary });
         }
+        self.note_splits(turn);
         self.say_of_itself(turn);
     }
 }

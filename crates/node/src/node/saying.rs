@@ -31,6 +31,9 @@ impl Node {
         let says = Saying::read(extensions, known);
         let before = std::mem::replace(&mut self.peer_says, says);
         self.note_hears();
+        if let (Some(pause), Some(heard)) = (&mut self.pause, self.peer_says.hears_at_all()) {
+            pause.hear(heard);
+        }
         if self.peer_says.maintenance != before.maintenance {
             let input = resource::Input::PeerMaintenance(self.peer_says.maintenance);
             self.feed_manager(input, turn);

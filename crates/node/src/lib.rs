@@ -5,7 +5,9 @@
 #![forbid(unsafe_code)]
 
 pub mod api;
+mod doubt;
 pub mod effect;
+mod fencing;
 pub mod history;
 pub mod input;
 mod ipfail;
@@ -19,6 +21,7 @@ mod snapshot;
 pub mod timers;
 pub mod translate;
 mod wake;
+mod witness;
 pub mod words;
 
 pub use node::{Identity, Node};

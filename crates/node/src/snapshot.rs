@@ -13,6 +13,7 @@ use crate::api::{
     GroupStatus, LinkStatus, PeerNode, PingStatus, ResourceStatus, StatusSnapshot, ThisNode,
     VERSION, Verdict,
 };
+use crate::doubt::Doubt;
 use crate::keys;
 use crate::node::Node;
 use crate::problems::Finding;
@@ -58,8 +59,8 @@ impl Node {
             failover_ready: view.is_failover_ready(now),
             unready: Vec::new(),
             maintenance: None,
-            fencing: None,
-            witness: None,
+            fencing: self.doubt.as_ref().and_then(Doubt::fencing_status),
+            witness: self.doubt.as_ref().and_then(Doubt::witness_words),
             problems: self.watch.dated(findings, now),
             this_node: view.this_node(),
             peer: view.peer_node(),

@@ -289,7 +289,7 @@ fn alone_by_an_orderly_leave_the_right_is_taken_and_not_waited_for() {
     let steps = doubt.silent(at(NOW), &facts());
     assert_eq!((told(&steps), question(&steps)), (vec![PeerStatus::Dead], Some((1, true))));
     // The peer's last lease may not have run out: only a refusal that lasts means that it is back.
-    for (now, number, steps_down) in [(NOW, 1, false), (NOW + 299, 2, false), (NOW + 301, 3, true)]
+    for (now, number, steps_down) in [(NOW, 1, false), (NOW + 290, 2, false), (NOW + 301, 3, true)]
     {
         doubt.witness_answer(at(now), number, WitnessAnswer::Refused);
         let steps = doubt.weigh(at(now + 1), &facts());

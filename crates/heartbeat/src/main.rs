@@ -9,6 +9,7 @@ mod control;
 mod daemonize;
 mod exit;
 mod foreign;
+mod hint;
 mod history;
 mod host;
 mod identity;

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 
 use crate::address_thread::AddressThread;
 use crate::args::Paths;
+use crate::hint::HintSender;
 use crate::logging::Logger;
 
 /// Answers that may wait for the core. Each belongs to an operation that the core has asked for,
@@ -38,15 +39,17 @@ pub(crate) struct Operations {
 impl Operations {
     /// Looks at what the groups need. What is missing is logged now, when somebody is looking, and
     /// again when it is used; the node starts all the same.
-    /// `priority`: real-time priority of the core, if it has one.
+    /// `priority`: real-time priority of the core, if it has one. `hints`: where watchers tell what
+    /// they notice.
     pub(crate) fn open(
         settings: &Settings,
         paths: &Paths,
         priority: Option<u8>,
+        hints: &HintSender,
         logger: &Logger,
     ) -> Self {
         let runner = Runner::new(runner_config(settings, paths));
-        let addresses = AddressThread::start(priority).map_err(|error| {
+        let addresses = AddressThread::start(priority, hints.clone()).map_err(|error| {
             let text = format!("no netlink socket: {error}");
             logger.say(Level::Error, "no_netlink", format!("{text}; no address can be moved"));
             text

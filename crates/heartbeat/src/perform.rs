@@ -9,6 +9,7 @@ use hb_node::effect::{Effect, Level};
 
 use crate::control::Control;
 use crate::daemonize::Report;
+use crate::hint::Hints;
 use crate::legacy::hooks::Hooks;
 use crate::logging::Logger;
 use crate::operations::Operations;
@@ -20,6 +21,7 @@ pub(crate) struct Edge {
     pub(crate) pings: Pings,
     pub(crate) control: Control,
     pub(crate) operations: Operations,
+    pub(crate) hints: Hints,
     pub(crate) hooks: Hooks,
     pub(crate) service: Service,
     pub(crate) logger: Logger,

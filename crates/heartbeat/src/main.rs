@@ -18,6 +18,7 @@ mod logging;
 mod operations;
 mod perform;
 mod pid_file;
+mod probes;
 mod realtime;
 mod reload;
 mod run;
@@ -25,6 +26,8 @@ mod service;
 mod shell;
 mod signals;
 mod sys;
+mod watch;
+mod watch_record;
 
 use std::process::ExitCode;
 

@@ -35,8 +35,8 @@ impl Edge {
             Effect::Transmit { link, bytes } => self.links.send(link, &bytes),
             Effect::Echo { ping, sequence } => self.pings.send(ping, sequence),
             Effect::Run(operation) => self.operations.start(operation),
-            Effect::Cancel(_)
-            | Effect::Fence { .. }
+            Effect::Cancel(op) => self.operations.cancel(op),
+            Effect::Fence { .. }
             | Effect::Witness { .. }
             | Effect::Alive
             | Effect::LetWatchdogBite { .. } => {}

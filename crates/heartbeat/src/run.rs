@@ -186,6 +186,7 @@ async fn open(
     let priority = realtime_priority(settings, args);
     let (hints, hint_queue) = hint::channel();
     let operations = Operations::open(settings, &args.paths, priority, &hints, logger);
+    operations.end_left_agents(logger).await;
     let (pings, warnings) = Pings::open(&settings.pings, identity::seed());
     for warning in warnings {
         logger.say(Level::Warn, "ping_socket", warning);

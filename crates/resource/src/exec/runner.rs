@@ -232,17 +232,28 @@ impl Runner {
 
     async fn attempt(&self, operation: &Operation) -> Outcome {
         match self.prepare(operation).await {
-            Ok((found, invocation)) => self.perform(operation, &found, &invocation).await,
+            Ok((found, invocation, true)) => self.perform(operation, &found, &invocation).await,
+            // It is there, and more it cannot tell.
+            Ok((_, _, false)) => Outcome::Ok,
             Err(reason) => Outcome::CouldNotRun { reason },
         }
     }
 
-    /// Finds the program on a helper thread: a hung file system must not hold up heartbeats.
-    async fn prepare(&self, operation: &Operation) -> Result<(Candidate, Invocation), String> {
+    /// Finds the program on a helper thread: a hung file system must not hold up heartbeats. Also
+    /// whether it understands the action: a script that does not know a word may do anything with it.
+    async fn prepare(
+        &self,
+        operation: &Operation,
+    ) -> Result<(Candidate, Invocation, bool), String> {
         let inner = Arc::clone(&self.0);
-        let spec = operation.resource.agent.clone();
-        let look = thread::run(move || lookup::find(&spec, &inner.places));
-        let found = match tokio::time::timeout(operation.timeout, look).await {
+        let (spec, action) = (operation.resource.agent.clone(), operation.action);
+        let look = thread::run(move || {
+            lookup::find(&spec, &inner.places).map(|found| {
+                let is_understood = lookup::understands(&found, action);
+                (found, is_understood)
+            })
+        });
+        let (found, is_understood) = match tokio::time::timeout(operation.timeout, look).await {
             Ok(Ok(found)) => found?,
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err("its file system does not answer".to_owned()),
@@ -250,7 +261,7 @@ impl Runner {
         let Operation { resource, action, timeout, .. } = operation;
         let invocation = agent::invocation(resource, *action, *timeout, &found, &self.0.places)
             .map_err(|error| error.to_string())?;
-        Ok((found, invocation))
+        Ok((found, invocation, is_understood))
     }
 
     async fn perform(

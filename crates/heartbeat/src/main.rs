@@ -9,6 +9,7 @@ mod control;
 mod daemonize;
 mod exit;
 mod foreign;
+mod hint;
 mod history;
 mod host;
 mod identity;
@@ -17,6 +18,7 @@ mod logging;
 mod operations;
 mod perform;
 mod pid_file;
+mod probes;
 mod realtime;
 mod reload;
 mod run;
@@ -24,6 +26,8 @@ mod service;
 mod shell;
 mod signals;
 mod sys;
+mod watch;
+mod watch_record;
 
 use std::process::ExitCode;
 

@@ -9,6 +9,7 @@ use hb_node::effect::{Effect, Level};
 
 use crate::control::Control;
 use crate::daemonize::Report;
+use crate::hint::Hints;
 use crate::legacy::hooks::Hooks;
 use crate::logging::Logger;
 use crate::operations::Operations;
@@ -20,6 +21,7 @@ pub(crate) struct Edge {
     pub(crate) pings: Pings,
     pub(crate) control: Control,
     pub(crate) operations: Operations,
+    pub(crate) hints: Hints,
     pub(crate) hooks: Hooks,
     pub(crate) service: Service,
     pub(crate) logger: Logger,
@@ -33,8 +35,8 @@ impl Edge {
             Effect::Transmit { link, bytes } => self.links.send(link, &bytes),
             Effect::Echo { ping, sequence } => self.pings.send(ping, sequence),
             Effect::Run(operation) => self.operations.start(operation),
-            Effect::Cancel(_)
-            | Effect::Fence { .. }
+            Effect::Cancel(op) => self.operations.cancel(op),
+            Effect::Fence { .. }
             | Effect::Witness { .. }
             | Effect::Alive
             | Effect::LetWatchdogBite { .. } => {}

@@ -29,7 +29,7 @@ use crate::reload::Reload;
 use crate::service::Service;
 use crate::shell::Shell;
 use crate::signals::Signals;
-use crate::{foreign, host, identity, legacy, realtime};
+use crate::{foreign, hint, host, identity, legacy, realtime};
 
 /// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
 pub(crate) const SCRATCH: &str = "rsctmp";
@@ -184,7 +184,9 @@ async fn open(
 ) -> Result<Shell, Fatal> {
     let signals = Signals::take()?;
     let priority = realtime_priority(settings, args);
-    let operations = Operations::open(settings, &args.paths, priority, logger);
+    let (hints, hint_queue) = hint::channel();
+    let operations = Operations::open(settings, &args.paths, priority, &hints, logger);
+    operations.end_left_agents(logger).await;
     let (pings, warnings) = Pings::open(&settings.pings, identity::seed());
     for warning in warnings {
         logger.say(Level::Warn, "ping_socket", warning);
@@ -197,6 +199,7 @@ async fn open(
         control,
         hooks: Hooks::open(&args.paths.config, operations.runner().clone(), logger),
         operations,
+        hints: hint_queue,
         service: Service::new(),
         logger: logger.clone(),
         report: std::mem::replace(report, Report::Nobody),

@@ -18,6 +18,7 @@ use hb_resource::operation::{OpId, Outcome};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::control::Asked;
+use crate::hint::Hint;
 use crate::logging::unix_s;
 use crate::perform::Edge;
 use crate::reload::Reload;
@@ -52,6 +53,7 @@ enum Wake {
     Done(OpId, Outcome),
     Echo(PingId, u16),
     Asked(Asked),
+    Hint(Hint),
     Reloaded(Result<Box<Settings>, String>),
     Tick,
     Due,
@@ -113,6 +115,7 @@ impl Shell {
             (op, outcome) = self.edge.operations.recv() => Wake::Done(op, outcome),
             (ping, sequence) = self.edge.pings.recv() => Wake::Echo(ping, sequence),
             asked = self.edge.control.recv() => Wake::Asked(asked),
+            hint = self.edge.hints.recv() => Wake::Hint(hint),
             loaded = self.reload.recv() => Wake::Reloaded(loaded),
             _ = self.tick.tick() => Wake::Tick,
             () = timer => Wake::Due,
@@ -137,6 +140,7 @@ impl Shell {
                 self.feed(Input::Request { client, request });
             }
             Wake::Asked(Asked::Gone(client)) => self.feed(Input::ClientGone { client }),
+            Wake::Hint(hint) => self.feed(hint.into()),
             Wake::Reloaded(Ok(settings)) => self.apply(&settings),
             Wake::Reloaded(Err(text)) => {
                 let text = format!("{text}; everything stays as it was");

@@ -6,6 +6,7 @@ use hb_config::settings::{AuthKeys, Framing, NodeName, PingTarget, Timing};
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Body, Extensions, NodeStatus};
+use crate::time::Instant;
 
 mod messaging;
 mod receive;
@@ -104,6 +105,9 @@ pub enum Input {
     Woke,
     /// `next_timeout()` is due.
     Timeout,
+    /// Ask every ping target at once, without waiting for its turn. For a moment of decision: not
+    /// more often than a peer can die.
+    AskPings,
     /// Sign and send to all links, kept for retransmission.
     Send(Body),
     /// Other fields of Twinbeat's own on each `status` from here on.
@@ -211,6 +215,16 @@ pub enum Event {
         /// Why: malformed, unsigned, wrong key, unknown node, replay …
         reason: String,
     },
+}
+
+/// A datagram of good form that names a member as its sender and whose signature does not fit.
+/// Anybody can send it: it may speak against the member's death, never for its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unverified {
+    /// When the last one arrived.
+    pub at: Instant,
+    /// Where.
+    pub link: LinkId,
 }
 
 /// What status shows of a node.

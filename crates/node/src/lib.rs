@@ -6,9 +6,11 @@
 
 mod activity;
 pub mod api;
+mod doubt;
 pub mod effect;
 mod equal;
 mod extensions;
+mod fencing;
 pub mod history;
 pub mod input;
 mod ipfail;
@@ -25,6 +27,7 @@ pub mod timers;
 pub mod translate;
 mod wake;
 mod watch;
+mod witness;
 pub mod words;
 
 pub use node::{Identity, Node};

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
-use hb_messaging::message::{AskStep, Body, NodeStatus};
+use hb_messaging::message::{AskStep, Body};
 use hb_messaging::time::Instant;
 use hb_resource::group::ResourceState;
-use hb_resource::input::{self as resource, PeerMessage, PeerStatus};
+use hb_resource::input::{self as resource, PeerMessage};
 use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
@@ -17,6 +17,7 @@ use hb_resource::policy::Policy;
 
 use crate::activity::Activity;
 use crate::api::{KeyStatus, Request, Response};
+use crate::doubt::Doubt;
 use crate::effect::{Effect, Level, LogEvent};
 use crate::equal;
 use crate::extensions::Saying;
@@ -28,12 +29,13 @@ use crate::requests::Requests;
 use crate::since::Since;
 use crate::split::Splits;
 use crate::timers::TimerTable;
-use crate::translate::{Incoming, Translator};
+use crate::translate::Translator;
 use crate::wake::Pause;
 use crate::watch::Watch;
 
 mod lasting;
 mod pause;
+mod peer;
 mod reach;
 mod saying;
 mod splits;
@@ -64,6 +66,8 @@ pub(crate) struct Profile {
     pub(crate) auto_failback: AutoFailback,
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) groups: Vec<GroupSpec>,
+    /// Interfaces of the links, by id.
+    pub(crate) links: Vec<String>,
     pub(crate) generation: u64,
     /// The UDP port of each link.
     pub(crate) ports: BTreeMap<String, u16>,
@@ -105,6 +109,12 @@ pub struct Node {
     pub(crate) pause: Option<Pause>,
     /// The comparison of ping nodes with the peer, when ha.cf wants it; gone once this node stops.
     pub(crate) ipfail: Option<Ipfail>,
+    /// What speaks against taking the peer's silence for its death.
+    pub(crate) doubt: Option<Doubt>,
+    /// The watchdog, when it is configured.
+    watchdog: Option<peer::Dog>,
+    /// Code of `Effect::Exit` at the end of an orderly stop.
+    exit_code: u8,
     /// What was due when this process was last found to have stood still.
     stalled_since: Option<Instant>,
     translator: Translator,
@@ -185,6 +195,7 @@ impl Node {
             auto_failback: settings.auto_failback,
             parameters: settings.parameters.clone(),
             groups: settings.groups.clone(),
+            links: settings.media.iter().map(|medium| medium.interface().to_owned()).collect(),
             generation,
             ports: ports(settings),
         };
@@ -208,6 +219,9 @@ impl Node {
             stopping: false,
             pause: None,
             ipfail: Ipfail::new(settings),
+            doubt: Doubt::new(settings),
+            watchdog: settings.native.watchdog.as_ref().map(peer::Dog::new),
+            exit_code: 0,
             stalled_since: None,
             translator: Translator::new(settings),
             timers: TimerTable::default(),
@@ -236,11 +250,15 @@ impl Node {
         let mut turn = Turn { effects, events: VecDeque::new(), changed: false };
         self.note_lateness(&mut turn);
         self.end_pause(&mut turn);
+        let is_tick = matches!(input, Input::Environment { .. });
         self.take(input, &mut turn);
+        self.settle(&mut turn);
+        self.weigh(&mut turn);
         self.settle(&mut turn);
         // The input may have been the word that was waited for.
         self.end_pause(&mut turn);
         self.settle(&mut turn);
+        self.feed_watchdog(is_tick, &mut turn);
         if turn.changed {
             self.refresh(&mut turn);
         }
@@ -260,7 +278,8 @@ impl Node {
     pub fn next_timeout(&self) -> Option<Instant> {
         let pause = self.pause.as_ref().map(Pause::until);
         let ipfail = self.ipfail.as_ref().and_then(Ipfail::due);
-        let due = [self.messaging.next_timeout(), self.timers.next(), pause, ipfail];
+        let doubt = self.doubt.as_ref().and_then(|doubt| doubt.due(self.now));
+        let due = [self.messaging.next_timeout(), self.timers.next(), pause, ipfail, doubt];
         due.into_iter().flatten().min()
     }
 
@@ -294,7 +313,8 @@ impl Node {
             Input::Look { group, resource, reason } => {
                 self.feed_manager(resource::Input::Look { group, resource, reason }, turn);
             }
-            Input::Fenced { .. } | Input::Witness { .. } => {}
+            Input::Fenced { attempt, outcome } => self.take_fence(attempt, &outcome, turn),
+            Input::Witness { question, answer } => self.take_witness(question, answer, turn),
             Input::Slept { ms } => self.note_sleep(ms, turn),
             Input::Shutdown => self.stop(turn),
         }
@@ -357,9 +377,8 @@ impl Node {
                     limit,
                 });
             }
-            Request::FenceTest | Request::FenceConfirm { .. } => {
-                Response::Error { text: "fencing is not configured (hb.toml, [fencing])".into() }
-            }
+            Request::FenceTest => return self.test_fencing(client, turn),
+            Request::FenceConfirm { node } => self.confirm_fence(client, &node, turn),
             Request::Cleanup { group } => {
                 return self
                     .command(client, turn, |request| resource::Input::Cleanup { request, group });
@@ -503,7 +522,7 @@ impl Node {
             turn.effects.push(Effect::Reply { client, response: Response::Error { text } });
         }
         turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
-        turn.effects.push(Effect::Exit { code: 0 });
+        turn.effects.push(Effect::Exit { code: self.exit_code });
     }
 
     fn take_event(&mut self, event: Event, turn: &mut Turn<'_>) {
@@ -521,17 +540,18 @@ impl Node {
                 self.note_reach(&node, to, turn);
                 self.note_parting(&node, from, to);
                 if self.is_peer(&node) {
-                    self.take_peer_status(node, to, turn);
+                    self.take_peer_status(to, turn);
                 }
             }
             Event::PeerRestarted { node, .. } => {
                 if self.is_peer(&node) {
                     self.greet_ipfail(turn);
+                    self.trust_again(turn);
                     self.feed_manager(resource::Input::PeerRestarted, turn);
                 }
             }
             Event::ReturnedAfterPartition { node } => {
-                if self.is_peer(&node) {
+                if self.is_peer(&node) && !self.is_distrusted() {
                     self.feed_manager(resource::Input::PeerReturned, turn);
                 }
             }
@@ -541,59 +561,11 @@ impl Node {
                 }
             }
             Event::Received { from, body } => {
-                if self.is_peer(&from) {
+                if self.is_peer(&from) && !self.is_distrusted() {
                     self.take_message(&from, body, turn);
                 }
             }
             Event::LinkStatus { .. } | Event::LateHeartbeat { .. } | Event::Refused { .. } => {}
-        }
-    }
-
-    fn is_peer(&self, node: &NodeName) -> bool {
-        self.profile.peer.as_ref() == Some(node)
-    }
-
-    fn take_peer_status(&mut self, peer: NodeName, to: NodeStatus, turn: &mut Turn<'_>) {
-        let status = match to {
-            // A status word came from it: it speaks.
-            NodeStatus::Init | NodeStatus::Up => PeerStatus::Starting,
-            NodeStatus::Active => PeerStatus::Active,
-            NodeStatus::Dead => PeerStatus::Dead,
-            // No member has this status.
-            NodeStatus::Ping => PeerStatus::Unknown,
-        };
-        if status == PeerStatus::Dead {
-            self.takeover = Some((peer, self.now, self.groups_held()));
-        }
-        self.feed_manager(resource::Input::Peer(status), turn);
-    }
-
-    fn take_message(&mut self, from: &NodeName, body: Body, turn: &mut Turn<'_>) {
-        self.hear_ipfail(&body, turn);
-        let kind = report::kind(&body).to_owned();
-        match self.translator.incoming(body) {
-            Incoming::Message { message, warning } => {
-                if matches!(message, PeerMessage::Resources { .. }) {
-                    self.watch.note_difference(warning.clone());
-                }
-                if let Some(text) = warning {
-                    turn.log(
-                        LogEvent::new(Level::Warn, "extension_ignored", text)
-                            .with("peer", from)
-                            .with("type", &kind),
-                    );
-                }
-                if matches!(message, PeerMessage::Shutdone) {
-                    self.takeover = Some((from.clone(), self.now, self.groups_held()));
-                }
-                self.feed_manager(resource::Input::Message(message), turn);
-            }
-            Incoming::Ignored => {}
-            Incoming::Refused(reason) => turn.log(
-                LogEvent::new(Level::Warn, "message_refused", format!("{kind} refused: {reason}"))
-                    .with("peer", from)
-                    .with("type", &kind),
-            ),
         }
     }
 }

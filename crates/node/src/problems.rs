@@ -10,6 +10,7 @@ use hb_resource::input::GroupClaim;
 
 use crate::activity::short;
 use crate::api::{KeyStatus, Verdict};
+use crate::doubt::Doubt;
 use crate::equal;
 use crate::ipfail::Ipfail;
 use crate::keys;
@@ -125,7 +126,10 @@ impl View<'_> {
         if peer.status != NodeStatus::Dead {
             return;
         }
-        if self.node.watch.peer_left() {
+        if let Some(hold) = self.node.doubt.as_ref().and_then(Doubt::hold) {
+            let text = format!("{name} is silent, not taken for dead: {}", hold.text);
+            add("peer_lost", name.as_str(), text, &hold.hint);
+        } else if self.node.watch.peer_left() {
             let text = format!("{name} was stopped in order");
             add("peer_dead", name.as_str(), text, "start heartbeat there to have a standby again");
         } else if peer.generation == 0 && peer.heard_ms_ago.is_none() {

@@ -13,6 +13,7 @@ use crate::api::{
     GroupStatus, LinkStatus, PeerNode, PingStatus, ResourceStatus, StatusSnapshot, ThisNode,
     VERSION, Verdict,
 };
+use crate::doubt::Doubt;
 use crate::keys;
 use crate::node::Node;
 use crate::problems::Finding;
@@ -59,8 +60,8 @@ impl Node {
             failover_ready: unready.is_empty(),
             unready,
             maintenance: None,
-            fencing: None,
-            witness: None,
+            fencing: self.doubt.as_ref().and_then(Doubt::fencing_status),
+            witness: self.doubt.as_ref().and_then(Doubt::witness_words),
             problems: self.watch.dated(findings, now),
             this_node: view.this_node(),
             peer: view.peer_node(),

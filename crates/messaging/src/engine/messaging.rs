@@ -7,7 +7,7 @@ use std::time::Duration;
 use hb_config::settings::{AuthKeys, AuthMethod, Framing, NodeName, PingTarget};
 
 use super::receive::Refusal;
-use super::{Config, Counters, Event, Input, LinkId, NodeView, Output, PingId};
+use super::{Config, Counters, Event, Input, LinkId, NodeView, Output, PingId, Unverified};
 use crate::auth::Authenticator;
 use crate::history::History;
 use crate::liveness::{LocalLink, Peer, Silence};
@@ -56,6 +56,8 @@ pub struct Messaging {
     pub(super) early: VecDeque<(usize, Body)>,
     /// When a refusal was last told.
     pub(super) refusals: BTreeMap<(LinkId, Refusal), Instant>,
+    /// Last datagram that named this peer as its sender and could not be verified, by index.
+    pub(super) unverified: BTreeMap<usize, Unverified>,
     /// Beginning of the current second of refused retransmissions, and how many there were.
     pub(super) naks: (Instant, u32),
     pub(super) counters: Counters,
@@ -136,6 +138,7 @@ impl Messaging {
             next_keepalive: Instant::ZERO,
             early: VecDeque::new(),
             refusals: BTreeMap::new(),
+            unverified: BTreeMap::new(),
             naks: (Instant::ZERO, 0),
             counters: Counters::default(),
         }
@@ -154,6 +157,7 @@ impl Messaging {
             Input::EchoReply { ping, sequence } => self.echo_reply(ping, sequence, outputs),
             Input::Woke => self.put_deaths_off(self.times.deadtime),
             Input::Timeout => self.timeout(outputs),
+            Input::AskPings => self.ask_pings(outputs),
             Input::Send(body) => self.send_body(&body, outputs),
             Input::Announce { extensions, at_once } => {
                 self.announce(extensions, at_once, outputs);
@@ -167,6 +171,12 @@ impl Messaging {
     pub fn nodes(&self, now: Instant) -> Vec<NodeView> {
         let members = self.peers.iter().map(|peer| peer.view(now, &self.links));
         members.chain(self.pings.iter().map(|ping| ping.view(now))).collect()
+    }
+
+    /// The last datagram that named `node`, a member, as its sender and could not be verified.
+    pub fn last_unverified(&self, node: &NodeName) -> Option<Unverified> {
+        let index = self.peers.iter().position(|peer| peer.name == *node)?;
+        self.unverified.get(&index).copied()
     }
 
     /// Counters since start.

@@ -163,6 +163,16 @@ impl Messaging {
         self.advance_start(outputs);
     }
 
+    pub(super) fn ask_pings(&mut self, outputs: &mut Vec<Output>) {
+        if self.phase == Phase::Idle {
+            return;
+        }
+        for ping in &mut self.pings {
+            ping.hurry(self.now);
+        }
+        self.send_echoes(outputs);
+    }
+
     pub(super) fn send_echoes(&mut self, outputs: &mut Vec<Output>) {
         for (id, ping) in (0..).map(PingId).zip(&mut self.pings) {
             if let Some(sequence) = ping.take_echo(self.now) {

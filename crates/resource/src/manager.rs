@@ -4,11 +4,14 @@
 //! `Manager::settle` derives what follows. A lost or repeated message therefore costs a
 //! delay, never a dead end. How a group is started and stopped is in `group`.
 
+mod breaker;
 mod dialogue;
+mod maintenance;
 mod peer;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +24,7 @@ use crate::operation::{GroupKey, OpId, Outcome};
 use crate::output::{Answer, Output, Timer};
 use crate::policy::Policy;
 use dialogue::Dialogue;
+pub use maintenance::Maintenance;
 
 /// What the manager must know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -140,6 +144,13 @@ pub struct Manager {
     peer_worse: bool,
     /// The peer claimed what this node keeps: announce again when it lets go.
     contested: BTreeSet<GroupKey>,
+    /// Groups that may be taken although the peer is lost.
+    may_take: BTreeSet<GroupKey>,
+    maintenance: Maintenance,
+    /// Groups that are left as they are: they had come to rest since maintenance began.
+    frozen: BTreeSet<GroupKey>,
+    /// This node stops in maintenance: its resources go on without it.
+    leaves_running: bool,
     said: Option<Said>,
     next_id: u64,
     late_results: u64,
@@ -149,7 +160,10 @@ impl Manager {
     /// A manager that has seen nothing.
     pub fn new(config: ManagerConfig) -> Self {
         Self {
-            groups: config.groups.iter().cloned().map(Group::new).collect(),
+            groups: {
+                let group = |spec: &GroupSpec| Group::new(spec.clone(), &config.policy);
+                config.groups.iter().map(group).collect()
+            },
             config,
             phase: Phase::Init,
             peer: Peer::new(),
@@ -160,6 +174,10 @@ impl Manager {
             failback_due: false,
             peer_worse: false,
             contested: BTreeSet::new(),
+            may_take: BTreeSet::new(),
+            maintenance: Maintenance::default(),
+            frozen: BTreeSet::new(),
+            leaves_running: false,
             said: None,
             next_id: 0,
             late_results: 0,
@@ -173,7 +191,7 @@ impl Manager {
             Input::Peer(status) => self.peer_status(status, out),
             Input::PeerRestarted => self.peer_restarted(out),
             Input::PeerReturned => self.peer_returned(out),
-            Input::PeerIsNative(native) => self.peer.native = native,
+            Input::PeerIsNative(native) => self.peer_is_native(native, out),
             Input::Message(message) => self.message(message, out),
             Input::Timer(timer) => self.timer(timer, out),
             Input::Done { op, outcome } => self.done(op, &outcome, out),
@@ -183,13 +201,16 @@ impl Manager {
             Input::PeerIsWorse(worse) => self.peer_worse = worse,
             Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
             Input::Stop => self.stop(out),
-            Input::Look { .. }
-            | Input::Maintenance { .. }
-            | Input::PeerMaintenance(_)
-            | Input::PeerUnready(_)
-            | Input::MayTake(_) => {}
+            Input::Maintenance { request, on, limit } => {
+                self.set_maintenance(request, on, limit, out);
+            }
+            Input::PeerMaintenance(on) => self.peer_maintenance(on, out),
+            Input::MayTake(keys) => self.may_take = keys,
+            Input::PeerUnready(_) => {}
+            Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
         }
         self.settle(out);
+        self.tend(out);
     }
 
     /// Phase of the negotiation.
@@ -287,6 +308,11 @@ impl Manager {
         self.config.peer.is_none() || self.peer.status == PeerStatus::Dead || self.peer.left
     }
 
+    /// The peer is silent, but may run everything.
+    fn is_lost(&self) -> bool {
+        self.peer.status == PeerStatus::Lost && !self.is_alone()
+    }
+
     fn peer_claim(&self, key: &str) -> Option<GroupClaim> {
         self.peer.groups.as_ref().and_then(|groups| groups.get(key).copied())
     }
@@ -317,6 +343,8 @@ impl Manager {
             next_id: &mut self.next_id,
             operations: self.config.operations,
             failure: self.config.failure,
+            policy: &self.config.policy,
+            peer_confirmed: false,
             out,
         };
         step(&mut self.groups[index], &mut ctx)
@@ -347,19 +375,16 @@ impl Manager {
             Timer::StandbyEnd => self.dialogue_too_long(out),
             Timer::FailbackRetry => self.failback_due = true,
             Timer::OfferGroup(key) => self.offer(&key, out),
-            Timer::StopRetry(key) => {
-                if let Some(index) = self.groups.iter().position(|group| group.key() == key) {
-                    self.with_group(index, out, Group::retry_stop);
-                }
-            }
+            Timer::StopRetry(key) => self.with_key(&key, out, Group::retry_stop),
             Timer::AnnounceAgain => self.announce_contested(out),
-            Timer::Monitor(..)
-            | Timer::ForgetFailures(..)
-            | Timer::Retry(_)
-            | Timer::Ready(_)
-            | Timer::FailbackStable(_)
-            | Timer::ForgetReturns
-            | Timer::MaintenanceEnd => {}
+            Timer::Monitor(key, member) => {
+                self.with_key(&key, out, |group, _| group.monitor_due(member));
+            }
+            Timer::ForgetFailures(key, member) => self.forget_member(&key, member, out),
+            Timer::Retry(key) => self.retry(&key, out),
+            Timer::Ready(key) => self.with_key(&key, out, |group, _| group.ready_due()),
+            Timer::FailbackStable(_) | Timer::ForgetReturns => {}
+            Timer::MaintenanceEnd => self.maintenance_over(out),
             Timer::Linger => {
                 if self.phase == Phase::Stopped {
                     out.push(Output::Stopped);
@@ -391,6 +416,10 @@ impl Manager {
     }
 
     fn cleanup(&mut self, request: RequestId, key: Option<&str>, out: &mut Vec<Output>) {
+        if let Some(reason) = self.in_maintenance_words() {
+            out.push(Output::Answer(request, Answer::Refused { reason }));
+            return;
+        }
         let named = |group: &Group| key.is_none_or(|key| group.key() == key);
         let chosen: Vec<usize> =
             (0..self.groups.len()).filter(|index| named(&self.groups[*index])).collect();
@@ -429,6 +458,9 @@ impl Manager {
         }
         self.cancel_dialogue("this node stops", out);
         self.phase = Phase::Stopping;
+        if self.hands_off() && self.leave_running(out) {
+            return;
+        }
         self.booked = Holdings::NONE;
         self.failback_due = false;
         for timer in [Timer::StartupWait, Timer::FailbackRetry] {
@@ -467,7 +499,8 @@ impl Manager {
         let claims =
             |group: &Group| (!group.is_probing()).then(|| (group.key().to_owned(), group.claim()));
         let groups = self.peer.native.then(|| self.groups.iter().filter_map(claims).collect());
-        let stopping = matches!(self.phase, Phase::Stopping | Phase::Stopped);
+        let stopping =
+            matches!(self.phase, Phase::Stopping | Phase::Stopped) && !self.leaves_running;
         // Heartbeat says `none` as soon as it begins to stop; only `shutdone` means released.
         let holdings = if stopping { Holdings::NONE } else { self.holdings() };
         let stable = self.is_stable() || self.only_wants();

@@ -16,9 +16,12 @@ impl Manager {
         if before == status {
             return;
         }
+        if before == PeerStatus::Lost {
+            self.may_take.clear();
+        }
         match status {
             PeerStatus::Dead => self.peer_dead(out),
-            PeerStatus::Lost => {}
+            PeerStatus::Lost => self.peer_lost(out),
             PeerStatus::Unknown | PeerStatus::Starting => self.peer_begins(before, out),
             PeerStatus::Active => {
                 if before != PeerStatus::Starting {
@@ -40,6 +43,18 @@ impl Manager {
             self.failback_due = true;
             self.forget_failures(Cause::PeerDead, &reason, out);
         }
+        self.say_not_taking_over("dead", out);
+    }
+
+    /// Silent, and nobody can say whether it runs what it had. What it said last is kept: nothing of
+    /// that is started here.
+    fn peer_lost(&mut self, out: &mut Vec<Output>) {
+        self.end_contest(out);
+        self.greeted = false;
+        self.waited = false;
+        self.said = None;
+        let reason = format!("{} is silent", self.peer_name());
+        self.cancel_dialogue(&reason, out);
     }
 
     /// The other node cannot help any more: what failed here is worth another try.
@@ -203,7 +218,7 @@ impl Manager {
     }
 
     /// What failed here while the peer was away can be offered once it has settled.
-    fn offer_again(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn offer_again(&mut self, out: &mut Vec<Output>) {
         let delay = Duration::from_millis(self.config.failure.offer_delay_ms);
         for group in self.groups.iter().filter(|group| group.has_failed()) {
             out.push(Output::SetTimer(Timer::OfferGroup(group.key().to_owned()), delay));
@@ -231,7 +246,8 @@ impl Manager {
                 self.with_group(index, out, Group::announce);
             }
         }
-        if kept && self.can_talk() {
+        // In maintenance neither lets go, and each may win one group: they would answer for ever.
+        if kept && self.can_talk() && !self.hands_off() {
             self.say(None, out);
         }
     }
@@ -277,5 +293,6 @@ impl Manager {
         self.cancel_dialogue(&reason, out);
         self.peer.forget();
         self.forget_failures(Cause::PeerLeft, &reason, out);
+        self.say_not_taking_over("stopped", out);
     }
 }

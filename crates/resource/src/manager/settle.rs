@@ -15,6 +15,12 @@ const LINGER: Duration = Duration::from_millis(300);
 /// A 3.0.6 peer expects its partner to stay for a second (§7.12).
 const LINGER_LEGACY: Duration = Duration::from_millis(1_500);
 
+/// What is to be done with a group.
+pub(super) enum Wish {
+    Acquire(Cause, String),
+    Release(Cause, String),
+}
+
 impl Manager {
     pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
         match self.phase {
@@ -22,9 +28,11 @@ impl Manager {
             Phase::Stopping => return self.settle_stop(out),
             Phase::Starting | Phase::BothStarting | Phase::ResourcesReceived => {
                 self.settle_start(out);
+                self.settle_early(out);
             }
             Phase::Stable => {}
         }
+        self.settle_maintenance(out);
         if self.phase == Phase::Stable {
             self.settle_groups(out);
             let in_dialogue = self.dialogue != Dialogue::None;
@@ -36,6 +44,7 @@ impl Manager {
             }
             self.settle_failback(out);
         }
+        self.settle_maintenance(out);
         self.tell_changes(out);
     }
 
@@ -47,6 +56,9 @@ impl Manager {
         if self.is_alone() {
             self.booked = Holdings::ALL;
             return self.become_stable(out);
+        }
+        if self.is_lost() {
+            return;
         }
         if self.peer.status == PeerStatus::Active && !self.greeted {
             self.greeted = true;
@@ -73,6 +85,21 @@ impl Manager {
         }
     }
 
+    /// Before the negotiation ends: what was found running here is kept running as far as the peer
+    /// does not have it, and what may be taken from a lost peer is.
+    fn settle_early(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::Stable || self.probing() {
+            return;
+        }
+        for index in 0..self.groups.len() {
+            let free = self.may_start(index);
+            self.with_group(index, out, |group, ctx| group.hold_back(!free, ctx));
+            if self.is_lost() {
+                self.settle_group(index, out);
+            }
+        }
+    }
+
     fn become_stable(&mut self, out: &mut Vec<Output>) {
         self.phase = Phase::Stable;
         out.push(Output::CancelTimer(Timer::StartupWait));
@@ -80,7 +107,9 @@ impl Manager {
 
     /// The rules of possession. A dialogue under way has its own say about its groups.
     fn settle_groups(&mut self, out: &mut Vec<Output>) {
-        if self.is_alone() {
+        if self.hands_off() {
+            // Nothing is taken over, not even in words.
+        } else if self.is_alone() {
             self.booked = Holdings::ALL;
         } else if self.has_no_foreign() && self.peer.holdings.is_some_and(|held| held.local) {
             // Both stood for it while they did not hear each other.
@@ -92,13 +121,40 @@ impl Manager {
             }
             let free = self.may_start(index);
             self.with_group(index, out, |group, ctx| group.hold_back(!free, ctx));
-            if self.is_alone() {
-                self.settle_alone(index, out);
-            } else if self.peer.native {
-                self.settle_native(index, out);
-            } else {
-                self.settle_legacy(index, out);
+            self.settle_group(index, out);
+        }
+    }
+
+    fn settle_group(&mut self, index: usize, out: &mut Vec<Output>) {
+        if self.hands_off() {
+            return;
+        }
+        match self.wish(index) {
+            None => {}
+            Some(Wish::Acquire(cause, reason)) => {
+                if self.is_lost() {
+                    // What it said of this group is void from here on.
+                    let key = self.groups[index].key();
+                    if let Some(claims) = &mut self.peer.groups {
+                        claims.remove(key);
+                    }
+                }
+                self.acquire(index, cause, &reason, out);
             }
+            Some(Wish::Release(cause, reason)) => self.release(index, cause, &reason, out),
+        }
+    }
+
+    /// What the rules of possession want for a group at this moment.
+    pub(super) fn wish(&self, index: usize) -> Option<Wish> {
+        if self.is_alone() {
+            self.wish_alone(index)
+        } else if self.is_lost() {
+            self.wish_lost(index)
+        } else if self.peer.native {
+            self.wish_native(index)
+        } else {
+            self.wish_legacy(index)
         }
     }
 
@@ -111,16 +167,22 @@ impl Manager {
     /// partition it gives everything up by itself.
     fn may_start(&self, index: usize) -> bool {
         let claim = self.peer_claim(self.groups[index].key());
+        if self.is_lost() {
+            // What was begun here goes on, and is recovered in place, unless the last thing that
+            // the peer said was that it has it.
+            return self.may_take.contains(self.groups[index].key())
+                || matches!(claim, None | Some(GroupClaim::Released | GroupClaim::Failed));
+        }
         self.is_alone()
             || !self.peer.native
             || matches!(claim, Some(GroupClaim::Released | GroupClaim::Failed))
     }
 
-    fn settle_alone(&mut self, index: usize, out: &mut Vec<Output>) {
+    fn wish_alone(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
         let stuck_there = self.peer.blocked.contains(group.key());
         if group.is_wanted() || group.has_failed() || stuck_there {
-            return;
+            return None;
         }
         let peer = self.peer_name();
         let (cause, reason) = if self.config.peer.is_none() {
@@ -130,48 +192,64 @@ impl Manager {
         } else {
             (Cause::PeerDead, format!("{peer} is dead"))
         };
-        self.acquire(index, cause, &reason, out);
+        Some(Wish::Acquire(cause, reason))
     }
 
-    fn settle_native(&mut self, index: usize, out: &mut Vec<Output>) {
+    /// Fencing has failed, and hb.toml lets this group go on without it.
+    fn wish_lost(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
-        let Some(claim) = self.peer_claim(group.key()) else { return };
-        match claim {
-            GroupClaim::Held | GroupClaim::Acquiring => {
+        let may = self.may_take.contains(group.key());
+        if !may || group.is_wanted() || group.has_failed() || !group.is_released() {
+            return None;
+        }
+        let reason = format!(
+            "{} is silent and could not be made sure to be off; hb.toml takes this group over all \
+             the same",
+            self.peer_name()
+        );
+        Some(Wish::Acquire(Cause::PeerDead, reason))
+    }
+
+    fn wish_native(&self, index: usize) -> Option<Wish> {
+        let group = &self.groups[index];
+        match self.peer_claim(group.key())? {
+            claim @ (GroupClaim::Held | GroupClaim::Acquiring) => {
                 if group.is_wanted() && !self.wins_conflict(index) {
                     let served = claim == GroupClaim::Held && group.claim() != GroupClaim::Held;
                     let why = if served { "serves it already" } else { "has it too" };
                     let reason = format!("{} {why} and keeps it", self.peer_name());
-                    self.release(index, Cause::Conflict, &reason, out);
+                    return Some(Wish::Release(Cause::Conflict, reason));
                 }
+                None
             }
             GroupClaim::Released | GroupClaim::Failed => {
                 let free = !group.is_wanted() && !group.has_failed() && group.is_released();
                 if free && self.prefers_us(group) && !self.in_dialogue(index) {
-                    let reason =
-                        format!("it prefers this node and {} does not hold it", self.peer_name());
-                    self.acquire(index, Cause::Startup, &reason, out);
+                    return Some(Wish::Acquire(Cause::Startup, self.at_home()));
                 }
+                None
             }
-            GroupClaim::Releasing | GroupClaim::Blocked => {}
+            GroupClaim::Releasing | GroupClaim::Blocked => None,
         }
     }
 
+    fn at_home(&self) -> String {
+        format!("it prefers this node and {} does not hold it", self.peer_name())
+    }
+
     /// A 3.0.6 peer says sets. Its `foreign` is what prefers this node.
-    fn settle_legacy(&mut self, index: usize, out: &mut Vec<Output>) {
+    fn wish_legacy(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
         let entitled = self.prefers_us(group)
             && self.booked.local
             && self.peer.holdings.is_some_and(|held| !held.foreign);
-        if entitled && !group.is_wanted() && !group.has_failed() && !self.in_dialogue(index) {
-            let reason = format!("it prefers this node and {} does not hold it", self.peer_name());
-            self.acquire(index, Cause::Startup, &reason, out);
-        }
+        let free = !group.is_wanted() && !group.has_failed() && !self.in_dialogue(index);
+        (entitled && free).then(|| Wish::Acquire(Cause::Startup, self.at_home()))
     }
 
     /// `auto_failback on`: give the peer its groups when both have settled.
     fn settle_failback(&mut self, out: &mut Vec<Output>) {
-        let due = self.failback_due && !self.is_alone();
+        let due = self.failback_due && !self.is_alone() && !self.hands_off();
         if !due
             || self.peer_worse
             || !self.is_stable()
@@ -194,7 +272,8 @@ impl Manager {
         // A set without groups goes home in words alone, as with Heartbeat.
         let in_words = !self.peer.native || self.has_no_foreign();
         if any || (in_words && self.booked.foreign) {
-            self.give(sets, Cause::Failback, None, out);
+            let reason = format!("{} is back and it prefers that node", self.peer_name());
+            self.give(sets, Cause::Failback, reason, None, out);
         }
     }
 
@@ -209,6 +288,9 @@ impl Manager {
 
     /// Every group at rest: tell the peer, linger, leave.
     fn settle_stop(&mut self, out: &mut Vec<Output>) {
+        if self.leaves_running {
+            return self.settle_leave(out);
+        }
         for index in 0..self.groups.len() {
             // A group that was still being looked at may have turned out to run here.
             if !self.groups[index].is_probing() {

@@ -24,6 +24,8 @@ struct Record {
     /// What went wrong since it last worked. What is done after a failure, such as stopping the
     /// rest, does not hide it.
     failure: Option<(Action, Outcome)>,
+    /// What went wrong last, though it works again.
+    mended: Option<(Action, Outcome)>,
     /// When it was last found out whether it runs.
     checked: Option<Instant>,
 }
@@ -92,9 +94,11 @@ impl Activity {
             (false, true) => Some(happened.clone()),
             (false, false) => former,
         };
+        let known = before.as_ref().and_then(|record| record.mended.clone());
+        let mended = failure.clone().or(known);
         let looked = operation.action == Action::Status && could_look;
         let checked = if looked { Some(now) } else { before.and_then(|record| record.checked) };
-        self.records.insert(key, Record { last: happened, failure, checked });
+        self.records.insert(key, Record { last: happened, failure, mended, checked });
     }
 
     /// The last operation on a member in words, after what went wrong before it.
@@ -108,6 +112,13 @@ impl Activity {
             Some(failure) if *failure != record.last => format!("{}; then {last}", words(failure)),
             Some(_) | None => last,
         })
+    }
+
+    /// What went wrong with a member last, in words to be added: `: status not running`.
+    pub(crate) fn failed(&self, group: &str, resource: &str) -> Option<String> {
+        let record = self.records.get(&(group.to_owned(), resource.to_owned()))?;
+        let (action, outcome) = record.mended.as_ref()?;
+        Some(format!(": {} {}", action.word(), outcome.describe()))
     }
 
     /// Milliseconds since it was last found out whether a member runs.

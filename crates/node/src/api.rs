@@ -137,7 +137,8 @@ pub struct StatusSnapshot {
     pub uptime_ms: u64,
     /// Verdict.
     pub verdict: Verdict,
-    /// What is wrong, each with since, why and what to do; empty when healthy.
+    /// What is wrong, each with since, why and what to do. When healthy at most notes: something
+    /// that happened and is mended.
     pub problems: Vec<Problem>,
     /// Whether the peer could take over, as far as is known here.
     pub failover_ready: bool,

@@ -118,7 +118,7 @@ pub struct Node {
     /// What was due when this process was last found to have stood still.
     stalled_since: Option<Instant>,
     translator: Translator,
-    timers: TimerTable,
+    pub(crate) timers: TimerTable,
     requests: Requests,
     now: Instant,
     unix_s: u64,

@@ -2,6 +2,7 @@
 //! It reports; it never acts.
 
 mod links;
+mod operator;
 mod recent;
 
 use hb_messaging::message::NodeStatus;
@@ -36,6 +37,9 @@ impl View<'_> {
         self.find_in_links(now, &mut found);
         self.find_in_readiness(&mut found);
         self.find_hung(now, &mut found);
+        self.find_maintenance(now, &mut found);
+        self.find_fencing(&mut found);
+        self.find_in_members(&mut found);
         self.find_in_pings(&mut found);
         self.find_in_reach(&mut found);
         self.find_in_traffic(now, &mut found);

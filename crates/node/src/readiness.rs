@@ -30,6 +30,9 @@ impl View<'_> {
         reasons
             .extend(self.node.manager.groups().filter_map(|group| self.unready_group(group.key())));
         reasons.extend(self.differences().into_iter().map(|(_, text)| text));
+        reasons.extend(self.maintenance_words(now));
+        reasons
+            .extend(self.fencing_trouble().map(|(state, last)| format!("fencing {state}: {last}")));
         if self.node.watch.has_recent_bad_auth(now) {
             reasons.push("datagrams with a wrong signature arrive".to_owned());
         }

@@ -7,16 +7,18 @@ use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 use hb_resource::group::Group;
 use hb_resource::input::GroupClaim;
-use hb_resource::manager::Phase;
+use hb_resource::manager::{Maintenance, Phase};
+use hb_resource::output::Timer;
 
 use crate::api::{
-    GroupStatus, LinkStatus, PeerNode, PingStatus, ResourceStatus, StatusSnapshot, ThisNode,
-    VERSION, Verdict,
+    GroupStatus, LinkStatus, MaintenanceStatus, PeerNode, PingStatus, ResourceStatus,
+    StatusSnapshot, ThisNode, VERSION, Verdict,
 };
 use crate::doubt::Doubt;
 use crate::keys;
 use crate::node::Node;
 use crate::problems::Finding;
+use crate::report::millis;
 
 /// Who serves a group, as far as is known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +61,7 @@ impl Node {
             verdict: view.verdict(&findings),
             failover_ready: unready.is_empty(),
             unready,
-            maintenance: None,
+            maintenance: self.maintenance(now),
             fencing: self.doubt.as_ref().and_then(Doubt::fencing_status),
             witness: self.doubt.as_ref().and_then(Doubt::witness_words),
             problems: self.watch.dated(findings, now),
@@ -73,6 +75,16 @@ impl Node {
             parameters: self.profile.parameters.clone(),
             counters: self.messaging.counters(),
         }
+    }
+}
+
+impl Node {
+    /// What both nodes were asked to leave alone, and until when.
+    pub(crate) fn maintenance(&self, now: Instant) -> Option<MaintenanceStatus> {
+        let Maintenance { here, peer } = self.manager.maintenance();
+        let ends = self.timers.due(&Timer::MaintenanceEnd).filter(|_| here);
+        let ends_in_ms = ends.map(|at| millis(at - now.min(at)));
+        (here || peer).then_some(MaintenanceStatus { here, peer, ends_in_ms })
     }
 }
 
@@ -214,8 +226,10 @@ impl View<'_> {
             state: member.state.word().to_owned(),
             since_ms: self.node.members.lasted_ms(&(key.to_owned(), index), now),
             last: activity.last(key, &resource.text),
-            checked_ms_ago: activity.checked_ms_ago(key, &resource.text, now),
-            failures: 0,
+            checked_ms_ago: activity
+                .checked_ms_ago(key, &resource.text, now)
+                .filter(|_| member.is_watched()),
+            failures: member.failures(),
             under_way: activity.under_way(key, &resource.text, now),
         });
         GroupStatus {
@@ -230,7 +244,7 @@ impl View<'_> {
             unready_here: self.unready_here(key),
             unready_peer: self.unready_peer(key),
             failback: None,
-            would_do: None,
+            would_do: self.node.manager.would_do(key),
         }
     }
 

@@ -257,12 +257,13 @@ impl Node {
             | GroupClaim::Releasing
             | GroupClaim::Blocked => true,
         };
+        let maintenance = self.manager.maintenance();
         Facts {
             heard: peer.and_then(|peer| self.moment(peer.heard_ms_ago)),
             generation: peer.map_or(0, |peer| peer.generation),
             unverified: unverified.map(|last| (last.at, link(last.link))),
             pings: nodes.iter().filter(|node| node.ping).map(ping).collect(),
-            maintenance: false,
+            maintenance: maintenance.here || maintenance.peer,
             owner: self.manager.groups().any(runs),
             stopping: self.stopping,
         }

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use hb_messaging::engine as messaging;
 use hb_messaging::fields;
 use hb_messaging::message::Extensions;
+use hb_resource::group::Group;
 use hb_resource::input as resource;
 use hb_resource::operation::GroupKey;
 
@@ -17,7 +18,8 @@ use crate::translate::{Translator, VERSION};
 impl Node {
     /// Why this node could not run each of its groups that it could not run.
     pub(crate) fn unready_groups(&self) -> BTreeMap<GroupKey, String> {
-        BTreeMap::new()
+        let why = |group: &Group| Some((group.key().to_owned(), group.unready()?.to_owned()));
+        self.manager.groups().filter_map(why).collect()
     }
 
     /// What the peer says of itself has changed.
@@ -87,7 +89,7 @@ impl Node {
             hears,
             unready: self.unready_groups(),
             config: self.config.clone(),
-            maintenance: false,
+            maintenance: self.manager.in_maintenance(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod breaker;
 mod dialogue;
+mod failback;
 mod maintenance;
 mod peer;
 mod settle;
@@ -24,6 +25,8 @@ use crate::operation::{GroupKey, OpId, Outcome};
 use crate::output::{Answer, Output, Timer};
 use crate::policy::Policy;
 use dialogue::Dialogue;
+pub use failback::FailbackState;
+use failback::{Due, Home};
 pub use maintenance::Maintenance;
 
 /// What the manager must know.
@@ -95,6 +98,8 @@ struct Peer {
     left: bool,
     /// Groups that it could not stop before it left. They may still run there.
     blocked: BTreeSet<GroupKey>,
+    /// It was away, and has not settled since.
+    away: bool,
 }
 
 impl Peer {
@@ -109,6 +114,7 @@ impl Peer {
             fresh: false,
             left: false,
             blocked: BTreeSet::new(),
+            away: false,
         }
     }
 
@@ -138,8 +144,14 @@ pub struct Manager {
     greeted: bool,
     /// The 10 s of a joint start with a 3.0.6 peer are over.
     waited: bool,
-    /// Groups of the peer came here because it was away.
-    failback_due: bool,
+    /// Groups that prefer the peer may be here since it was away or reached fewer ping nodes.
+    failback_due: Option<Due>,
+    /// Groups that are to go home, as far as the peer is a Twinbeat node.
+    going_home: BTreeMap<GroupKey, Home>,
+    /// Returns of the peer within about an hour.
+    returns: u8,
+    /// Groups that the peer could not run, as it says, and why.
+    peer_unready: BTreeMap<GroupKey, String>,
     /// The peer reaches fewer ping nodes.
     peer_worse: bool,
     /// The peer claimed what this node keeps: announce again when it lets go.
@@ -171,7 +183,10 @@ impl Manager {
             booked: Holdings::NONE,
             greeted: false,
             waited: false,
-            failback_due: false,
+            failback_due: None,
+            going_home: BTreeMap::new(),
+            returns: 0,
+            peer_unready: BTreeMap::new(),
             peer_worse: false,
             contested: BTreeSet::new(),
             may_take: BTreeSet::new(),
@@ -206,7 +221,7 @@ impl Manager {
             }
             Input::PeerMaintenance(on) => self.peer_maintenance(on, out),
             Input::MayTake(keys) => self.may_take = keys,
-            Input::PeerUnready(_) => {}
+            Input::PeerUnready(why) => self.peer_unready = why,
             Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
         }
         self.settle(out);
@@ -262,7 +277,8 @@ impl Manager {
 
     /// Why every group cannot be given to the peer at this moment; `None` when it can.
     pub fn why_not_give(&self) -> Option<String> {
-        self.cannot_move(&Which::Sets(Holdings::ALL))
+        let all = Which::Sets(Holdings::ALL);
+        self.cannot_move(&all).or_else(|| self.not_ready_there(&all))
     }
 
     /// `none`, `local`, `foreign`, `all` or `transition` (`cl_status rscstatus`).
@@ -332,6 +348,23 @@ impl Manager {
         (0..self.groups.len()).filter(|index| chosen(&self.groups[*index])).collect()
     }
 
+    /// The peer has just said that nothing of the group runs there. One that is dead, lost or left
+    /// a while ago has said nothing lately, and somebody else may have the address since.
+    fn peer_confirmed(&self, index: usize) -> bool {
+        let active = self.peer.status == PeerStatus::Active && self.config.peer.is_some();
+        let claim = self.peer_claim(self.groups[index].key());
+        let released = match claim {
+            Some(claim) => matches!(claim, GroupClaim::Released | GroupClaim::Failed),
+            // A 3.0.6 giver has said `done`.
+            None => {
+                !self.peer.native
+                    && matches!(self.dialogue, Dialogue::Acquiring(_))
+                    && self.in_dialogue(index)
+            }
+        };
+        active && (self.peer.left || released)
+    }
+
     /// Borrows a group and what its steps need.
     fn with_group<T>(
         &mut self,
@@ -339,12 +372,13 @@ impl Manager {
         out: &mut Vec<Output>,
         step: impl FnOnce(&mut Group, &mut Context<'_>) -> T,
     ) -> T {
+        let peer_confirmed = self.peer_confirmed(index);
         let mut ctx = Context {
             next_id: &mut self.next_id,
             operations: self.config.operations,
             failure: self.config.failure,
             policy: &self.config.policy,
-            peer_confirmed: false,
+            peer_confirmed,
             out,
         };
         step(&mut self.groups[index], &mut ctx)
@@ -373,7 +407,7 @@ impl Manager {
             Timer::StartupWait => self.startup_waited(out),
             Timer::StandbyAnswer => self.no_answer(out),
             Timer::StandbyEnd => self.dialogue_too_long(out),
-            Timer::FailbackRetry => self.failback_due = true,
+            Timer::FailbackRetry => self.due_home(Due::Back),
             Timer::OfferGroup(key) => self.offer(&key, out),
             Timer::StopRetry(key) => self.with_key(&key, out, Group::retry_stop),
             Timer::AnnounceAgain => self.announce_contested(out),
@@ -383,7 +417,8 @@ impl Manager {
             Timer::ForgetFailures(key, member) => self.forget_member(&key, member, out),
             Timer::Retry(key) => self.retry(&key, out),
             Timer::Ready(key) => self.with_key(&key, out, |group, _| group.ready_due()),
-            Timer::FailbackStable(_) | Timer::ForgetReturns => {}
+            Timer::FailbackStable(key) => self.window_over(&key, out),
+            Timer::ForgetReturns => self.returns = 0,
             Timer::MaintenanceEnd => self.maintenance_over(out),
             Timer::Linger => {
                 if self.phase == Phase::Stopped {
@@ -462,7 +497,8 @@ impl Manager {
             return;
         }
         self.booked = Holdings::NONE;
-        self.failback_due = false;
+        self.end_windows(out);
+        self.failback_due = None;
         for timer in [Timer::StartupWait, Timer::FailbackRetry] {
             out.push(Output::CancelTimer(timer));
         }

@@ -50,6 +50,17 @@ impl Manager {
         if self.is_alone() {
             return Some(format!("{} is not there: staying on {here}", self.peer_name()));
         }
+        // The peer begins it by itself only when it prefers it.
+        if self.can_talk()
+            && self.prefers_us(group)
+            && let Some(why) = self.unready_there(index)
+        {
+            let free = matches!(
+                self.peer_claim(group.key()),
+                Some(GroupClaim::Released | GroupClaim::Failed)
+            );
+            return free.then(|| format!("{why}: staying on {here}"));
+        }
         let both = self.can_talk() && self.peer_claim(group.key()) == Some(GroupClaim::Failed);
         (both && self.prefers_us(group)).then(|| format!("failed on both nodes: staying on {here}"))
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::settle::FAILBACK_RETRY;
+use super::failback::{Due, FAILBACK_RETRY};
 use super::*;
 use crate::input::StandbyStep;
 
@@ -152,7 +152,9 @@ impl Manager {
                 if first && self.peer.native {
                     return;
                 }
-                self.failback_due |= giving.cause == Cause::Failback;
+                if giving.cause == Cause::Failback && !self.peer.native {
+                    self.failback_due = self.failback_due.max(Some(Due::Back));
+                }
                 let reason = format!("{} is going standby at the same moment", self.peer_name());
                 if let Some(request) = giving.request {
                     out.push(Output::Answer(request, Answer::Refused { reason }));
@@ -253,7 +255,9 @@ impl Manager {
                 group.has_failed() && self.peer_claim(group.key()) == Some(GroupClaim::Failed);
             if free && !group.is_wanted() && group.is_released() && !failed_on_both {
                 taking.tried.insert(index);
-                self.failback_due |= self.peer_worse && !self.prefers_us(&self.groups[index]);
+                if self.peer_worse && !self.prefers_us(&self.groups[index]) {
+                    self.due_home(Due::Pings);
+                }
                 self.acquire(index, Cause::Standby, &reason, out);
             }
         }
@@ -434,8 +438,9 @@ impl Manager {
     pub(super) fn cancel_dialogue(&mut self, why: &str, out: &mut Vec<Output>) {
         if let Some(giving) = self.dialogue.giving()
             && giving.cause == Cause::Failback
+            && !self.peer.native
         {
-            self.failback_due = true;
+            self.due_home(Due::Back);
         }
         if self.dialogue == Dialogue::None {
             return;
@@ -470,7 +475,7 @@ impl Manager {
     /// Ten seconds without an answer to the first step.
     pub(super) fn no_answer(&mut self, out: &mut Vec<Output>) {
         let failback = match &self.dialogue {
-            Dialogue::Asked(giving) => giving.cause == Cause::Failback,
+            Dialogue::Asked(giving) => giving.cause == Cause::Failback && !self.peer.native,
             Dialogue::Wanting { .. } => false,
             Dialogue::None
             | Dialogue::Releasing(_)

@@ -40,7 +40,7 @@ impl Manager {
         let reason = format!("{} died", self.peer_name());
         self.cancel_dialogue(&reason, out);
         if !left {
-            self.failback_due = true;
+            self.peer_was_away();
             self.forget_failures(Cause::PeerDead, &reason, out);
         }
         self.say_not_taking_over("dead", out);
@@ -53,6 +53,7 @@ impl Manager {
         self.greeted = false;
         self.waited = false;
         self.said = None;
+        self.peer_was_away();
         let reason = format!("{} is silent", self.peer_name());
         self.cancel_dialogue(&reason, out);
     }
@@ -83,7 +84,7 @@ impl Manager {
     /// A restart inside deadtime: no takeover, but everything it said is void.
     pub(super) fn peer_restarted(&mut self, out: &mut Vec<Output>) {
         self.peer_begins(PeerStatus::Active, out);
-        self.failback_due = true;
+        self.peer_was_away();
     }
 
     /// Both may hold everything. Neither restarts: both say what they hold, the conflict rule
@@ -93,7 +94,7 @@ impl Manager {
         self.peer.forget();
         self.peer.left = false;
         self.peer.blocked.clear();
-        self.failback_due = true;
+        self.peer_was_away();
         if self.phase == Phase::Stable {
             // Both were negotiated before they lost each other: nothing is negotiated again.
             self.greeted = true;
@@ -273,7 +274,7 @@ impl Manager {
         self.end_contest(out);
         self.peer.left = true;
         self.greeted = false;
-        self.failback_due = true;
+        self.peer_was_away();
         let blocked = |claims: &BTreeMap<GroupKey, GroupClaim>| {
             let stuck = claims.iter().filter(|(_, claim)| **claim == GroupClaim::Blocked);
             stuck.map(|(key, _)| key.clone()).collect()

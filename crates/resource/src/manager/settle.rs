@@ -1,5 +1,5 @@
 //! What follows from what is known, derived afresh after each input: which groups this node
-//! acquires or lets go, when it is settled, when a failback is due, what it tells the peer.
+//! acquires or lets go, when it is settled, what it tells the peer.
 
 use std::time::Duration;
 
@@ -8,8 +8,6 @@ use crate::input::StandbyStep;
 
 /// With a 3.0.6 peer that starts at the same time, Heartbeat waits 10 s before it acquires (§7.4).
 const STARTUP_WAIT: Duration = Duration::from_secs(10);
-/// A failback that came to nothing is looked at again after this time.
-pub(super) const FAILBACK_RETRY: Duration = Duration::from_secs(10);
 /// How long a node stays after `shutdone`, so that a lost one can be asked for again.
 const LINGER: Duration = Duration::from_millis(300);
 /// A 3.0.6 peer expects its partner to stay for a second (§7.12).
@@ -159,7 +157,7 @@ impl Manager {
     }
 
     /// Whether no group prefers the peer.
-    fn has_no_foreign(&self) -> bool {
+    pub(super) fn has_no_foreign(&self) -> bool {
         self.groups.iter().all(|group| self.prefers_us(group))
     }
 
@@ -245,36 +243,6 @@ impl Manager {
             && self.peer.holdings.is_some_and(|held| !held.foreign);
         let free = !group.is_wanted() && !group.has_failed() && !self.in_dialogue(index);
         (entitled && free).then(|| Wish::Acquire(Cause::Startup, self.at_home()))
-    }
-
-    /// `auto_failback on`: give the peer its groups when both have settled.
-    fn settle_failback(&mut self, out: &mut Vec<Output>) {
-        let due = self.failback_due && !self.is_alone() && !self.hands_off();
-        if !due
-            || self.peer_worse
-            || !self.is_stable()
-            || self.peer.stable != Some(true)
-            || !self.can_talk()
-        {
-            return;
-        }
-        self.failback_due = false;
-        if self.config.auto_failback != AutoFailback::On {
-            return;
-        }
-        let sets = Which::Sets(Holdings::FOREIGN);
-        let goes_home = |index: &usize| {
-            let claim = self.peer_claim(self.groups[*index].key());
-            let free = claim == Some(GroupClaim::Released) || !self.peer.native;
-            self.groups[*index].is_wanted() && free
-        };
-        let any = self.selected(&sets).iter().any(goes_home);
-        // A set without groups goes home in words alone, as with Heartbeat.
-        let in_words = !self.peer.native || self.has_no_foreign();
-        if any || (in_words && self.booked.foreign) {
-            let reason = format!("{} is back and it prefers that node", self.peer_name());
-            self.give(sets, Cause::Failback, reason, None, out);
-        }
     }
 
     /// Says what changed, once per change, after everything that must happen before it is said.

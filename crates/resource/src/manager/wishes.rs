@@ -2,7 +2,7 @@
 //! groups. What was granted is carried out in `dialogue`.
 
 use super::dialogue::{ANSWER_WAIT, seen_from_peer, words};
-use super::settle::FAILBACK_RETRY;
+use super::failback::FAILBACK_RETRY;
 use super::*;
 
 impl Manager {
@@ -20,6 +20,11 @@ impl Manager {
         if !holds {
             let text = format!("nothing to do: this node holds no {}", words(&which));
             out.push(Output::Answer(request, Answer::Done { text }));
+            return;
+        }
+        if let Some(why) = self.not_ready_there(&which) {
+            let reason = format!("{why}. Mend it there first");
+            out.push(Output::Answer(request, Answer::Refused { reason }));
             return;
         }
         let reason = format!("given to {} by an operator", self.peer_name());
@@ -45,6 +50,11 @@ impl Manager {
         if !holds {
             let text = format!("nothing to do: {} holds no {}", self.peer_name(), words(&there));
             out.push(Output::Answer(request, Answer::Done { text }));
+            return;
+        }
+        if let Some(why) = self.not_ready_here(&which) {
+            let reason = format!("{why}. Mend it here first");
+            out.push(Output::Answer(request, Answer::Refused { reason }));
             return;
         }
         out.push(Output::Send(PeerMessage::HbTakeover { which: which.clone() }));
@@ -100,7 +110,7 @@ impl Manager {
     /// The peer reaches more ping nodes.
     pub(super) fn give_up(&mut self, reason: String, out: &mut Vec<Output>) {
         let which = Which::Sets(Holdings::ALL);
-        if self.cannot_move(&which).is_some() {
+        if self.why_not_give().is_some() {
             return;
         }
         self.give(which, Cause::PingNodes, reason, None, out);
@@ -113,6 +123,29 @@ impl Manager {
             let reason = format!("{} wants it", self.peer_name());
             self.give(which, Cause::Takeover, reason, None, out);
         }
+    }
+
+    /// Why the peer could not run the group, as it says.
+    pub(super) fn unready_there(&self, index: usize) -> Option<String> {
+        let key = self.groups[index].key();
+        let why = self.peer_unready.get(key).filter(|_| self.peer.native)?;
+        Some(format!("{} is not ready for {key}: {why}", self.peer_name()))
+    }
+
+    /// The first of the groups in `which` that are here, or failed here, and could not run there.
+    pub(super) fn not_ready_there(&self, which: &Which) -> Option<String> {
+        let here = |group: &Group| group.is_wanted() || group.has_failed();
+        let mut chosen = self.selected(which).into_iter();
+        chosen.find_map(|index| self.unready_there(index).filter(|_| here(&self.groups[index])))
+    }
+
+    /// The first of the groups in `which` that are not here and could not run here.
+    fn not_ready_here(&self, which: &Which) -> Option<String> {
+        let mut chosen = self.selected(which).into_iter().map(|index| &self.groups[index]);
+        chosen.find_map(|group| {
+            let why = group.unready().filter(|_| !group.is_wanted())?;
+            Some(format!("this node is not ready for {}: {why}", group.key()))
+        })
     }
 
     /// A failed group is offered to the peer, when that may help.
@@ -138,7 +171,7 @@ impl Manager {
             (false, true) => Which::Sets(Holdings::LOCAL),
             (false, false) => Which::Sets(Holdings::FOREIGN),
         };
-        if self.cannot_move(&which).is_some() {
+        if self.cannot_move(&which).or_else(|| self.not_ready_there(&which)).is_some() {
             out.push(Output::SetTimer(Timer::OfferGroup(key.to_owned()), FAILBACK_RETRY));
             return;
         }

@@ -1,6 +1,9 @@
 //! The manager against another manager, against a model of a 3.0.6 peer, and against chance.
 
+mod failback;
 mod legacy;
+mod lost;
+mod maintenance;
 mod scenarios;
 mod walk;
 mod world;

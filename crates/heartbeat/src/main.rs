@@ -8,6 +8,7 @@ mod configuration;
 mod control;
 mod daemonize;
 mod exit;
+mod fence;
 mod foreign;
 mod hint;
 mod history;
@@ -28,6 +29,8 @@ mod signals;
 mod sys;
 mod watch;
 mod watch_record;
+mod watchdog;
+mod witness;
 
 use std::process::ExitCode;
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -95,6 +95,8 @@ pub(super) struct Terms {
     pub(super) ends_when_dropped: bool,
     /// Whether it is an agent, which the daemon after this one must end before it looks at resources.
     pub(super) is_agent: bool,
+    /// Whether its standard input is a pipe, for [`run_with_input`]. Otherwise it is empty.
+    pub(super) has_input: bool,
 }
 
 /// Runs `invocation` with exactly `environment`, within `terms`.
@@ -107,12 +109,29 @@ pub(super) async fn run(
     environment: &[(String, String)],
     terms: Terms,
 ) -> End {
+    run_with_input(shared, invocation, environment, terms, Vec::new()).await
+}
+
+/// As [`run`], with `input` on its standard input. A program that does not read it ends as it would
+/// without.
+pub(super) async fn run_with_input(
+    shared: &Shared,
+    invocation: &Invocation,
+    environment: &[(String, String)],
+    terms: Terms,
+    input: Vec<u8>,
+) -> End {
     let deadline = Instant::now() + terms.time;
     let mut spawned = match start(shared, invocation, environment, deadline, terms).await {
         Ok(spawned) => spawned,
         Err(end) => return end,
     };
     spawned.is_wanted = !terms.ends_when_dropped;
+    if let Some(mut stdin) = spawned.child.stdin.take() {
+        // Beside it: what does not fit the pipe waits for the program, which may wait for us. The end
+        // of the program ends this too.
+        tokio::spawn(async move { stdin.write_all(&input).await });
+    }
     let mut capture = Capture::new(&mut spawned.child);
     let status = tokio::select! {
         biased;
@@ -240,7 +259,7 @@ async fn start_once(
     deadline: Instant,
     terms: Terms,
 ) -> Result<io::Result<Spawned>, End> {
-    let mut command = command(invocation, environment);
+    let mut command = command(invocation, environment, terms.has_input);
     let children = shared.children.clone();
     let ledger = terms.is_agent.then(|| shared.ledger.clone());
     let is_late = Arc::new(AtomicBool::new(false));
@@ -269,7 +288,7 @@ async fn start_once(
 /// The child gets: no signal blocked and SIGPIPE at its default (std does both), no descriptor but
 /// its three, a group of its own, `/` as its directory so that it holds no mount. Real-time
 /// scheduling is left to the daemon, which sets `SCHED_RESET_ON_FORK`.
-fn command(invocation: &Invocation, environment: &[(String, String)]) -> Command {
+fn command(invocation: &Invocation, environment: &[(String, String)], has_input: bool) -> Command {
     let mut command = Command::new(&invocation.program);
     command
         .args(&invocation.args)
@@ -277,7 +296,7 @@ fn command(invocation: &Invocation, environment: &[(String, String)]) -> Command
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
         .process_group(0)
-        .stdin(Stdio::null())
+        .stdin(if has_input { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command

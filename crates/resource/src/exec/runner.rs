@@ -123,6 +123,35 @@ impl Runner {
         self.program(program, args, variables, limit, false).await
     }
 
+    /// As [`Self::run_program`], with `input` on its standard input. Neither the input nor the output
+    /// is logged here: both may hold passwords.
+    pub async fn run_with_input(
+        &self,
+        program: &Path,
+        args: &[&str],
+        variables: &[(String, String)],
+        input: Vec<u8>,
+        limit: Duration,
+    ) -> Outcome {
+        let (invocation, environment) = self.invocation(program, args, variables);
+        let grace = self.0.kill_grace;
+        let terms = Terms {
+            time: limit,
+            grace,
+            ends_when_dropped: false,
+            is_agent: false,
+            has_input: true,
+        };
+        let shared = &self.0.shared;
+        match child::run_with_input(shared, &invocation, &environment, terms, input).await {
+            End::Exited { exit, output, .. } => {
+                status::judge(invocation.class, Action::Start, exit, output.text())
+            }
+            End::TimedOut => Outcome::TimedOut,
+            End::CouldNotRun { reason } => Outcome::CouldNotRun { reason },
+        }
+    }
+
     /// As [`Self::run_program`], but dropping the future kills the program at once.
     pub async fn run_check(&self, program: &Path, args: &[&str], limit: Duration) -> Outcome {
         self.program(program, args, &[], limit, true).await
@@ -169,16 +198,10 @@ impl Runner {
         time: Duration,
         ends_when_dropped: bool,
     ) -> Outcome {
-        let class = Class::Lsb;
-        let invocation = Invocation {
-            class,
-            program: program.to_owned(),
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            environment: Vec::new(),
-        };
-        let environment: Vec<_> = self.0.environment.iter().chain(variables).cloned().collect();
+        let (invocation, environment) = self.invocation(program, args, variables);
+        let class = invocation.class;
         let grace = self.0.kill_grace;
-        let terms = Terms { time, grace, ends_when_dropped, is_agent: false };
+        let terms = Terms { time, grace, ends_when_dropped, is_agent: false, has_input: false };
         match child::run(&self.0.shared, &invocation, &environment, terms).await {
             End::Exited { exit, output, .. } => {
                 tracing::debug!(?program, output = status::reason(output.text().all), "ended");
@@ -187,6 +210,22 @@ impl Runner {
             End::TimedOut => Outcome::TimedOut,
             End::CouldNotRun { reason } => Outcome::CouldNotRun { reason },
         }
+    }
+
+    /// A call of a program that is no agent, and its whole environment.
+    fn invocation(
+        &self,
+        program: &Path,
+        args: &[&str],
+        variables: &[(String, String)],
+    ) -> (Invocation, Vec<(String, String)>) {
+        let invocation = Invocation {
+            class: Class::Lsb,
+            program: program.to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            environment: Vec::new(),
+        };
+        (invocation, self.0.environment.iter().chain(variables).cloned().collect())
     }
 
     /// Whether the agent of `resource` is there and executable.
@@ -281,6 +320,7 @@ impl Runner {
             grace: self.0.kill_grace,
             ends_when_dropped: is_check(*action),
             is_agent: true,
+            has_input: false,
         };
         let end = child::run(&self.0.shared, invocation, &environment, terms).await;
         match end {

@@ -79,7 +79,8 @@ impl Systemd<'_> {
 
     async fn call(&self, call: &Invocation, limit: Duration) -> End {
         let Self { grace, ends_when_dropped, .. } = *self;
-        let terms = Terms { time: limit, grace, ends_when_dropped, is_agent: true };
+        let terms =
+            Terms { time: limit, grace, ends_when_dropped, is_agent: true, has_input: false };
         child::run(self.shared, call, self.environment, terms).await
     }
 }

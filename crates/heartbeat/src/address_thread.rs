@@ -13,6 +13,7 @@ use hb_resource::operation::{Action, Outcome};
 use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::hint::HintSender;
 use crate::sys;
 
 /// Operations that may wait for the thread: more than any haresources has groups.
@@ -41,7 +42,7 @@ impl AddressThread {
     ///
     /// # Errors
     /// When there is no thread, no event loop or no netlink socket to be had.
-    pub(crate) fn start(priority: Option<u8>) -> io::Result<Self> {
+    pub(crate) fn start(priority: Option<u8>, hints: HintSender) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
         let (ready, is_ready) = std::sync::mpsc::channel();
         Builder::new().name("addresses".into()).stack_size(STACK_BYTES).spawn(move || {
@@ -51,7 +52,7 @@ impl AddressThread {
             }
             let runtime = RuntimeBuilder::new_current_thread().enable_all().build();
             match runtime {
-                Ok(runtime) => runtime.block_on(serve(queue, &ready)),
+                Ok(runtime) => runtime.block_on(serve(queue, &ready, hints)),
                 Err(error) => {
                     let _ = ready.send(Err(error));
                 }
@@ -77,7 +78,11 @@ impl AddressThread {
     }
 }
 
-async fn serve(mut queue: mpsc::Receiver<Job>, ready: &std::sync::mpsc::Sender<io::Result<()>>) {
+async fn serve(
+    mut queue: mpsc::Receiver<Job>,
+    ready: &std::sync::mpsc::Sender<io::Result<()>>,
+    _hints: HintSender,
+) {
     let addresses = match Addresses::open() {
         Ok(addresses) => Arc::new(addresses),
         Err(error) => {

@@ -182,14 +182,14 @@ impl Watcher {
     async fn look(&mut self, since: Option<Ticks>, only_known_names: bool) {
         let began = Ticks::now();
         let known = std::mem::take(&mut self.known);
+        let names =
+            if only_known_names { self.names.iter().cloned().collect() } else { Vec::new() };
         let search = Search {
             group: self.owner.0.clone(),
             resource: self.resource.clone(),
             known: known.iter().chain(&self.watched).cloned().collect(),
             since,
-            names: only_known_names
-                .then(|| self.names.iter().cloned().collect())
-                .unwrap_or_default(),
+            names,
         };
         let found = self.runner.find(search, UNIT_TIME).await;
         self.looked = began;

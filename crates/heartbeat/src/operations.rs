@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hb_config::settings::{AgentSpec, Announce, ResourceSpec, Settings};
+use hb_config::settings::{AgentSpec, ResourceSpec, Settings};
 use hb_node::effect::{Level, LogEvent};
 use hb_resource::exec::environment::{self, Paths as AgentPaths};
 use hb_resource::exec::{Runner, RunnerConfig};
@@ -14,7 +14,7 @@ use hb_resource::operation::{OpId, Operation, Outcome};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::address_thread::AddressThread;
+use crate::address_thread::{AddressThread, Plan};
 use crate::args::Paths;
 use crate::hint::HintSender;
 use crate::logging::Logger;
@@ -28,7 +28,6 @@ pub(crate) struct Operations {
     runner: Runner,
     /// Missing when there is no netlink socket: then no address can be moved.
     addresses: Result<AddressThread, String>,
-    announce: Announce,
     /// Names of scripts in resource.d that stand in for built-in work. Looked up at start and not
     /// at a takeover, where a disk that hangs would cost the address.
     overridden: BTreeSet<String>,
@@ -49,11 +48,12 @@ impl Operations {
         logger: &Logger,
     ) -> Self {
         let runner = Runner::new(runner_config(settings, paths));
-        let addresses = AddressThread::start(priority, hints.clone()).map_err(|error| {
-            let text = format!("no netlink socket: {error}");
-            logger.say(Level::Error, "no_netlink", format!("{text}; no address can be moved"));
-            text
-        });
+        let addresses =
+            AddressThread::start(priority, Plan::of(settings), hints.clone()).map_err(|error| {
+                let text = format!("no netlink socket: {error}");
+                logger.say(Level::Error, "no_netlink", format!("{text}; no address can be moved"));
+                text
+            });
         let resources = || settings.groups.iter().flat_map(|group| &group.resources);
         let overridden: BTreeSet<String> = resources()
             .filter(|resource| resource.built_in.is_some())
@@ -76,8 +76,7 @@ impl Operations {
             }
         }
         let (answer, answers) = mpsc::channel(ANSWERS_MAX);
-        let announce = settings.native.announce;
-        Self { runner, addresses, announce, overridden, answer, answers }
+        Self { runner, addresses, overridden, answer, answers }
     }
 
     /// What runs programs, for those that are no agents.
@@ -90,18 +89,20 @@ impl Operations {
         let built_in = operation.resource.built_in.clone();
         let built_in = built_in.filter(|_| !self.is_overridden(&operation.resource));
         let (runner, addresses) = (self.runner.clone(), self.addresses.clone());
-        let (announce, answer) = (self.announce, self.answer.clone());
+        let (id, answer) = (operation.id, self.answer.clone());
         tokio::spawn(async move {
             let outcome = match (built_in, addresses) {
                 (Some(built_in), Ok(addresses)) => {
-                    let work = addresses.perform(built_in, operation.action, announce);
-                    timeout(operation.timeout, work).await.unwrap_or(Outcome::TimedOut)
+                    let limit = operation.timeout;
+                    timeout(limit, addresses.perform(built_in, operation))
+                        .await
+                        .unwrap_or(Outcome::TimedOut)
                 }
                 (Some(_), Err(reason)) => Outcome::CouldNotRun { reason },
                 (None, _) => runner.run(&operation).await,
             };
             // Fails only when the daemon is ending and nobody waits.
-            let _ = answer.send((operation.id, outcome)).await;
+            let _ = answer.send((id, outcome)).await;
         });
     }
 

@@ -130,7 +130,7 @@ async fn serve(
     };
     let _ = ready.send(Ok(()));
     let plan = Arc::new(plan);
-    let mut watch = addresses.watch(plan.refresh);
+    let mut watch = addresses.watch(plan.refresh).await;
     loop {
         tokio::select! {
             job = queue.recv() => match job {

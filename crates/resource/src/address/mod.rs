@@ -289,8 +289,10 @@ impl Addresses {
                 )));
             }
         }
-        // What is removed here is not missed.
-        self.let_go(spec.ip);
+        if !held.is_empty() {
+            // What is removed here is not missed.
+            self.let_go(spec.ip);
+        }
         self.remove_all(held).await
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::future::pending;
+use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -96,14 +97,19 @@ impl Addresses {
     /// - Its link works again, a conflict is over: a notice, and announced as after a start.
     /// - Each `refresh`: announced once. Zero: never.
     ///
-    /// Must be called inside a tokio runtime, and once.
-    pub fn watch(self: &Arc<Self>, refresh: Duration) -> Watch {
-        let mut state = self.watched.state();
-        state.watching = true;
-        state.guard.set_refresh(Some(refresh).filter(|refresh| !refresh.is_zero()));
-        drop(state);
+    /// Must be called inside a tokio runtime, and once. Returns when the watch is set.
+    pub async fn watch(self: &Arc<Self>, refresh: Duration) -> Watch {
+        {
+            let mut state = self.watched.state();
+            state.watching = true;
+            state.guard.set_refresh(Some(refresh).filter(|refresh| !refresh.is_zero()));
+        }
         let (tell, notices) = mpsc::channel(NOTICES_MAX);
-        let task = tokio::spawn(watch_for_ever(Arc::clone(self), tell));
+        // Subscribed first, listed then: nothing falls between.
+        let news = open_news();
+        let none_yet = self.learn_interfaces().await;
+        self.perform(none_yet, &tell).await;
+        let task = tokio::spawn(watch_for_ever(Arc::clone(self), news, tell));
         Watch { notices, task }
     }
 
@@ -224,27 +230,31 @@ impl Addresses {
     }
 }
 
-async fn watch_for_ever(addresses: Arc<Addresses>, tell: mpsc::Sender<Notice>) {
+async fn watch_for_ever(
+    addresses: Arc<Addresses>,
+    mut news: Option<News>,
+    tell: mpsc::Sender<Notice>,
+) {
     let mut claims = addresses.ears.claims();
-    let mut is_first = true;
     loop {
-        match News::open() {
-            Ok(mut news) => {
-                // Subscribed first, listed then: nothing falls between.
-                let duties = if is_first {
-                    addresses.learn_interfaces().await
-                } else {
-                    addresses.look_again().await
-                };
-                is_first = false;
-                addresses.perform(duties, &tell).await;
-                listen(&addresses, &mut news, &mut claims, &tell).await;
-                tracing::warn!("the kernel's messages have ended: opening another socket");
-            }
-            Err(error) => tracing::warn!(%error, "no netlink socket for the kernel's messages"),
+        if let Some(news) = &mut news {
+            listen(&addresses, news, &mut claims, &tell).await;
+            tracing::warn!("the kernel's messages have ended: opening another socket");
         }
         sleep(RETRY_EVERY).await;
+        news = open_news();
+        if news.is_some() {
+            let duties = addresses.look_again().await;
+            addresses.perform(duties, &tell).await;
+        }
     }
+}
+
+fn open_news() -> Option<News> {
+    let warn = |error: &io::Error| {
+        tracing::warn!(%error, "no netlink socket: what happens to addresses stays unseen");
+    };
+    News::open().inspect_err(warn).ok()
 }
 
 /// Until the kernel's messages end.

@@ -14,7 +14,7 @@ use hb_cli::lab::{Lab, LabConfig, LabError, PROGRAMS, PUBLIC, Prober, Proc};
 
 use crate::files::{NODES, Options, RUNNING, WITNESS_LOG, floating};
 use crate::world::{self, Note, Seen};
-use crate::{Programs, Side, Step, Trouble, genuine};
+use crate::{Programs, Side, Step, Trouble, flood, genuine};
 
 /// How often is looked.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -75,7 +75,7 @@ impl Pair {
         };
         for (index, node) in NODES.iter().enumerate() {
             pair.boot(index)?;
-            for (path, text, mode) in pair.options.files() {
+            for (path, text, mode) in pair.options.files(index) {
                 pair.lab.write_file(node, path, &text, mode)?;
             }
         }
@@ -223,6 +223,27 @@ impl Pair {
         Ok(())
     }
 
+    /// Writes a file of a node, with mode 0600.
+    ///
+    /// # Errors
+    /// As of the lab.
+    pub fn write(&mut self, index: usize, path: &str, text: &str) -> Step {
+        self.tell(&format!("{path} is written on {}", NODES[index]));
+        Ok(self.lab.write_file(NODES[index], path, text, 0o600)?)
+    }
+
+    /// Sends packets with a wrong key from node `index` to the other for `time`, without waiting.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn flood(&mut self, index: usize, time: Duration) -> Step {
+        let other = 1 - index;
+        self.tell(&format!("{} floods {} with a wrong key", NODES[index], NODES[other]));
+        let command = flood::command(other, NODES[index], time);
+        self.run(index, &format!("{command} </dev/null >/var/log/flood.out 2>&1 &"))?;
+        Ok(())
+    }
+
     fn verb(&self, index: usize, verb: &str, word: &str) -> String {
         match self.sides[index] {
             Side::Genuine => format!("{}/hb_{verb} {word}", genuine::SCRIPTS),
@@ -275,13 +296,11 @@ impl Pair {
             if !self.lab.is_on(NODES[index]) {
                 continue;
             }
-            let status = match self.sides[index] {
-                Side::Genuine => genuine::CL_STATUS.to_owned(),
-                Side::Ours => format!("{PROGRAMS}/hb cl_status"),
-            };
             // One visit for all that is asked.
             let mut script = format!("ip -4 -o addr show dev {PUBLIC}; ls {RUNNING}* 2>&1; :;");
             if self.up[index] {
+                // Debian's own program, whoever answers it.
+                let status = genuine::CL_STATUS;
                 let _ = write!(script, "echo says $({status} rscstatus 2>&1)");
             }
             let text = self.run(index, &script)?;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::both_up;
-use crate::Step;
 use crate::pair::Pair;
+use crate::{Side, Step};
 
 /// Verb, word, node and where the two groups are after it.
 type Move = (&'static str, &'static str, usize, &'static str);
@@ -57,6 +57,24 @@ pub(super) fn takeover(pair: &mut Pair) -> Step {
             ("takeover", "", 0, "11"),
         ],
     )
+}
+
+/// `hb_takeover failback`: with Twinbeat the taker's foreign groups, as the word says; 3.0.6 takes
+/// everything.
+pub(super) fn takeover_failback(pair: &mut Pair) -> Step {
+    both_up(pair)?;
+    for (taker, giver, all) in [(1, 0, "22"), (0, 1, "11")] {
+        let owners = if taker == 1 { "11" } else { "22" };
+        pair.command(giver, "takeover", "all")?;
+        pair.settle(owners)?;
+        let expect = match pair.sides[taker] {
+            Side::Ours => "21",
+            Side::Genuine => all,
+        };
+        let label = format!("takeover failback on {}", taker + 1);
+        pair.measure(&label, expect, |pair| pair.command(taker, "takeover", "failback"))?;
+    }
+    Ok(())
 }
 
 /// The usual pair: one group. Each word that means it, and nothing else happens to it.

@@ -1,0 +1,281 @@
+//! Debian's `cl_status`: every subcommand on both nodes in one state after another, first with the
+//! genuine daemon on both, then with the pair that is played; each byte and each exit code must be the
+//! same. Beside it `hb cl_status`, which must not differ from Debian's on the same node.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use hb_cli::lab::{self, HEARTBEAT, PROGRAMS};
+
+use super::both_up;
+use crate::files::NODES;
+use crate::pair::{PATIENCE, Pair};
+use crate::{Side, Step, Trouble, genuine};
+
+/// What is asked without a node: every form that scripts use, and some that they should not.
+const GENERAL: &[&str] = &[
+    "hbstatus",
+    "hbstatus -m",
+    "hbstatus -v",
+    "listnodes",
+    "listnodes -m",
+    "listnodes -n",
+    "listnodes -p",
+    "listnodes -v",
+    "listnodes -n -v",
+    "listnodes -p -v",
+    "rscstatus",
+    "rscstatus -m",
+    "nodestatus",
+    "nodetype",
+    "nodeweight",
+    "nodesite",
+    "listhblinks",
+    "hblinkstatus",
+    "hblinkstatus node2",
+    "clientstatus",
+    "clientstatus node1",
+    "hbparameter",
+    "nonsense",
+];
+/// What is asked of each node.
+const OF_NODE: &[&str] = &[
+    "nodestatus NODE",
+    "nodestatus -m NODE",
+    "nodetype NODE",
+    "nodetype -m NODE",
+    "nodeweight NODE",
+    "nodeweight -m NODE",
+    "nodesite NODE",
+    "nodesite -m NODE",
+    "listhblinks NODE",
+    "listhblinks -m NODE",
+    "listhblinks -v NODE",
+    "hblinkstatus NODE eth0",
+    "hblinkstatus NODE eth1",
+    "hblinkstatus -m NODE eth1",
+    "hblinkstatus NODE eth7",
+    "hblinkstatus NODE 192.0.2.254",
+    "clientstatus NODE ipfail",
+    "clientstatus -m NODE ipfail",
+    "clientstatus NODE ipfail 1000",
+    "clientstatus NODE nobody",
+];
+/// The members, a ping node, and one that does not exist.
+const ASKED: [&str; 4] = ["node1", "node2", "192.0.2.254", "node3"];
+/// Directives: set, set by default, and unknown.
+const PARAMETERS: &[&str] = &[
+    "apiauth",
+    "auto_failback",
+    "baud",
+    "bcast",
+    "crm",
+    "deadping",
+    "deadtime",
+    "debug",
+    "hbversion",
+    "initdead",
+    "keepalive",
+    "logfacility",
+    "logfile",
+    "msgfmt",
+    "node",
+    "nonsense",
+    "ping",
+    "respawn",
+    "udpport",
+    "use_logd",
+    "warntime",
+    "watchdog",
+];
+
+/// Command and what came of it: standard output, standard error, exit code.
+type Answers = BTreeMap<String, String>;
+/// Label of a state, node and its answers.
+type Seen = Vec<(String, usize, Answers)>;
+
+pub(super) fn compare(pair: &mut Pair) -> Step {
+    let goal = pair.sides;
+    let reference = states(pair, [Side::Genuine; 2])?;
+    let seen = states(pair, goal)?;
+    let mut wrong = Vec::new();
+    for ((label, node, expect), (_, _, answers)) in reference.iter().zip(&seen) {
+        for (command, expect) in expect {
+            let got = answers.get(command).map_or("nothing", String::as_str);
+            if got != expect {
+                wrong.push(format!(
+                    "{label}: `cl_status {command}` on {} ({}): {got:?}, 3.0.6 has {expect:?}",
+                    NODES[*node],
+                    goal[*node].word()
+                ));
+            }
+        }
+    }
+    if wrong.is_empty() && reference.len() == seen.len() {
+        return Ok(());
+    }
+    Err(Trouble::Wrong(wrong.join("\n  and: ")))
+}
+
+/// The states, one after another, from the start of both to the end of both.
+fn states(pair: &mut Pair, sides: [Side; 2]) -> Step<Seen> {
+    for (index, side) in sides.into_iter().enumerate() {
+        pair.replace(index, side)?;
+    }
+    let mut seen = Seen::new();
+    both_up(pair)?;
+    // ipfail is started when its node is active, and the ping node answers some beats later.
+    for index in 0..2 {
+        wait_for(pair, index, "nodestatus 192.0.2.254", "ping")?;
+        wait_for(pair, index, "clientstatus node1 ipfail 1000", "online")?;
+        wait_for(pair, index, "clientstatus node2 ipfail 1000", "online")?;
+    }
+    ask(pair, "both at home", &mut seen)?;
+    pair.command(0, "standby", "all")?;
+    pair.settle("22")?;
+    ask(pair, "node2 has everything", &mut seen)?;
+    pair.command(1, "standby", "foreign")?;
+    pair.settle("12")?;
+
+    pair.cable(1, HEARTBEAT, false)?;
+    wait_for(pair, 0, "hblinkstatus node2 eth1", "dead")?;
+    wait_for(pair, 1, "hblinkstatus node1 eth1", "dead")?;
+    ask(pair, "one of two links cut", &mut seen)?;
+    pair.cable(1, HEARTBEAT, true)?;
+    wait_for(pair, 0, "hblinkstatus node2 eth1", "up")?;
+    wait_for(pair, 1, "hblinkstatus node1 eth1", "up")?;
+
+    pair.stop(1)?;
+    pair.settle("11")?;
+    wait_for(pair, 0, "nodestatus node2", "dead")?;
+    wait_for(pair, 0, "hblinkstatus node2 eth0", "dead")?;
+    wait_for(pair, 0, "hblinkstatus node2 eth1", "dead")?;
+    ask(pair, "node2 stopped", &mut seen)?;
+    pair.start(1)?;
+    pair.settle("12")?;
+    pair.stop(0)?;
+    pair.settle("22")?;
+    pair.stop(1)?;
+    pair.settle("--")?;
+    ask(pair, "both stopped", &mut seen)?;
+    Ok(seen)
+}
+
+/// Waits until Debian's `cl_status` prints `word`.
+fn wait_for(pair: &mut Pair, index: usize, command: &str, word: &str) -> Step {
+    let begin = Instant::now();
+    let script = format!("{} {command} 2>/dev/null; :", genuine::CL_STATUS);
+    loop {
+        let said = pair.run(index, &script)?;
+        if said == word {
+            return Ok(());
+        }
+        if begin.elapsed() > PATIENCE {
+            let node = NODES[index];
+            let text = format!("`cl_status {command}` on {node} is {said:?}, never {word:?}");
+            return Err(Trouble::Wrong(text));
+        }
+        pair.pass(Duration::from_millis(100));
+    }
+}
+
+/// Asks everything on both nodes, and on ours with `hb cl_status`, too.
+fn ask(pair: &mut Pair, label: &str, seen: &mut Seen) -> Step {
+    pair.tell(&format!("asked: {label}"));
+    for index in 0..2 {
+        let answers = answers(pair, index, genuine::CL_STATUS)?;
+        if pair.sides[index] == Side::Ours {
+            let own = self::answers(pair, index, &format!("{PROGRAMS}/hb cl_status"))?;
+            let differs = answers.iter().find(|(command, answer)| {
+                own.get(*command).map(|own| without_errors(own)) != Some(without_errors(answer))
+            });
+            if let Some((command, answer)) = differs {
+                let own = own.get(command).map_or("nothing", String::as_str);
+                let text = format!(
+                    "{label}: `hb cl_status {command}` on {}: {own:?}, Debian's has {answer:?}",
+                    NODES[index]
+                );
+                return Err(Trouble::Wrong(text));
+            }
+        }
+        seen.push((label.to_owned(), index, answers));
+    }
+    Ok(())
+}
+
+/// Marks between the parts of an answer.
+const ERRORS: &str = "\n-- errors\n";
+const CODE: &str = "\n-- exit code ";
+
+fn answers(pair: &Pair, index: usize, program: &str) -> Step<Answers> {
+    let words = commands().join("\n");
+    let script = format!(
+        "cd /tmp\nwhile read -r words; do {program} $words >out 2>err </dev/null; code=$?\n\
+         echo \"== $words\"; cat out; printf '{}'; cat err; echo \"\n-- exit code $code\"\n\
+         done <<'END'\n{words}\nEND",
+        ERRORS.replace('\n', "\\n")
+    );
+    let text = pair.run(index, &script)?;
+    let mut answers = Answers::new();
+    for part in format!("\n{text}").split("\n== ").skip(1) {
+        let (command, answer) = part.split_once('\n').unwrap_or((part, ""));
+        answers.insert(command.to_owned(), general(answer));
+    }
+    Ok(answers)
+}
+
+fn commands() -> Vec<String> {
+    let mut all: Vec<String> = GENERAL.iter().map(|words| (*words).to_owned()).collect();
+    for node in ASKED {
+        all.extend(OF_NODE.iter().map(|words| words.replace("NODE", node)));
+    }
+    all.extend(PARAMETERS.iter().map(|name| format!("hbparameter -p {name}")));
+    all
+}
+
+/// Without what must differ: time, host and process in front of an error; what follows the version.
+fn general(answer: &str) -> String {
+    let line = |line: &str| {
+        if let Some((_, rest)) = line.split_once(" cl_status: [")
+            && let Some((_, rest)) = rest.split_once("]: ")
+        {
+            return rest.to_owned();
+        }
+        match line.split_once("version:\t3.0.6 (") {
+            Some(("", _)) => "version:\t3.0.6 (".to_owned(),
+            Some(_) | None => line.to_owned(),
+        }
+    };
+    answer.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Standard output and exit code: the library's complaints are nobody's contract.
+fn without_errors(answer: &str) -> (&str, &str) {
+    let (out, rest) = answer.split_once(ERRORS).unwrap_or((answer, ""));
+    (out, rest.rsplit_once(CODE).map_or("", |(_, code)| code))
+}
+
+/// The ping node that is asked for is the lab's.
+const _: () = assert!(matches!(lab::CLIENT.octets(), [192, 0, 2, 254]));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_time_and_process() {
+        let check = |text: &str, expect: &str| assert_eq!(general(text), expect);
+        check("active\n", "active\n");
+        check(
+            "\n-- errors\nNov 21 02:32:27 vm cl_status: [29375]: ERROR: x: invalid sub-command.\n",
+            "\n-- errors\nERROR: x: invalid sub-command.\n",
+        );
+        check("version:\t3.0.6 (node: 5a3b)\nmanaged", "version:\t3.0.6 (\nmanaged");
+    }
+
+    #[test]
+    fn the_parts_of_an_answer() {
+        let answer = "dead\n\n-- errors\nERROR: x\n\n-- exit code 1";
+        assert_eq!(without_errors(answer), ("dead\n", "1"));
+    }
+}

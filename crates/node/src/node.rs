@@ -1,7 +1,7 @@
 //! The node: feeds messaging and the resource manager, carries what each says to the other, and
 //! turns both into effects, strictly in order. It decides nothing about liveness or resources.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, NodeName, Settings, Timing};
@@ -30,6 +30,7 @@ use crate::timers::TimerTable;
 use crate::translate::{Incoming, Translator};
 use crate::wake::Pause;
 
+mod clients;
 mod reach;
 
 /// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
@@ -81,6 +82,8 @@ pub struct Node {
     pub(crate) peer_native: Option<bool>,
     /// The keys that the peer says it accepts.
     pub(crate) peer_keys: Option<Vec<KeyStatus>>,
+    /// Programs that are signed on at the peer's client socket.
+    pub(crate) peer_clients: BTreeSet<String>,
     pub(crate) stopping: bool,
     /// This node has just woken from a sleep that the peer may have taken for its death.
     pub(crate) pause: Option<Pause>,
@@ -168,6 +171,7 @@ impl Node {
             members: Since::default(),
             peer_native: None,
             peer_keys: None,
+            peer_clients: BTreeSet::new(),
             stopping: false,
             pause: None,
             ipfail: Ipfail::new(settings),
@@ -558,6 +562,7 @@ impl Node {
 
     fn take_message(&mut self, from: &NodeName, body: Body, turn: &mut Turn<'_>) {
         self.hear_ipfail(&body, turn);
+        self.hear_of_clients(&body, turn);
         let kind = report::kind(&body).to_owned();
         match self.translator.incoming(body) {
             Incoming::Message { message, warning } => {

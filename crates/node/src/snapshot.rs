@@ -171,6 +171,7 @@ impl View<'_> {
             generation: node.profile.generation,
             key: format!("#{index} {}", method.word()),
             keys: keys::read(node.messaging.key_list()),
+            clients: node.own_clients(),
         }
     }
 
@@ -186,6 +187,7 @@ impl View<'_> {
             native: self.node.peer_native,
             generation: peer.generation,
             keys: self.node.peer_keys.clone(),
+            clients: self.node.peer_clients.clone(),
             links: peer.links.iter().map(link_status).collect(),
         })
     }

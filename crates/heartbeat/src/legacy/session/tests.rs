@@ -38,6 +38,7 @@ fn snapshot() -> StatusSnapshot {
         stable: None,
         native: None,
         keys: None,
+        clients: ["ccm".to_owned()].into(),
         generation: 0,
         links: vec![link("eth0", true), link("eth1", false)],
     });
@@ -172,6 +173,7 @@ fn requests_are_answered_as_by_heartbeat() {
     check("clientstatus node=node1 cn=ipfail", &["OK subt=respond-cstatus cs=offline"]);
     check("clientstatus node=node1 cn=ping", &["OK subt=respond-cstatus cs=online"]);
     check("clientstatus node=node2 cn=ping", &["OK subt=respond-cstatus cs=offline"]);
+    check("clientstatus node=node2 cn=ccm", &["OK subt=respond-cstatus cs=online"]);
     check("clientstatus node=x cn=ping", &unknown);
     check("getrsc", &["OK rsc_hold=all"]);
     check("getparm pname=keepalive", &["OK pvalue=1000ms"]);

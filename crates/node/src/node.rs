@@ -32,6 +32,7 @@ use crate::wake::Pause;
 
 mod clients;
 mod reach;
+mod refusal;
 
 /// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
 /// at most 500 messages; more means that two parts answer each other without end.
@@ -84,6 +85,10 @@ pub struct Node {
     pub(crate) peer_keys: Option<Vec<KeyStatus>>,
     /// Programs that are signed on at the peer's client socket.
     pub(crate) peer_clients: BTreeSet<String>,
+    /// The last step of a dialogue that was said from here was an operator's takeover.
+    wanting: bool,
+    /// What the peer says instead of an answer, while the manager is told that there is none.
+    refusal: Option<String>,
     pub(crate) stopping: bool,
     /// This node has just woken from a sleep that the peer may have taken for its death.
     pub(crate) pause: Option<Pause>,
@@ -172,6 +177,8 @@ impl Node {
             peer_native: None,
             peer_keys: None,
             peer_clients: BTreeSet::new(),
+            wanting: false,
+            refusal: None,
             stopping: false,
             pause: None,
             ipfail: Ipfail::new(settings),
@@ -451,7 +458,7 @@ impl Node {
             Output::Answer(request, answer) => self.answer(request, answer, turn),
             Output::Alert { error, text } => {
                 let level = if error { Level::Error } else { Level::Warn };
-                turn.log(LogEvent::new(level, "alert", text));
+                turn.log(LogEvent::new(level, "alert", self.refusal.clone().unwrap_or(text)));
             }
             Output::Stopped => self.leave(turn),
         }
@@ -463,8 +470,10 @@ impl Node {
             return turn.log(LogEvent::new(Level::Warn, "message_unsendable", text));
         };
         if let Body::AskResources { hold, step: AskStep::Me, .. } = body {
+            self.wanting = false;
             turn.log(report::wants_standby(self.profile.node.as_str(), hold));
         }
+        self.wanting |= matches!(body, Body::HbTakeover { .. });
         turn.log(report::sent(&body));
         self.feed_messaging(messaging::Input::Send(body), turn);
     }
@@ -479,7 +488,7 @@ impl Node {
         let response = match answer {
             Answer::Done { text } => Response::Done { text },
             Answer::Refused { reason } | Answer::Failed { reason } => {
-                Response::Error { text: reason }
+                Response::Error { text: self.refusal.clone().unwrap_or(reason) }
             }
         };
         if let Some(client) = self.requests.end(request) {
@@ -563,6 +572,7 @@ impl Node {
     fn take_message(&mut self, from: &NodeName, body: Body, turn: &mut Turn<'_>) {
         self.hear_ipfail(&body, turn);
         self.hear_of_clients(&body, turn);
+        self.hear_refusal(&body, turn);
         let kind = report::kind(&body).to_owned();
         match self.translator.incoming(body) {
             Incoming::Message { message, warning } => {
@@ -579,7 +589,12 @@ impl Node {
                 if matches!(message, PeerMessage::Shutdone) {
                     self.takeover = Some((from.clone(), self.now, self.groups_held()));
                 }
+                let wanted = matches!(message, PeerMessage::HbTakeover { .. });
+                let refusal = if wanted { self.manager.why_not_give() } else { None };
                 self.feed_manager(resource::Input::Message(message), turn);
+                if let Some(reason) = refusal {
+                    self.refuse_takeover(reason, turn);
+                }
             }
             Incoming::Ignored => {}
             Incoming::Refused(reason) => turn.log(

@@ -345,6 +345,13 @@ mod tests {
         check(&["-m", "rscstatus"], "This node is holding all resources.\n", 0);
         check(&["hbparameter", "-p", "keepalive"], "200ms\n", 0);
         check(&["hbparameter", "-p", "nonsense"], "", 1);
+        check(&["hbparameter", "-p", "hopfudge"], "1\n", 0);
+        check(&["listnodes", "-m", "-p"], "The nodes are as follow:\n10.0.0.254\n", 0);
+        check(&["nodeweight", "-m", "node2"], "The weight of the cluster node node2 is 100\n", 0);
+        check(&["nodesite", "-m", "node2"], "The site of the cluster node node2 is \n", 0);
+        let links = "\tthis node has the following heartbeat links:\n\teth1\n\teth0\n";
+        check(&["listhblinks", "-m", "node2"], links, 0);
+        check(&["clientstatus", "node3", "ipfail"], "", 13);
         check(&["hblinkstatus", "node2", "eth7"], "", 13);
         check(&["nodestatus"], "", 11);
     }

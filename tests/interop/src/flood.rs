@@ -48,10 +48,8 @@ fn send(address: Ipv4Addr, sender: &str, time: Duration) -> std::io::Result<()> 
     while begin.elapsed() < time {
         for _ in 0..BURST {
             // What is refused is tried no second time: the next one is as good.
-            let _ = socket.send_to(
-                packet(sender, sequence).as_bytes(),
-                SocketAddrV4::new(address, PORT),
-            );
+            let _ = socket
+                .send_to(packet(sender, sequence).as_bytes(), SocketAddrV4::new(address, PORT));
             sequence = sequence.wrapping_add(1);
         }
         thread::sleep(REST);

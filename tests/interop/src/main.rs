@@ -1,5 +1,7 @@
-//! `hb-interop`: plays scenarios with each pair and prints the outage that a client saw.
+//! `hb-interop`: plays scenarios with each pair and prints the outage that a client saw. I/O: output,
+//! the table's file.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
+#![expect(clippy::disallowed_methods, reason = "writes the table where it is wanted")]
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -473,9 +473,45 @@ impl Pair {
         Ok(())
     }
 
+    /// Waits until Debian's `cl_status` with these words prints `word` on node `index`.
+    ///
+    /// # Errors
+    /// When it has not after [`PATIENCE`].
+    pub fn await_answer(&mut self, index: usize, words: &str, word: &str) -> Step {
+        let begin = Instant::now();
+        let script = format!("{} {words} 2>/dev/null; :", genuine::CL_STATUS);
+        loop {
+            let said = self.run(index, &script)?;
+            if said == word {
+                return Ok(());
+            }
+            if begin.elapsed() > PATIENCE {
+                let node = NODES[index];
+                let text = format!("`cl_status {words}` on {node} says {said:?}, never {word:?}");
+                return Err(Trouble::Wrong(text));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
     /// The log of node `index`.
     pub fn log(&self, index: usize) -> String {
         self.lab.read_file(NODES[index], genuine::LOG).unwrap_or_default()
+    }
+
+    /// A counter of `hb status` on node `index`; `None` where the daemon is not ours.
+    ///
+    /// # Errors
+    /// When the daemon does not answer or has no such counter.
+    pub fn counter(&self, index: usize, name: &str) -> Step<Option<u64>> {
+        if self.sides[index] == Side::Genuine {
+            return Ok(None);
+        }
+        // The verdict is also the exit code.
+        let text = self.run(index, &format!("{PROGRAMS}/hb status --json; :"))?;
+        let status: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let value = status.pointer(&format!("/counters/{name}")).and_then(|v| v.as_u64());
+        value.map(Some).ok_or_else(|| Trouble::Wrong(format!("no counter {name} in {text}")))
     }
 
     /// What a node asked of its power switch.

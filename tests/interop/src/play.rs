@@ -126,7 +126,7 @@ pub fn play(
 /// Begins the text of a [`Trouble`] that only says what is missing here.
 pub const SKIP: &str = "SKIP: ";
 
-/// What holds in every scenario.
+/// What holds in every scenario, whatever its steps are.
 fn judge(scenario: &Scenario, pair: &Pair, report: &mut Report) -> Step {
     if !scenario.splits {
         for (group, at, length) in pair.overlaps()? {
@@ -150,4 +150,28 @@ fn judge(scenario: &Scenario, pair: &Pair, report: &mut Report) -> Step {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_try_is_never_silent() {
+        let mut first = Report::impossible("life", "node1: ERROR: late".to_owned());
+        first.stalls.push("this machine stood still for 1.2 s".to_owned());
+        first.story = "0.1 boots".to_owned();
+        assert_eq!(
+            first.verdict(),
+            "WRONG (while this machine stood still for 1.2 s): node1: ERROR: late"
+        );
+        let mut second = Report::impossible("life", String::new());
+        second.wrong.clear();
+        assert_eq!(second.verdict(), "ok, 0 s");
+        second.first_try = Some(Box::new(first));
+        let verdict = second.verdict();
+        for part in ["played again", "stood still for 1.2 s", "ERROR: late", "boots", "ok, 0 s"] {
+            assert!(verdict.contains(part), "{part} in {verdict}");
+        }
+    }
 }

@@ -4,8 +4,8 @@
 
 use hb_messaging::engine as messaging;
 use hb_messaging::message::Body;
-use hb_resource::output::Timer;
 use hb_resource::input as resource;
+use hb_resource::output::Timer;
 
 use super::{Node, Turn};
 use crate::effect::{Level, LogEvent};
@@ -23,10 +23,7 @@ impl Node {
         let text = format!("takeover refused that {peer} wants: {reason}");
         turn.log(LogEvent::new(Level::Warn, "takeover_refused", text).with("peer", &peer));
         if self.peer_native == Some(true) {
-            let fields = vec![
-                ("dest".to_owned(), peer.to_string()),
-                ("info".to_owned(), reason),
-            ];
+            let fields = vec![("dest".to_owned(), peer.to_string()), ("info".to_owned(), reason)];
             let body = Body::Other { kind: REFUSED.to_owned(), fields };
             turn.log(report::sent(&body));
             self.feed_messaging(messaging::Input::Send(body), turn);

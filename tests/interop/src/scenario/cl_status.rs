@@ -4,13 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
 
 use hb_cli::lab::{self, HEARTBEAT, PROGRAMS};
 
 use super::both_up;
 use crate::files::NODES;
-use crate::pair::{PATIENCE, Pair};
+use crate::pair::Pair;
 use crate::{Side, Step, Trouble, genuine};
 
 /// What is asked without a node: every form that scripts use, and some that they should not.
@@ -149,12 +148,7 @@ pub(super) fn compare(pair: &mut Pair) -> Step {
     let seen = states(pair, goal)?;
     let mut wrong = Vec::new();
     for (reference, seen) in reference.iter().zip(&seen) {
-        let place = format!(
-            "{}, {} ({})",
-            seen.label,
-            NODES[seen.index],
-            goal[seen.index].word()
-        );
+        let place = format!("{}, {} ({})", seen.label, NODES[seen.index], goal[seen.index].word());
         for (command, expect) in &reference.answers {
             let got = seen.answers.get(command).map_or("nothing", String::as_str);
             if got != expect {
@@ -183,9 +177,9 @@ fn states(pair: &mut Pair, sides: [Side; 2]) -> Step<Seen> {
     both_up(pair)?;
     // ipfail is started when its node is active, and the ping node answers some beats later.
     for index in 0..2 {
-        wait_for(pair, index, "nodestatus 192.0.2.254", "ping")?;
-        wait_for(pair, index, "clientstatus node1 ipfail 1000", "online")?;
-        wait_for(pair, index, "clientstatus node2 ipfail 1000", "online")?;
+        pair.await_answer(index, "nodestatus 192.0.2.254", "ping")?;
+        pair.await_answer(index, "clientstatus node1 ipfail 1000", "online")?;
+        pair.await_answer(index, "clientstatus node2 ipfail 1000", "online")?;
     }
     ask(pair, "both at home", &mut seen)?;
     pair.command(0, "standby", "all")?;
@@ -195,19 +189,19 @@ fn states(pair: &mut Pair, sides: [Side; 2]) -> Step<Seen> {
     pair.settle("12")?;
 
     pair.cable(1, HEARTBEAT, false)?;
-    wait_for(pair, 0, "hblinkstatus node2 eth1", "dead")?;
-    wait_for(pair, 1, "hblinkstatus node1 eth1", "dead")?;
+    pair.await_answer(0, "hblinkstatus node2 eth1", "dead")?;
+    pair.await_answer(1, "hblinkstatus node1 eth1", "dead")?;
     pair.settle("12")?;
     ask(pair, "one of two links cut", &mut seen)?;
     pair.cable(1, HEARTBEAT, true)?;
-    wait_for(pair, 0, "hblinkstatus node2 eth1", "up")?;
-    wait_for(pair, 1, "hblinkstatus node1 eth1", "up")?;
+    pair.await_answer(0, "hblinkstatus node2 eth1", "up")?;
+    pair.await_answer(1, "hblinkstatus node1 eth1", "up")?;
 
     pair.stop(1)?;
     pair.settle("11")?;
-    wait_for(pair, 0, "nodestatus node2", "dead")?;
-    wait_for(pair, 0, "hblinkstatus node2 eth0", "dead")?;
-    wait_for(pair, 0, "hblinkstatus node2 eth1", "dead")?;
+    pair.await_answer(0, "nodestatus node2", "dead")?;
+    pair.await_answer(0, "hblinkstatus node2 eth0", "dead")?;
+    pair.await_answer(0, "hblinkstatus node2 eth1", "dead")?;
     pair.settle("11")?;
     ask(pair, "node2 stopped", &mut seen)?;
     pair.start(1)?;
@@ -218,24 +212,6 @@ fn states(pair: &mut Pair, sides: [Side; 2]) -> Step<Seen> {
     pair.settle("--")?;
     ask(pair, "both stopped", &mut seen)?;
     Ok(seen)
-}
-
-/// Waits until Debian's `cl_status` prints `word`.
-fn wait_for(pair: &mut Pair, index: usize, command: &str, word: &str) -> Step {
-    let begin = Instant::now();
-    let script = format!("{} {command} 2>/dev/null; :", genuine::CL_STATUS);
-    loop {
-        let said = pair.run(index, &script)?;
-        if said == word {
-            return Ok(());
-        }
-        if begin.elapsed() > PATIENCE {
-            let node = NODES[index];
-            let text = format!("`cl_status {command}` on {node} is {said:?}, never {word:?}");
-            return Err(Trouble::Wrong(text));
-        }
-        pair.pass(Duration::from_millis(100));
-    }
 }
 
 /// Asks everything on both nodes, and on ours with `hb cl_status`, too.

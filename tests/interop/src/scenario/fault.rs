@@ -152,6 +152,9 @@ fn with_loss(pair: &mut Pair, rounds: usize) -> Step {
     pair.settle("11")?;
     for index in 0..2 {
         pair.run(index, &format!("iptables -D {rule}"))?;
+        if pair.counter(index, "rexmit_requested")? == Some(0) {
+            return Err(Trouble::Wrong(format!("node{} asked for nothing again", index + 1)));
+        }
     }
     pair.tell("nothing is lost");
     pair.pass(Duration::from_secs(2));

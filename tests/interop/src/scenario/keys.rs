@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::both_up;
 use crate::pair::Pair;
-use crate::{Side, Step};
+use crate::{Side, Step, Trouble};
 
 const AUTHKEYS: &str = "/etc/ha.d/authkeys";
 /// Form of what Twinbeat sends beside a 3.0.6 node whose key changes (docs/migrating).
@@ -81,6 +81,9 @@ pub(super) fn change(pair: &mut Pair) -> Step {
 /// How long a flood lasts: a move in each direction is slower on no machine.
 const FLOOD: Duration = Duration::from_secs(12);
 
+/// Some of what is sent in this time: the machine may be busy.
+const FLOOD_MIN: u64 = 1_000;
+
 /// Somebody without the key sends death notices in the name of a node, as fast as a daemon can bear.
 /// Nobody believes them, and the pair works meanwhile.
 pub(super) fn flood(pair: &mut Pair) -> Step {
@@ -93,9 +96,15 @@ pub(super) fn flood(pair: &mut Pair) -> Step {
             Ok(())
         })?;
         pair.measure(&format!("{label}: standby"), "22", |pair| pair.command(0, "standby", "all"))?;
-        pair.measure(&format!("{label}: back"), "12", |pair| pair.command(1, "standby", "foreign"))?;
+        pair.measure(&format!("{label}: back"), "12", |pair| {
+            pair.command(1, "standby", "foreign")
+        })?;
         pair.pass(FLOOD);
         pair.settle("12")?;
+        let refused = pair.counter(1 - sender, "bad_auth")?;
+        if refused.is_some_and(|refused| refused < FLOOD_MIN) {
+            return Err(Trouble::Wrong(format!("{refused:?} packets refused: that was no flood")));
+        }
     }
     moves(pair)
 }

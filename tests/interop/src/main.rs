@@ -16,14 +16,14 @@ use hb_interop::table::{self, Count};
 use hb_interop::{PAIRS, Programs, flood, genuine, pair_name};
 
 const USAGE: &str = "\
-usage: hb-interop [--all] [--filter TEXT]... [--pair A+B] [--runs N] [--jobs N] [--table FILE]
+usage: hb-interop [--all] [--filter TEXT]... [--pair A+B]... [--runs N] [--jobs N] [--table FILE]
                   [--capture DIR] [--complaints] [--verbose] [--list]
   --all          every scenario (otherwise the short ones, or those of --filter)
   --filter TEXT  scenarios whose name contains TEXT; =TEXT: the one of that name
-  --pair A+B     one pair: 3.0.6+3.0.6, 3.0.6+ours, ours+3.0.6 or ours+ours
+  --pair A+B     only this pair: 3.0.6+3.0.6, 3.0.6+ours, ours+3.0.6 or ours+ours
   --runs N       each N times
   --jobs N       N of them at a time (4 are good on two cores: the daemons mostly wait)
-  --table FILE   write the table of outages there, too, as Markdown
+  --table FILE   write the table of outages there, too, as Markdown, after each run
   --capture DIR  keep the packets of each run
   --complaints   at the end, what genuine nodes complained of, as the list of usual complaints has it
   --verbose      the story of each run, not only of those that went wrong
@@ -36,7 +36,7 @@ Exit status: 0 when nothing was wrong, 1 otherwise, 2 for a wrong command line."
 struct Options {
     all: bool,
     filters: Vec<String>,
-    pair: Option<String>,
+    pairs: Vec<String>,
     runs: usize,
     jobs: usize,
     table: Option<PathBuf>,
@@ -87,7 +87,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Option<Options> {
             "--complaints" => options.complaints = true,
             "--list" => options.list = true,
             "--filter" => options.filters.push(words.next()?),
-            "--pair" => options.pair = Some(words.next()?),
+            "--pair" => options.pairs.push(words.next()?),
             "--runs" => options.runs = words.next()?.parse().ok()?,
             "--jobs" => options.jobs = words.next()?.parse().ok().filter(|jobs| *jobs > 0)?,
             "--table" => options.table = Some(words.next()?.into()),
@@ -96,7 +96,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Option<Options> {
         }
     }
     let known = |pair: &String| PAIRS.into_iter().any(|sides| pair_name(sides) == *pair);
-    options.pair.as_ref().is_none_or(known).then_some(options)
+    options.pairs.iter().all(known).then_some(options)
 }
 
 impl Options {
@@ -113,10 +113,9 @@ impl Options {
 
     /// Run by run, so that the first full round is complete as early as possible.
     fn tasks(&self) -> Vec<Task> {
-        let pairs = PAIRS.into_iter().filter(|sides| {
-            let name = pair_name(*sides);
-            self.pair.as_ref().is_none_or(|pair| *pair == name)
-        });
+        let pairs = PAIRS
+            .into_iter()
+            .filter(|sides| self.pairs.is_empty() || self.pairs.contains(&pair_name(*sides)));
         let chosen = SCENARIOS.iter().filter(|scenario| self.chooses(scenario));
         let round: Vec<Task> = chosen
             .flat_map(|scenario| pairs.clone().map(move |sides| Task { scenario, sides }))
@@ -128,12 +127,16 @@ impl Options {
 fn run(options: &Options) -> ExitCode {
     let tasks = options.tasks();
     let mut reports = Vec::new();
+    let mut written = Ok(());
     jobs::play_all(&tasks, options.jobs, options.capture.as_ref(), |report| {
         print(&report, reports.len() + 1, tasks.len(), options.verbose);
         reports.push(report);
+        // A run of hours that is interrupted leaves what it has.
+        if let Some(path) = &options.table {
+            written = fs::write(path, table::markdown(&reports));
+        }
     });
-    let table = table::markdown(&reports);
-    println!("\nOutage that a client saw, in seconds:\n\n{table}");
+    println!("\nOutage that a client saw, in seconds:\n\n{}", table::markdown(&reports));
     if options.complaints {
         let lines: BTreeSet<String> = reports
             .iter()
@@ -143,10 +146,8 @@ fn run(options: &Options) -> ExitCode {
     }
     let count = Count::of(&reports);
     let mut code = ExitCode::from(u8::from(count.wrong > 0 || count.runs == 0));
-    if let Some(path) = &options.table
-        && let Err(error) = fs::write(path, &table)
-    {
-        eprintln!("hb-interop: writing {}: {error}", path.display());
+    if let Err(error) = written {
+        eprintln!("hb-interop: writing the table: {error}");
         code = ExitCode::FAILURE;
     }
     for report in reports.iter().filter(|report| !report.wrong.is_empty()) {

@@ -448,6 +448,29 @@ impl Pair {
         Ok(world::overlaps(notes, self.options.group_names()))
     }
 
+    /// How often `group` has begun to start on node `index`.
+    pub fn starts(&self, index: usize, group: char) -> usize {
+        let log = self.lab.read_file(NODES[index], WITNESS_LOG).unwrap_or_default();
+        let notes = world::read_notes(index, &log);
+        notes.iter().filter(|note| note.start && note.group == Some(group)).count()
+    }
+
+    /// Waits until `group` has begun to start on node `index` for the `times`th time.
+    ///
+    /// # Errors
+    /// When it has not after [`PATIENCE`].
+    pub fn await_starts(&mut self, index: usize, group: char, times: usize) -> Step {
+        let begin = Instant::now();
+        while self.starts(index, group) < times {
+            if begin.elapsed() > PATIENCE {
+                let node = NODES[index];
+                return Err(Trouble::Wrong(format!("{group} did not begin to start on {node}")));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        Ok(())
+    }
+
     /// How often the daemon of node `index` has begun, as its log has it.
     pub fn begins(&self, index: usize) -> usize {
         let words = match self.sides[index] {

@@ -241,7 +241,7 @@ fn own_answers(pair: &Pair, index: usize, lists: &[Vec<String>]) -> Step<Answers
 
 fn answers(pair: &Pair, index: usize, program: &str, lists: &[Vec<String>]) -> Step<Answers> {
     // Several lists at a time: a program that waits for an answer of the other node holds up no other.
-    let mut script = "cd /tmp\n".to_owned();
+    let mut script = "cd \"$(mktemp -d)\"\n".to_owned();
     for (number, words) in lists.iter().enumerate() {
         let words = words.join("\n");
         // Writing into a string cannot fail.

@@ -1,7 +1,7 @@
 //! The control API: one JSON object per line over `/run/heartbeat/status.sock` (read only, 0666)
 //! and `/run/heartbeat/control.sock` (0660, root and group haclient). Version 1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hb_config::settings::{AutoFailback, Timing};
 use hb_messaging::engine::Counters;
@@ -207,6 +207,9 @@ pub struct ThisNode {
     /// All keys that are accepted here, by index.
     #[serde(default)]
     pub keys: Vec<KeyStatus>,
+    /// Heartbeat's clients that are part of this daemon, for `cl_status clientstatus`.
+    #[serde(default)]
+    pub clients: BTreeSet<String>,
 }
 
 /// One key of authkeys, by fingerprint; never the key.
@@ -250,6 +253,9 @@ pub struct PeerNode {
     /// The keys that it says it accepts; `None` when it has not said so (a 3.0.6 peer).
     #[serde(default)]
     pub keys: Option<Vec<KeyStatus>>,
+    /// Programs that are signed on at its client socket, as far as it has said so.
+    #[serde(default)]
+    pub clients: BTreeSet<String>,
     /// Links to it.
     pub links: Vec<LinkStatus>,
 }

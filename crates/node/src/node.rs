@@ -1,7 +1,7 @@
 //! The node: feeds messaging and the resource manager, carries what each says to the other, and
 //! turns both into effects, strictly in order. It decides nothing about liveness or resources.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
@@ -33,10 +33,12 @@ use crate::translate::Translator;
 use crate::wake::Pause;
 use crate::watch::Watch;
 
+mod clients;
 mod lasting;
 mod pause;
 mod peer;
 mod reach;
+mod refusal;
 mod saying;
 mod splits;
 
@@ -104,6 +106,12 @@ pub struct Node {
     pub(crate) splits: Splits,
     /// What this node said of itself last.
     said: Saying,
+    /// Programs that are signed on at the peer's client socket.
+    pub(crate) peer_clients: BTreeSet<String>,
+    /// The last step of a dialogue that was said from here was an operator's takeover.
+    wanting: bool,
+    /// What the peer says instead of an answer, while the manager is told that there is none.
+    refusal: Option<String>,
     pub(crate) stopping: bool,
     /// This node has just woken from a sleep that the peer may have taken for its death.
     pub(crate) pause: Option<Pause>,
@@ -216,6 +224,9 @@ impl Node {
             activity: Activity::default(),
             splits: Splits::default(),
             said: Saying::default(),
+            peer_clients: BTreeSet::new(),
+            wanting: false,
+            refusal: None,
             stopping: false,
             pause: None,
             ipfail: Ipfail::new(settings),
@@ -480,7 +491,7 @@ impl Node {
             Output::Answer(request, answer) => self.answer(request, answer, turn),
             Output::Alert { error, text } => {
                 let level = if error { Level::Error } else { Level::Warn };
-                turn.log(LogEvent::new(level, "alert", text));
+                turn.log(LogEvent::new(level, "alert", self.refusal.clone().unwrap_or(text)));
             }
             Output::Stopped => self.leave(turn),
         }
@@ -492,8 +503,10 @@ impl Node {
             return turn.log(LogEvent::new(Level::Warn, "message_unsendable", text));
         };
         if let Body::AskResources { hold, step: AskStep::Me, .. } = body {
+            self.wanting = false;
             turn.log(report::wants_standby(self.profile.node.as_str(), hold));
         }
+        self.wanting |= matches!(body, Body::HbTakeover { .. });
         turn.log(report::sent(&body));
         self.feed_messaging(messaging::Input::Send(body), turn);
     }
@@ -508,7 +521,7 @@ impl Node {
         let response = match answer {
             Answer::Done { text } => Response::Done { text },
             Answer::Refused { reason } | Answer::Failed { reason } => {
-                Response::Error { text: reason }
+                Response::Error { text: self.refusal.clone().unwrap_or(reason) }
             }
         };
         if let Some(client) = self.requests.end(request) {

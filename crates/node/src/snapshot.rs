@@ -176,6 +176,7 @@ impl View<'_> {
             generation: node.profile.generation,
             key: format!("#{index} {}", method.word()),
             keys: keys::read(node.messaging.key_list()),
+            clients: node.own_clients(),
         }
     }
 
@@ -197,6 +198,7 @@ impl View<'_> {
                 .enumerate()
                 .map(|(index, link)| link_status(link, self.peer_hears(index)))
                 .collect(),
+            clients: self.node.peer_clients.clone(),
         })
     }
 

@@ -24,6 +24,11 @@ impl TimerTable {
         self.due.remove(timer);
     }
 
+    /// Whether `timer` runs.
+    pub fn runs(&self, timer: &Timer) -> bool {
+        self.due.contains_key(timer)
+    }
+
     /// When the earliest timer is due.
     pub fn next(&self) -> Option<Instant> {
         self.due.values().min().copied()

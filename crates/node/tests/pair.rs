@@ -238,6 +238,44 @@ fn standby_and_takeover_move_everything_and_answer_when_it_is_done() {
     assert_no_errors(&world);
 }
 
+/// Each waits for the other to give, and neither can: both are told at once, not after Heartbeat's ten
+/// seconds without an answer.
+#[test]
+fn takeovers_that_cross_are_refused_at_once() {
+    let groups = [group("node1", &["www"]), group("node2", &["db"])];
+    let mut world = pair_of(&groups, |_| {});
+    let wanted = Request::Takeover { which: Which::Sets(Holdings::FOREIGN) };
+    let clients = [0, 1].map(|machine| world.request(machine, wanted.clone()));
+    let all = |world: &World| clients.iter().all(|client| world.reply(*client).is_some());
+    let took = world.run_until(ms(60_000), all).expect("both are answered");
+    assert!(took < ms(1_000), "{took:?}");
+    for (client, other) in clients.into_iter().zip(["node2", "node1"]) {
+        let reply = world.reply(client).expect("answered");
+        let Response::Error { text } = reply else { panic!("{reply:?}") };
+        assert!(text.starts_with(&format!("{other} refused: a standby or takeover")), "{text}");
+    }
+    settle(&mut world);
+    assert!(served_by(&world, "www", 0) && served_by(&world, "db", 1));
+}
+
+/// ipfail counts as a client that is signed on (Heartbeat 3.0.6), for as long as its node is there.
+#[test]
+fn each_node_knows_the_clients_of_the_other() {
+    let clients = |world: &World, machine: usize| {
+        let status = world.status(machine).expect("it runs");
+        let peer = status.peer.as_ref().map(|peer| peer.clients.contains("ipfail"));
+        (status.this_node.clients.contains("ipfail"), peer)
+    };
+    let mut without = pair();
+    assert_eq!(clients(&without, 0), (false, Some(false)));
+    settle(&mut without);
+    let mut world = pair_of(&www(), |settings| settings.ipfail = true);
+    assert_eq!([clients(&world, 0), clients(&world, 1)], [(true, Some(true)); 2]);
+    world.power_off(1);
+    world.run(ms(5_000));
+    assert_eq!(clients(&world, 0), (true, Some(false)));
+}
+
 #[test]
 fn a_single_group_moves_between_twinbeat_nodes() {
     let groups = [group("node1", &["www"]), group("node1", &["db"])];

@@ -68,6 +68,8 @@ impl Node {
 
     pub(super) fn take_message(&mut self, from: &NodeName, body: Body, turn: &mut Turn<'_>) {
         self.hear_ipfail(&body, turn);
+        self.hear_of_clients(&body, turn);
+        self.hear_refusal(&body, turn);
         let kind = report::kind(&body).to_owned();
         match self.translator.incoming(body) {
             Incoming::Message { message, warning } => {
@@ -87,7 +89,12 @@ impl Node {
                         doubt.left();
                     }
                 }
+                let wanted = matches!(message, PeerMessage::HbTakeover { .. });
+                let refusal = if wanted { self.manager.why_not_give() } else { None };
                 self.feed_manager(resource::Input::Message(message), turn);
+                if let Some(reason) = refusal {
+                    self.refuse_takeover(reason, turn);
+                }
             }
             Incoming::Ignored => {}
             Incoming::Refused(reason) => turn.log(

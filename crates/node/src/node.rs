@@ -101,6 +101,8 @@ pub struct Node {
     settled_once: bool,
     /// A takeover under way: from whom, since when, and how many groups were held before.
     takeover: Option<(NodeName, Instant, usize)>,
+    /// The daemon leaves: nothing that comes later counts.
+    leaves: bool,
 }
 
 /// One call of `handle`: where its effects go, and what is still to be carried.
@@ -180,6 +182,7 @@ impl Node {
             active: false,
             settled_once: false,
             takeover: None,
+            leaves: false,
         };
         node.note_states();
         node
@@ -195,13 +198,21 @@ impl Node {
     pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
         debug_assert!(now >= self.now, "time went back from {:?} to {now:?}", self.now);
         self.now = now.max(self.now);
+        if self.leaves {
+            return;
+        }
         let mut turn = Turn { effects, events: VecDeque::new(), changed: false };
         self.note_lateness(&mut turn);
         self.end_pause(&mut turn);
-        self.take(input, &mut turn);
+        if !self.leaves {
+            self.take(input, &mut turn);
+        }
         self.settle(&mut turn);
         if turn.changed {
             self.refresh(&mut turn);
+        }
+        if self.leaves {
+            turn.effects.push(Effect::Exit { code: 0 });
         }
     }
 
@@ -299,7 +310,9 @@ impl Node {
     fn end_pause(&mut self, turn: &mut Turn<'_>) {
         if let Some(pause) = self.pause.take_if(|pause| pause.is_over(self.now)) {
             for input in pause.end() {
-                self.feed_manager(input, turn);
+                if !self.leaves {
+                    self.feed_manager(input, turn);
+                }
             }
         }
     }
@@ -375,7 +388,9 @@ impl Node {
     /// Carries what messaging noticed to the manager until nothing is left.
     fn settle(&mut self, turn: &mut Turn<'_>) {
         let mut carried = 0;
-        while let Some(event) = turn.events.pop_front() {
+        while !self.leaves
+            && let Some(event) = turn.events.pop_front()
+        {
             carried += 1;
             assert!(carried <= EVENTS_MAX, "messaging and the manager answer each other endlessly");
             self.take_event(event, turn);
@@ -471,7 +486,7 @@ impl Node {
             turn.effects.push(Effect::Reply { client, response: Response::Error { text } });
         }
         turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
-        turn.effects.push(Effect::Exit { code: 0 });
+        self.leaves = true;
     }
 
     fn take_event(&mut self, event: Event, turn: &mut Turn<'_>) {

@@ -17,12 +17,16 @@ pub(crate) fn snapshot() -> StatusSnapshot {
         up,
         heard_ms_ago: Some(if up { 90 } else { 8_400 }),
         failure: None,
+        peer_hears: None,
     };
     let resource = |text: &str| ResourceStatus {
         text: text.into(),
         state: "running".into(),
         since_ms: 7_100,
         last: Some("start: ok in 12 ms".into()),
+        checked_ms_ago: None,
+        failures: 0,
+        under_way: None,
     };
     let key = "IPaddr::10.0.0.50/24/eth0";
     StatusSnapshot {
@@ -39,6 +43,10 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             since_ms: 7_400,
         }],
         failover_ready: false,
+        unready: Vec::new(),
+        maintenance: None,
+        fencing: None,
+        witness: None,
         members: vec!["node1".into(), "node2".into()],
         this_node: ThisNode {
             name: "node1".into(),
@@ -74,6 +82,10 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             since_ms: 7_100,
             reason: "node2 is dead".into(),
             resources: vec![resource(key), resource("nginx")],
+            unready_here: None,
+            unready_peer: None,
+            failback: None,
+            would_do: None,
         }],
         last_move: Some(HistoryEntry {
             number: 3,

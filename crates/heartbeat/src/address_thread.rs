@@ -116,5 +116,6 @@ async fn perform(
         // An announcement does not last: it never runs, and there is nothing to undo.
         (BuiltIn::SendArp { .. }, Action::Status) => Outcome::NotRunning,
         (BuiltIn::SendArp { .. }, Action::Stop) => Outcome::Ok,
+        (BuiltIn::Address(_) | BuiltIn::SendArp { .. }, Action::Validate) => Outcome::Ok,
     }
 }

@@ -38,6 +38,9 @@ impl Access {
             Request::Standby { .. }
             | Request::Takeover { .. }
             | Request::Cleanup { .. }
+            | Request::Maintenance { .. }
+            | Request::FenceTest
+            | Request::FenceConfirm { .. }
             | Request::Stop => self == Self::Command,
         }
     }

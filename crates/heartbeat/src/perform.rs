@@ -33,6 +33,11 @@ impl Edge {
             Effect::Transmit { link, bytes } => self.links.send(link, &bytes),
             Effect::Echo { ping, sequence } => self.pings.send(ping, sequence),
             Effect::Run(operation) => self.operations.start(operation),
+            Effect::Cancel(_)
+            | Effect::Fence { .. }
+            | Effect::Witness { .. }
+            | Effect::Alive
+            | Effect::LetWatchdogBite { .. } => {}
             Effect::Reply { client, response } => {
                 self.control.reply(client, with_pid(response));
             }

@@ -55,6 +55,21 @@ pub enum Request {
     },
     /// Orderly stop of this daemon. Answered when it is accepted.
     Stop,
+    /// Hands off: checks go on, nothing is started, stopped or moved, on neither node.
+    Maintenance {
+        /// On or off.
+        on: bool,
+        /// Ends by itself after this time; never when absent.
+        #[serde(default)]
+        limit_ms: Option<u64>,
+    },
+    /// Ask each fence device whether it works. Answered when all have answered.
+    FenceTest,
+    /// An operator has made sure that the other node is off.
+    FenceConfirm {
+        /// Its name, so that nobody confirms the wrong one.
+        node: String,
+    },
 }
 
 /// One line to a client.
@@ -126,6 +141,18 @@ pub struct StatusSnapshot {
     pub problems: Vec<Problem>,
     /// Whether the peer could take over, as far as is known here.
     pub failover_ready: bool,
+    /// Why not; empty when it could.
+    #[serde(default)]
+    pub unready: Vec<String>,
+    /// Maintenance, when either node is in it.
+    #[serde(default)]
+    pub maintenance: Option<MaintenanceStatus>,
+    /// Fencing, when it is configured.
+    #[serde(default)]
+    pub fencing: Option<FencingStatus>,
+    /// The witness, when one is configured: what it said last, in words.
+    #[serde(default)]
+    pub witness: Option<String>,
     /// Names of all members in the order of ha.cf, this node included.
     pub members: Vec<String>,
     /// This node.
@@ -237,6 +264,9 @@ pub struct LinkStatus {
     pub heard_ms_ago: Option<u64>,
     /// Why the socket does not work here, if so.
     pub failure: Option<String>,
+    /// Whether the peer says that it hears us on this link; `None` when it has not said so.
+    #[serde(default)]
+    pub peer_hears: Option<bool>,
 }
 
 /// One ping node.
@@ -269,6 +299,18 @@ pub struct GroupStatus {
     pub reason: String,
     /// Members in order.
     pub resources: Vec<ResourceStatus>,
+    /// Why it could not be run here, if so.
+    #[serde(default)]
+    pub unready_here: Option<String>,
+    /// Why the peer says that it could not run it, if so.
+    #[serde(default)]
+    pub unready_peer: Option<String>,
+    /// When it goes home, in words, if it will.
+    #[serde(default)]
+    pub failback: Option<String>,
+    /// What would be done if there were no maintenance.
+    #[serde(default)]
+    pub would_do: Option<String>,
 }
 
 /// One resource.
@@ -281,6 +323,37 @@ pub struct ResourceStatus {
     /// Milliseconds since that state began.
     pub since_ms: u64,
     /// Result of the last operation, in words.
+    pub last: Option<String>,
+    /// Milliseconds since it was last checked; `None` when it is not watched or was not yet.
+    #[serde(default)]
+    pub checked_ms_ago: Option<u64>,
+    /// Failures that count against it.
+    #[serde(default)]
+    pub failures: u32,
+    /// The operation under way and for how long, in words.
+    #[serde(default)]
+    pub under_way: Option<String>,
+}
+
+/// Maintenance: nothing is started, stopped or moved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MaintenanceStatus {
+    /// This node was told so.
+    pub here: bool,
+    /// The other node says that it was told so.
+    pub peer: bool,
+    /// Milliseconds until it ends by itself here.
+    pub ends_in_ms: Option<u64>,
+}
+
+/// Fencing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FencingStatus {
+    /// Devices by name.
+    pub devices: Vec<String>,
+    /// `idle`, `waiting`, `fencing`, `fenced`, `confirmed`, `failed`, or `refused` (too many).
+    pub state: String,
+    /// What happened last, in words.
     pub last: Option<String>,
 }
 

@@ -1,9 +1,11 @@
 //! What a node wants done, in the order in which it must happen.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use hb_config::settings::NodeName;
 use hb_messaging::engine::{LinkId, PingId};
-use hb_resource::operation::Operation;
+use hb_resource::operation::{OpId, Operation};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{HistoryEntry, Response};
@@ -70,6 +72,35 @@ pub enum Effect {
     },
     /// Run an operation; answer with `Input::Done`.
     Run(Operation),
+    /// End a check that is under way; its result still comes.
+    Cancel(OpId),
+    /// Make sure that a node is off; answer with `Input::Fenced`.
+    Fence {
+        /// Identifies the answer; never reused.
+        attempt: u64,
+        /// Which.
+        target: NodeName,
+        /// Index into `Fencing::devices`.
+        device: usize,
+        /// What the device is to do.
+        action: FenceAction,
+        /// Limit.
+        timeout: Duration,
+    },
+    /// Ask the witness; answer with `Input::Witness`.
+    Witness {
+        /// Identifies the answer; never reused.
+        question: u64,
+        /// `true`: acquire or renew the right to go on alone. `false`: give it back.
+        acquire: bool,
+    },
+    /// A decision has passed through the whole loop: the watchdog may be fed.
+    Alive,
+    /// Stop feeding the watchdog, for this reason: it shall reset this machine.
+    LetWatchdogBite {
+        /// Why; said loudly before.
+        reason: String,
+    },
     /// Answer a client.
     Reply {
         /// Whom.
@@ -91,4 +122,14 @@ pub enum Effect {
         /// 0 after an orderly stop.
         code: u8,
     },
+}
+
+/// What a fence device does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FenceAction {
+    /// Power off or reset the target, and be sure of it.
+    Fence,
+    /// Say whether the device works (`hb fence test`); changes nothing.
+    Status,
 }

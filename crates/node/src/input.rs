@@ -1,7 +1,7 @@
 //! What happens to a node. Closed and serialisable, so that a run can be recorded and replayed.
 
 use hb_messaging::engine::{LinkId, PingId};
-use hb_resource::operation::{OpId, Outcome};
+use hb_resource::operation::{GroupKey, OpId, Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::api::Request;
@@ -66,6 +66,44 @@ pub enum Input {
         /// Who.
         client: ClientId,
     },
+    /// Something happened to a resource that this node runs: a process died, an address or its link
+    /// went away, another host answered for it. A hint: a check follows.
+    Look {
+        /// Its group.
+        group: GroupKey,
+        /// As written in haresources.
+        resource: String,
+        /// In words.
+        reason: String,
+    },
+    /// A fence attempt ended (`Effect::Fence`).
+    Fenced {
+        /// Which.
+        attempt: u64,
+        /// `Ok`: the node is off, for certain.
+        outcome: Outcome,
+    },
+    /// The witness answered `Effect::Witness`, or could not be asked.
+    Witness {
+        /// Which question.
+        question: u64,
+        /// What it said.
+        answer: WitnessAnswer,
+    },
     /// SIGTERM or `heartbeat -k`: release everything in order, then `Effect::Exit`.
     Shutdown,
+}
+
+/// What a witness says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WitnessAnswer {
+    /// This node has the right to go on alone until the lease ends; the peer cannot have it.
+    Granted,
+    /// The other node has it.
+    Refused,
+    /// It could not be asked.
+    Unreachable {
+        /// Why.
+        reason: String,
+    },
 }

@@ -14,6 +14,7 @@ use hb_resource::input::{self as resource, PeerMessage, PeerStatus};
 use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
+use hb_resource::policy::Policy;
 
 use crate::api::{KeyStatus, Request, Response};
 use crate::effect::{Effect, Level, LogEvent};
@@ -146,6 +147,7 @@ impl Node {
             auto_failback: settings.auto_failback,
             operations: settings.native.operations,
             failure: settings.native.failure,
+            policy: Policy::of(settings),
         };
         let profile = Profile {
             node: settings.node.clone(),
@@ -261,6 +263,10 @@ impl Node {
             Input::Done { op, outcome } => self.take_result(op, outcome, turn),
             Input::Request { client, request } => self.take_request(client, request, turn),
             Input::ClientGone { client } => self.requests.forget(client),
+            Input::Look { group, resource, reason } => {
+                self.feed_manager(resource::Input::Look { group, resource, reason }, turn);
+            }
+            Input::Fenced { .. } | Input::Witness { .. } => {}
             Input::Shutdown => self.stop(turn),
         }
     }
@@ -344,6 +350,17 @@ impl Node {
             Request::Takeover { which } => {
                 return self
                     .command(client, turn, |request| resource::Input::Takeover { request, which });
+            }
+            Request::Maintenance { on, limit_ms } => {
+                let limit = limit_ms.map(Duration::from_millis);
+                return self.command(client, turn, |request| resource::Input::Maintenance {
+                    request,
+                    on,
+                    limit,
+                });
+            }
+            Request::FenceTest | Request::FenceConfirm { .. } => {
+                Response::Error { text: "fencing is not configured (hb.toml, [fencing])".into() }
             }
             Request::Cleanup { group } => {
                 return self
@@ -438,6 +455,7 @@ impl Node {
                 self.operations.insert(operation.id, (operation.clone(), self.now));
                 turn.effects.push(Effect::Run(operation));
             }
+            Output::Cancel(op) => turn.effects.push(Effect::Cancel(op)),
             Output::SetTimer(timer, delay) => self.timers.start(timer, self.now, delay),
             Output::CancelTimer(timer) => self.timers.cancel(&timer),
             Output::Changed(transition) => self.note_transition(&transition, turn),

@@ -182,7 +182,7 @@ pub(crate) fn operation_ended(
     let level = match outcome {
         Outcome::Ok | Outcome::NotRunning => match operation.action {
             Action::Start | Action::Stop => Level::Info,
-            Action::Status | Action::Announce => Level::Debug,
+            Action::Status | Action::Announce | Action::Validate => Level::Debug,
         },
         Outcome::Failed { .. } | Outcome::TimedOut | Outcome::CouldNotRun { .. } => Level::Warn,
     };

@@ -56,6 +56,10 @@ impl Node {
             uptime_ms: now.as_millis(),
             verdict: view.verdict(&findings),
             failover_ready: view.is_failover_ready(now),
+            unready: Vec::new(),
+            maintenance: None,
+            fencing: None,
+            witness: None,
             problems: self.watch.dated(findings, now),
             this_node: view.this_node(),
             peer: view.peer_node(),
@@ -211,6 +215,9 @@ impl View<'_> {
             state: member.state.word().to_owned(),
             since_ms: self.node.members.lasted_ms(&(key.to_owned(), index), now),
             last: member.last.as_ref().map(|outcome| outcome.describe()),
+            checked_ms_ago: None,
+            failures: 0,
+            under_way: None,
         });
         GroupStatus {
             key: key.to_owned(),
@@ -221,6 +228,10 @@ impl View<'_> {
             since_ms: self.node.claims.lasted_ms(&key.to_owned(), now),
             reason: group.reason().to_owned(),
             resources: resources.collect(),
+            unready_here: None,
+            unready_peer: None,
+            failback: None,
+            would_do: None,
         }
     }
 
@@ -250,5 +261,6 @@ fn link_status(link: &LinkView) -> LinkStatus {
         up: link.up,
         heard_ms_ago: link.heard_ms_ago,
         failure: link.failure.clone(),
+        peer_hears: None,
     }
 }

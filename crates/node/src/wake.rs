@@ -56,7 +56,10 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::PeerRestarted
         | Input::PeerReturned
         | Input::PeerIsNative(_)
-        | Input::Message(_) => true,
+        | Input::Message(_)
+        | Input::PeerMaintenance(_)
+        | Input::PeerUnready(_)
+        | Input::MayTake(_) => true,
         Input::Started
         | Input::Timer(_)
         | Input::Done { .. }
@@ -65,6 +68,8 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::GiveUp { .. }
         | Input::PeerIsWorse(_)
         | Input::Cleanup { .. }
+        | Input::Look { .. }
+        | Input::Maintenance { .. }
         | Input::Stop => false,
     }
 }

@@ -39,6 +39,8 @@ fn operation() -> Operation {
         action: Action::Start,
         timeout: Duration::from_millis(1_500),
         kill: false,
+        monitor: false,
+        probe: false,
     }
 }
 

@@ -181,7 +181,9 @@ fn systemctl_call(unit: &str, systemctl: &Path, words: &[&str]) -> Result<Invoca
 fn systemctl_args(unit: &str, action: Action) -> Result<Vec<String>, AgentError> {
     unit_name(unit)?;
     let words: &[&str] = match action {
-        Action::Status => &["show", "--property=LoadState,ActiveState,SubState", "--"],
+        Action::Status | Action::Validate => {
+            &["show", "--property=LoadState,ActiveState,SubState", "--"]
+        }
         Action::Start => &["--no-ask-password", "start", "--"],
         Action::Stop => &["--no-ask-password", "stop", "--"],
         Action::Announce => return Err(AgentError::CannotAnnounce),
@@ -196,6 +198,7 @@ fn ocf_word(action: Action) -> &'static str {
         Action::Start => "start",
         Action::Stop => "stop",
         Action::Announce => "announce",
+        Action::Validate => "validate-all",
     }
 }
 

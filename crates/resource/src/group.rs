@@ -333,6 +333,7 @@ impl Group {
             Action::Start => self.start_done(op, outcome, ctx),
             Action::Stop => self.stop_done(op, outcome, ctx),
             Action::Announce => self.announce_done(op.member, outcome, ctx),
+            Action::Validate => {}
         }
         self.report(ctx);
         self.advance(ctx);
@@ -575,7 +576,9 @@ impl Group {
         let timeout = match action {
             Action::Start => ctx.operations.start_timeout_ms,
             Action::Stop => ctx.operations.stop_timeout_ms,
-            Action::Status | Action::Announce => ctx.operations.status_timeout_ms,
+            Action::Status | Action::Announce | Action::Validate => {
+                ctx.operations.status_timeout_ms
+            }
         };
         let known = self.members[index].state != ResourceState::Unknown;
         self.running = Some(Running { id, action, member: index, known });
@@ -586,6 +589,8 @@ impl Group {
             action,
             timeout: Duration::from_millis(timeout),
             kill,
+            monitor: false,
+            probe: false,
         }));
     }
 

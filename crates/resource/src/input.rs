@@ -1,6 +1,7 @@
 //! What happens to the resource manager. Closed enums, serialisable, so that a run can be recorded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -170,8 +171,12 @@ pub enum PeerStatus {
     Starting,
     /// Fully started: resource messages reach it.
     Active,
-    /// Silent for its dead time.
+    /// Silent for its dead time, and known not to run anything: nothing speaks against it, or it was
+    /// fenced, or the witness has given this node the right to go on alone.
     Dead,
+    /// Silent for its dead time, but it may still run everything: its packets arrive and cannot be
+    /// verified, it is not fenced yet, the witness has not answered. Nothing is taken from it.
+    Lost,
 }
 
 /// What happens to the manager.
@@ -230,4 +235,30 @@ pub enum Input {
     },
     /// Release everything, tell the peer, then leave.
     Stop,
+    /// Something happened to a member (a process died, an address went away): check it now. A hint:
+    /// the check decides.
+    Look {
+        /// Its group.
+        group: GroupKey,
+        /// The member, as written in haresources.
+        resource: String,
+        /// What happened, in words.
+        reason: String,
+    },
+    /// An operator wants hands off: checks go on, nothing is started, stopped or moved.
+    Maintenance {
+        /// Who asked.
+        request: RequestId,
+        /// On or off.
+        on: bool,
+        /// Ends by itself after this time.
+        limit: Option<Duration>,
+    },
+    /// Whether the peer is in maintenance: nothing is moved here either.
+    PeerMaintenance(bool),
+    /// Groups that the peer says it could not run, each with why; they do not go there.
+    PeerUnready(BTreeMap<GroupKey, String>),
+    /// Groups that may be started although the peer is [`PeerStatus::Lost`] (fencing failed, and
+    /// hb.toml says so for them); empty when there are none.
+    MayTake(BTreeSet<GroupKey>),
 }

@@ -14,4 +14,5 @@ pub mod input;
 pub mod manager;
 pub mod operation;
 pub mod output;
+pub mod policy;
 pub mod status;

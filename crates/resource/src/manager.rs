@@ -19,6 +19,7 @@ use crate::group::{Cause, Context, Group};
 use crate::input::{GroupClaim, Holdings, Input, PeerMessage, PeerStatus, RequestId, Which};
 use crate::operation::{GroupKey, OpId, Outcome};
 use crate::output::{Answer, Output, Timer};
+use crate::policy::Policy;
 use dialogue::Dialogue;
 
 /// What the manager must know.
@@ -36,6 +37,8 @@ pub struct ManagerConfig {
     pub operations: Operations,
     /// What a failed start or stop leads to.
     pub failure: FailurePolicy,
+    /// Watching, recovery, failback.
+    pub policy: Policy,
 }
 
 /// Phase of the negotiation (Heartbeat 3.0.6, §7.1 of the protocol description).
@@ -180,6 +183,11 @@ impl Manager {
             Input::PeerIsWorse(worse) => self.peer_worse = worse,
             Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
             Input::Stop => self.stop(out),
+            Input::Look { .. }
+            | Input::Maintenance { .. }
+            | Input::PeerMaintenance(_)
+            | Input::PeerUnready(_)
+            | Input::MayTake(_) => {}
         }
         self.settle(out);
     }
@@ -345,6 +353,13 @@ impl Manager {
                 }
             }
             Timer::AnnounceAgain => self.announce_contested(out),
+            Timer::Monitor(..)
+            | Timer::ForgetFailures(..)
+            | Timer::Retry(_)
+            | Timer::Ready(_)
+            | Timer::FailbackStable(_)
+            | Timer::ForgetReturns
+            | Timer::MaintenanceEnd => {}
             Timer::Linger => {
                 if self.phase == Phase::Stopped {
                     out.push(Output::Stopped);

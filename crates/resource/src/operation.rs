@@ -27,6 +27,9 @@ pub enum Action {
     Stop,
     /// Tell the network again where an address lives. Built-in addresses only.
     Announce,
+    /// Could it be started here? Changes nothing: agent present, configuration of the service
+    /// valid (OCF `validate-all`), interface up. `Ok` also when the agent cannot tell.
+    Validate,
 }
 
 impl Action {
@@ -37,6 +40,7 @@ impl Action {
             Self::Start => "start",
             Self::Stop => "stop",
             Self::Announce => "announce",
+            Self::Validate => "validate",
         }
     }
 }
@@ -57,6 +61,11 @@ pub struct Operation {
     /// Escalated stop: the edge also kills what the agent has left running (its recorded process
     /// groups) before it answers.
     pub kill: bool,
+    /// A check of something that runs, beside everything else. It may be cancelled
+    /// (`Output::Cancel`), and it includes the probes of hb.toml.
+    pub monitor: bool,
+    /// Start of an address: ask the network first whether somebody else has it.
+    pub probe: bool,
 }
 
 /// How an operation ended. An agent's failure is data, not an error.

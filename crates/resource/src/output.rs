@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::input::{PeerMessage, RequestId};
-use crate::operation::{GroupKey, Operation};
+use crate::operation::{GroupKey, OpId, Operation};
 
 /// Timers of the manager. It names them; the node keeps the clock.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +26,20 @@ pub enum Timer {
     AnnounceAgain,
     /// After `shutdone`: stay a moment so that the peer hears it, then leave.
     Linger,
+    /// The next check of a member that runs.
+    Monitor(GroupKey, usize),
+    /// A member has not failed for the window: forget its failures.
+    ForgetFailures(GroupKey, usize),
+    /// A group that failed on both nodes, or with no other node, is tried again.
+    Retry(GroupKey),
+    /// The next look at whether a group that is not held here could be.
+    Ready(GroupKey),
+    /// The preferred node has been back for long enough.
+    FailbackStable(GroupKey),
+    /// The oldest of the peer's returns does not count any more.
+    ForgetReturns,
+    /// Maintenance ends by itself.
+    MaintenanceEnd,
 }
 
 /// Why something changed. Logged once, kept in history, shown in status.
@@ -70,6 +84,9 @@ pub enum Output {
     Send(PeerMessage),
     /// Run an operation.
     Run(Operation),
+    /// A check that was asked for is in the way: end it at once. Its `Input::Done` still comes, and
+    /// what waits for the member waits for that.
+    Cancel(OpId),
     /// Start (or restart) a timer.
     SetTimer(Timer, Duration),
     /// Stop a timer; harmless when it does not run.

@@ -54,7 +54,7 @@ fn heartbeat(action: Action, code: i32, text: Text<'_>) -> Outcome {
     match action {
         Action::Status if says_running(text.stdout) => Outcome::Ok,
         Action::Status => Outcome::NotRunning,
-        Action::Start | Action::Stop | Action::Announce => plain(code, text),
+        Action::Start | Action::Stop | Action::Announce | Action::Validate => plain(code, text),
     }
 }
 
@@ -66,7 +66,10 @@ fn lsb(action: Action, code: i32, text: Text<'_>) -> Outcome {
         (Action::Stop, 7) => Outcome::Ok,
         // 5: "program is not installed".
         (Action::Start | Action::Stop, 5) | (_, 126 | 127) => could_not_run(code, text),
-        (Action::Status | Action::Start | Action::Stop | Action::Announce, _) => plain(code, text),
+        (
+            Action::Status | Action::Start | Action::Stop | Action::Announce | Action::Validate,
+            _,
+        ) => plain(code, text),
     }
 }
 
@@ -79,15 +82,16 @@ fn ocf(action: Action, code: i32, text: Text<'_>) -> Outcome {
         // The agent could not look, which says nothing of the service.
         (Action::Status, 2..=6) | (_, 5 | 126 | 127) => could_not_run(code, text),
         (Action::Stop, 7) => Outcome::Ok,
-        (Action::Status | Action::Start | Action::Stop | Action::Announce, _) => {
-            match ocf_meaning(code) {
-                Some(meaning) => Outcome::Failed {
-                    code: Some(code),
-                    reason: with_output(meaning.to_owned(), text.all),
-                },
-                None => plain(code, text),
-            }
-        }
+        (
+            Action::Status | Action::Start | Action::Stop | Action::Announce | Action::Validate,
+            _,
+        ) => match ocf_meaning(code) {
+            Some(meaning) => Outcome::Failed {
+                code: Some(code),
+                reason: with_output(meaning.to_owned(), text.all),
+            },
+            None => plain(code, text),
+        },
     }
 }
 
@@ -193,7 +197,8 @@ pub fn judge_unit(action: Action, state: &UnitState, job: Text<'_>) -> Outcome {
         reason: "systemd has no such unit: install it or correct its name in haresources".into(),
     };
     match action {
-        Action::Status | Action::Start if state.is_missing() => missing(),
+        Action::Status | Action::Start | Action::Validate if state.is_missing() => missing(),
+        Action::Validate => Outcome::Ok,
         Action::Status if state.is_up() => Outcome::Ok,
         // On its way up is not running yet.
         Action::Status if state.is_down() || state.active == "activating" => Outcome::NotRunning,

@@ -79,7 +79,7 @@ impl Agents {
                 self.log.push((Action::Stop, resource));
                 habits.stop
             }
-            Action::Status | Action::Announce => habits.status,
+            Action::Status | Action::Announce | Action::Validate => habits.status,
         };
         let hangs = habits.hangs && matches!(operation.action, Action::Start | Action::Stop);
         if hangs { operation.timeout } else { natural.min(operation.timeout) }
@@ -93,7 +93,7 @@ impl Agents {
         match operation.action {
             Action::Status if self.running.contains(&resource) => Outcome::Ok,
             Action::Status => Outcome::NotRunning,
-            Action::Announce => Outcome::Ok,
+            Action::Announce | Action::Validate => Outcome::Ok,
             Action::Start => {
                 if habits.hangs || habits.start > operation.timeout {
                     return Outcome::TimedOut;

@@ -88,6 +88,9 @@ impl Trace {
             | Input::Done { .. }
             | Input::Request { .. }
             | Input::ClientGone { .. }
+            | Input::Look { .. }
+            | Input::Fenced { .. }
+            | Input::Witness { .. }
             | Input::Shutdown => self.line(now, machine, format_args!("<- {input:?}")),
         }
     }
@@ -123,7 +126,13 @@ impl Trace {
                 self.line(now, machine, format_args!("   shows {status}"));
             }
             Effect::History(_) => self.hash.add(b"history"),
-            Effect::Reply { .. } | Effect::Exit { .. } => {
+            Effect::Alive => self.hash.add(b"alive"),
+            Effect::Reply { .. }
+            | Effect::Exit { .. }
+            | Effect::Cancel(_)
+            | Effect::Fence { .. }
+            | Effect::Witness { .. }
+            | Effect::LetWatchdogBite { .. } => {
                 self.line(now, machine, format_args!("   {effect:?}"));
             }
         }

@@ -29,6 +29,7 @@ fn every_key_reaches_its_place() {
         },
         failure: FailurePolicy { offer_delay_ms: 0, stop_retries_max: 3, stop_retry_delay_ms: 500 },
         announce: Announce { count: 7, interval_ms: 100 },
+        ..Native::default()
     };
     assert_eq!(native, expect);
 }

@@ -99,6 +99,10 @@ impl Client {
             Request::Takeover { .. } => "takeover",
             Request::Cleanup { .. } => "cleanup",
             Request::Stop => "stop",
+            Request::Maintenance { on: true, .. } => "maintenance on",
+            Request::Maintenance { on: false, .. } => "maintenance off",
+            Request::FenceTest => "fence test",
+            Request::FenceConfirm { .. } => "fence confirm",
         };
         let mut fields = vec![("client".into(), self.id.0.to_string())];
         if let Some(peer) = &self.peer {

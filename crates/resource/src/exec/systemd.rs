@@ -34,7 +34,7 @@ impl Systemd<'_> {
     ) -> Outcome {
         let deadline = Instant::now() + limit;
         let job = match action {
-            Action::Status => Output::default(),
+            Action::Status | Action::Validate => Output::default(),
             Action::Start | Action::Stop | Action::Announce => match self.call(call, limit).await {
                 End::Exited { output, .. } => output,
                 End::TimedOut => return Outcome::TimedOut,

@@ -18,6 +18,7 @@ impl Manager {
         }
         match status {
             PeerStatus::Dead => self.peer_dead(out),
+            PeerStatus::Lost => {}
             PeerStatus::Unknown | PeerStatus::Starting => self.peer_begins(before, out),
             PeerStatus::Active => {
                 if before != PeerStatus::Starting {

@@ -116,6 +116,8 @@ pub(crate) fn operation(agent: AgentSpec, action: Action) -> Operation {
         action,
         timeout: LONG,
         kill: false,
+        monitor: false,
+        probe: false,
     }
 }
 

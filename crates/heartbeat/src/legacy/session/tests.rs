@@ -23,8 +23,13 @@ fn snapshot() -> StatusSnapshot {
     let counters = serde_json::to_string(&hb_messaging::engine::Counters::default());
     let json = json.replace("COUNTERS", &counters.expect("numbers"));
     let mut snapshot: StatusSnapshot = serde_json::from_str(&json).expect("a snapshot");
-    let link =
-        |name: &str, up| LinkStatus { name: name.into(), up, heard_ms_ago: None, failure: None };
+    let link = |name: &str, up| LinkStatus {
+        name: name.into(),
+        up,
+        heard_ms_ago: None,
+        failure: None,
+        peer_hears: None,
+    };
     snapshot.peer = Some(PeerNode {
         name: "node2".into(),
         status: "dead".into(),

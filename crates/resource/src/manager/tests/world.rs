@@ -12,6 +12,7 @@ use crate::input::{GroupClaim, Input, PeerMessage, PeerStatus, RequestId, Which}
 use crate::manager::{Manager, ManagerConfig};
 use crate::operation::{Action, Operation, Outcome};
 use crate::output::{Answer, Output, Timer};
+use crate::policy::Policy;
 
 pub(super) const WEB: &str = "IPaddr::10.0.0.50";
 pub(super) const MAIL: &str = "IPaddr::10.0.0.60";
@@ -87,6 +88,7 @@ fn side(number: usize, failback: AutoFailback, groups: usize) -> Side {
         auto_failback: failback,
         operations: native.operations,
         failure: native.failure,
+        policy: Policy::default(),
     };
     Side {
         manager: Manager::new(config),
@@ -238,6 +240,14 @@ impl World {
                 self.check_operation(number, &operation);
                 self.sides[number].pending.push(operation);
             }
+            Output::Cancel(op) => {
+                let pending = &mut self.sides[number].pending;
+                let at = pending.iter().position(|operation| operation.id == op);
+                let at = at.expect("what is cancelled is under way");
+                assert!(pending[at].monitor, "only checks are cancelled");
+                pending.remove(at);
+                self.feed(number, Input::Done { op, outcome: Outcome::TimedOut });
+            }
             Output::SetTimer(timer, _) => {
                 self.sides[number].timers.insert(timer);
             }
@@ -265,7 +275,10 @@ impl World {
         let at = spec.resources.iter().position(|member| *member == operation.resource);
         let at = at.expect("a member of its group");
         let runs = |index: usize| side.running.contains(&spec.resources[index].text);
-        let overlap = side.pending.iter().any(|pending| pending.group == operation.group);
+        let overlap = side.pending.iter().any(|pending| {
+            let beside = pending.monitor || operation.monitor;
+            pending.group == operation.group && (!beside || pending.resource == operation.resource)
+        });
         assert!(!overlap, "no overlap: {operation:?}");
         let other = &self.sides[1 - number];
         // What the other side was not able to look at, it cannot speak of.
@@ -290,7 +303,7 @@ impl World {
                 let right = (at + 1..spec.resources.len()).any(runs);
                 assert!(!right, "S3: stopped before what is right of it: {operation:?}");
             }
-            Action::Status | Action::Announce => {}
+            Action::Status | Action::Announce | Action::Validate => {}
         }
     }
 
@@ -321,7 +334,7 @@ impl World {
                     side.running.remove(&name);
                     Outcome::Ok
                 }
-                Action::Announce => Outcome::Ok,
+                Action::Announce | Action::Validate => Outcome::Ok,
             },
         };
         let (word, short) = (operation.action.word(), name.replace("IPaddr::10.0.0.", "ip"));

@@ -1,9 +1,13 @@
 //! What the targets share: keys, and the settings of a pair. Everything here is made up; nothing is
 //! read from anywhere.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use hb_config::settings::{AuthKey, AuthKeys, AuthMethod, NodeName, Secret, Settings};
+use hb_config::settings::{
+    AuthKey, AuthKeys, AuthMethod, FenceDevice, FenceFailure, FenceKind, Fencing, Native, NodeName,
+    Secret, Settings, Watchdog, Witness, WitnessKind,
+};
 use hb_config::span::FileId;
 use hb_config::{Files, load};
 use hb_messaging::auth::Authenticator;
@@ -50,10 +54,10 @@ pub(crate) fn stranger(index: u8) -> &'static Authenticator {
 }
 
 /// What a byte of settings chooses.
-const VARIANTS: usize = 16;
+const VARIANTS: usize = 32;
 
 /// Settings of `node1` of a pair, or of a single node: by bits `auto_failback on`, one node only,
-/// ipfail with ping nodes, classic framing.
+/// ipfail with ping nodes, classic framing, all guards.
 pub(crate) fn settings(variant: u8) -> &'static Settings {
     static ALL: OnceLock<Vec<Settings>> = OnceLock::new();
     let all = ALL.get_or_init(|| (0..VARIANTS).map(|bits| made(NODES[0], bits)).collect());
@@ -97,5 +101,42 @@ fn made(node: &str, bits: usize) -> Settings {
     let loaded = load(&files, Some(&NodeName::new(node)));
     let mut settings = loaded.settings.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
     settings.keys = self::keys(1);
+    if bits & 16 != 0 {
+        guard(&mut settings.native);
+    }
     settings
+}
+
+/// Everything that watches and guards, at times that an input can let pass.
+fn guard(native: &mut Native) {
+    native.monitor.interval_ms = 1_000;
+    native.monitor.ready_interval_ms = 2_000;
+    native.recovery.restarts_max = 1;
+    native.recovery.window_ms = 5_000;
+    native.recovery.retry_ms = 3_000;
+    native.failback.stable_for_ms = Some(1_000);
+    native.address.refresh_ms = 2_000;
+    let device = |name: &str, level| FenceDevice {
+        name: name.to_owned(),
+        target: None,
+        level,
+        kind: FenceKind::Null,
+        parameters: BTreeMap::new(),
+        timeout_ms: 2_000,
+        retries_max: 1,
+    };
+    native.fencing = Some(Fencing {
+        devices: vec![device("switch", 1), device("switch two", 1), device("ssh", 2)],
+        delay_ms: 500,
+        per_hour_max: 2,
+        on_failure: FenceFailure::Wait,
+    });
+    native.watchdog = Some(Watchdog {
+        device: "/dev/watchdog".to_owned(),
+        timeout_ms: 3_000,
+        reboot_when_stuck: true,
+        suicide_when_isolated: true,
+    });
+    let kind = WitnessKind::File { path: "/shared/witness".to_owned() };
+    native.witness = Some(Witness { kind, lease_ms: 700, timeout_ms: 200 });
 }

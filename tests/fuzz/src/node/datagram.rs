@@ -53,6 +53,20 @@ const NAMES: [&str; 16] = [
     fields::AFTER,
     fields::KEYS,
 ];
+/// Fields of Twinbeat that may be on a `status`, by a byte. Add at the end.
+const STATUS_NAMES: [&str; 8] = [
+    fields::KEYS,
+    fields::STOPPING,
+    "x_unready",
+    "x_config",
+    "x_maintenance",
+    "x_hears",
+    "x_returns",
+    "x_holds",
+];
+/// What stands in them, or anything else.
+const STATUS_VALUES: [&str; 8] =
+    ["1", "0", "", "192.0.2.1/24/eth2 no-agent", "eth0 eth1", "single", "0123456789abcdef", "on"];
 const HOLDS: [&str; 6] = ["none", "local", "foreign", "all", "failback", "some"];
 const CLAIMS: [&str; 7] =
     ["released", "acquiring", "held", "releasing", "failed", "blocked", "gone"];
@@ -184,7 +198,16 @@ impl Peer {
     fn push_body(&self, list: &mut FieldList, kind: &str, native: bool, reader: &mut Reader<'_>) {
         if kind == "status" {
             let word = *reader.pick(&["active", "up", "init", "dead", "active", "ping", "odd", ""]);
-            return self.push_status(list, word, native);
+            self.push_status(list, word, native);
+            let marks = if native { reader.u8() } else { 0 };
+            // Most heartbeats carry nothing else.
+            for _ in 0..marks.saturating_sub(0xf8) {
+                let name = *reader.pick(&STATUS_NAMES);
+                let value = reader.u8();
+                let known = STATUS_VALUES.get(usize::from(value)).map(|it| (*it).to_owned());
+                list.push_text(name, known.unwrap_or_else(|| reader.text().replace('\0', "")));
+            }
+            return;
         }
         list.push_text(fields::KIND, kind);
         match kind {

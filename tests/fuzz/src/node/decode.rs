@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hb_messaging::engine::{LinkId, PingId};
 use hb_node::api::Request;
-use hb_node::input::{ClientId, Input};
+use hb_node::input::{ClientId, Input, WitnessAnswer};
 use hb_resource::input::{Holdings, Which};
 use hb_resource::operation::{OpId, Outcome};
 
@@ -69,7 +69,27 @@ pub(super) fn step(reader: &mut Reader<'_>, peer: &mut Peer, watch: &Watch) -> S
         0xd8..=0xdb => Step::Rekey(code & 3),
         0xdc..=0xdd => Step::Input(Input::Shutdown),
         0xde..=0xdf => Step::Input(Input::Start),
-        0xe0..=0xef => Step::Nothing,
+        0xe0..=0xe2 => look(reader, watch),
+        0xe3..=0xe6 => match watch.fence_under_way() {
+            Some(attempt) => {
+                Step::Input(Input::Fenced { attempt, outcome: outcome(code - 0xe3, reader) })
+            }
+            None => Step::Nothing,
+        },
+        0xe7 => {
+            let attempt = reader.u64();
+            Step::Input(Input::Fenced { attempt, outcome: Outcome::Ok })
+        }
+        0xe8..=0xea => match watch.question_open() {
+            Some(question) => Step::Input(Input::Witness { question, answer: answer(code) }),
+            None => Step::Nothing,
+        },
+        0xeb => Step::Input(Input::Witness { question: reader.u64(), answer: answer(reader.u8()) }),
+        0xec..=0xee => {
+            let client = watch.next_client();
+            Step::Input(Input::Request { client, request: guard_request(reader) })
+        }
+        0xef => Step::Nothing,
         0xf0..=0xff => Step::Calm,
     }
 }
@@ -105,6 +125,34 @@ fn request(code: u8, reader: &mut Reader<'_>, watch: &Watch) -> Request {
         }
         13 => Request::Stop,
         _ => Request::Status,
+    }
+}
+
+/// Something happened to a resource, or so the kernel says.
+fn look(reader: &mut Reader<'_>, watch: &Watch) -> Step {
+    let (group, member) = (watch.group(reader.u8()), reader.u8());
+    let resource = watch.member(&group, member).unwrap_or_else(|| "no such member".into());
+    Step::Input(Input::Look { group, resource, reason: "its process has ended".into() })
+}
+
+fn answer(code: u8) -> WitnessAnswer {
+    match code % 3 {
+        0 => WitnessAnswer::Granted,
+        1 => WitnessAnswer::Refused,
+        _ => WitnessAnswer::Unreachable { reason: "no route".into() },
+    }
+}
+
+/// Maintenance and fencing.
+fn guard_request(reader: &mut Reader<'_>) -> Request {
+    match reader.u8() % 8 {
+        0..=1 => Request::Maintenance { on: true, limit_ms: None },
+        2 => Request::Maintenance { on: true, limit_ms: Some(u64::from(reader.u16())) },
+        3 => Request::Maintenance { on: true, limit_ms: Some(reader.u64()) },
+        4 => Request::Maintenance { on: false, limit_ms: None },
+        5 => Request::FenceTest,
+        6 => Request::FenceConfirm { node: "node2".into() },
+        _ => Request::FenceConfirm { node: reader.text() },
     }
 }
 

@@ -21,6 +21,8 @@ use crate::world;
 const WAITING_MAX: usize = 64;
 /// Effects of one input: a full retransmission on each link, and what is said of it.
 const EFFECTS_MAX: usize = 8_192;
+/// Questions that the witness may have at a time: one, and the return of the lease.
+const QUESTIONS_MAX: usize = 2;
 /// Problems that status shows at once: a few for each link, node and group.
 const PROBLEMS_MAX: usize = 64;
 
@@ -40,6 +42,11 @@ pub(super) struct Watch {
     ids: BTreeSet<OpId>,
     running: BTreeMap<OpId, Operation>,
     members: BTreeMap<(String, usize), Known>,
+    /// The fence attempts and the questions to the witness that wait for their answer, and how many
+    /// there may ever have been.
+    fences: BTreeSet<u64>,
+    questions: BTreeSet<u64>,
+    used: BTreeSet<(&'static str, u64)>,
     waiting: BTreeMap<ClientId, Request>,
     clients: u64,
     echoes: BTreeMap<PingId, u16>,
@@ -57,6 +64,9 @@ impl Watch {
             ids: BTreeSet::new(),
             running: BTreeMap::new(),
             members: BTreeMap::new(),
+            fences: BTreeSet::new(),
+            questions: BTreeSet::new(),
+            used: BTreeSet::new(),
             waiting: BTreeMap::new(),
             clients: 0,
             echoes: BTreeMap::new(),
@@ -87,7 +97,11 @@ impl Watch {
             let known = self.known(operation);
             let outcome = match operation.action {
                 Action::Status if known != Known::Running => Outcome::NotRunning,
-                Action::Status | Action::Start | Action::Stop | Action::Announce => Outcome::Ok,
+                Action::Status
+                | Action::Start
+                | Action::Stop
+                | Action::Announce
+                | Action::Validate => Outcome::Ok,
             };
             Input::Done { op: operation.id, outcome }
         };
@@ -110,6 +124,22 @@ impl Watch {
         groups[usize::from(choice) % groups.len()].key.clone()
     }
 
+    /// A member of a group, by a byte that may say that there is none.
+    pub(super) fn member(&self, group: &str, choice: u8) -> Option<String> {
+        let resources = &self.spec(group)?.resources;
+        Some(resources.get(usize::from(choice) % (resources.len() + 1))?.text.clone())
+    }
+
+    /// The fence attempt that waits longest for its end.
+    pub(super) fn fence_under_way(&self) -> Option<u64> {
+        self.fences.first().copied()
+    }
+
+    /// The question to the witness that waits longest for its answer.
+    pub(super) fn question_open(&self) -> Option<u64> {
+        self.questions.first().copied()
+    }
+
     pub(super) fn note_input(&mut self, input: &Input) {
         match input {
             Input::Done { op, outcome } => {
@@ -124,8 +154,15 @@ impl Watch {
             Input::ClientGone { client } => {
                 self.waiting.remove(client);
             }
+            Input::Fenced { attempt, .. } => {
+                self.fences.remove(attempt);
+            }
+            Input::Witness { question, .. } => {
+                self.questions.remove(question);
+            }
             Input::Environment { .. }
             | Input::Start
+            | Input::Look { .. }
             | Input::Datagram { .. }
             | Input::EchoReply { .. }
             | Input::Link { .. }
@@ -162,6 +199,29 @@ impl Watch {
                 self.echoes.insert(*ping, *sequence);
             }
             Effect::Run(operation) => self.note_run(operation),
+            Effect::Cancel(op) => {
+                let operation = self.running.get(op).expect("it is under way");
+                assert!(operation.monitor, "only checks are cancelled: {operation:?}");
+            }
+            Effect::Fence { attempt, target, device, .. } => {
+                assert!(self.used.insert(("fence", *attempt)), "attempt {attempt} is used twice");
+                assert_eq!(Some(target), self.settings.peer(), "only the peer is fenced");
+                let fencing = self.settings.native.fencing.as_ref().expect("it is configured");
+                assert!(*device < fencing.devices.len(), "device {device}");
+                self.fences.insert(*attempt);
+                assert!(self.fences.len() <= fencing.devices.len(), "{:?}", self.fences);
+            }
+            Effect::Witness { question, .. } => {
+                assert!(self.used.insert(("witness", *question)), "{question} is used twice");
+                assert!(self.settings.native.witness.is_some(), "there is no witness");
+                self.questions.insert(*question);
+                assert!(self.questions.len() <= QUESTIONS_MAX, "{:?}", self.questions);
+            }
+            Effect::Alive => {}
+            Effect::LetWatchdogBite { reason } => {
+                assert!(self.settings.native.watchdog.is_some(), "there is no watchdog");
+                assert!(!reason.is_empty() && !reason.contains('\n'), "{reason:?}");
+            }
             Effect::Reply { client, response } => {
                 let request = self.waiting.remove(client).expect("nobody asked");
                 check_reply(&request, response);
@@ -189,11 +249,17 @@ impl Watch {
         assert!(bytes.len() <= wire::SEND_MAX);
     }
 
-    /// Fresh id; one operation of a group at a time; starts from left to right, stops from right to
+    /// Fresh id; of a group one operation at a time, and beside it one check of each member; no
+    /// operation of a member that is being checked; starts from left to right, stops from right to
     /// left.
     fn note_run(&mut self, operation: &Operation) {
         assert!(self.ids.insert(operation.id), "{:?} is used twice", operation.id);
-        let busy = self.running.values().find(|other| other.group == operation.group);
+        let slot = |other: &&Operation| {
+            let looks = |it: &Operation| it.monitor || it.action == Action::Validate;
+            other.group == operation.group
+                && (other.resource == operation.resource || (!looks(other) && !looks(operation)))
+        };
+        let busy = self.running.values().find(slot);
         assert!(busy.is_none(), "{operation:?} while {busy:?}");
         let spec = self.spec(&operation.group).expect("a group of haresources");
         let count = spec.resources.len();
@@ -208,15 +274,18 @@ impl Watch {
                 let right = (at + 1..count).find(|index| known(*index) == Known::Running);
                 assert_eq!(right, None, "stopped before its right neighbour: {operation:?}");
             }
-            Action::Status | Action::Announce => {}
+            Action::Status | Action::Announce | Action::Validate => {}
         }
+        assert!(!operation.monitor || operation.action == Action::Status, "{operation:?}");
         self.running.insert(operation.id, operation.clone());
     }
 
     fn learn(&mut self, operation: &Operation, outcome: &Outcome) {
         let key = (operation.group.clone(), self.position(operation));
         let known = match (operation.action, outcome) {
-            (Action::Announce, _) => return,
+            (Action::Announce | Action::Validate, _) => return,
+            // What could not be looked at is as it was.
+            (_, Outcome::CouldNotRun { .. } | Outcome::TimedOut) if operation.monitor => return,
             (Action::Start | Action::Status, Outcome::Ok) => Known::Running,
             (Action::Stop, Outcome::Ok) | (Action::Status, Outcome::NotRunning) => Known::Stopped,
             (Action::Start | Action::Stop | Action::Status, _) => Known::Nothing,

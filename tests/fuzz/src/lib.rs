@@ -14,6 +14,7 @@ pub mod mutate;
 mod node;
 mod reader;
 pub mod report;
+mod two_nodes;
 mod wire;
 mod world;
 
@@ -21,6 +22,7 @@ pub use auth::auth;
 pub use config::{authkeys, check, ha_cf, haresources, hb_toml};
 pub use local::{control_json, fifo_text, register_socket};
 pub use node::node;
+pub use two_nodes::two_nodes;
 pub use wire::{wire_classic, wire_netstring};
 
 /// A target.
@@ -62,6 +64,7 @@ targets! {
     fifo_text up to 2048, 10000 made;
     control_json up to 2048, 10000 made;
     node up to 1024, 40 made;
+    two_nodes up to 1024, 12 made;
 }
 
 /// The target of that name.

@@ -64,6 +64,12 @@ pub(crate) fn settings(variant: u8) -> &'static Settings {
     &all[usize::from(variant) % VARIANTS]
 }
 
+/// The settings of both nodes of a pair with `auto_failback on`.
+pub(crate) fn pair() -> &'static [Settings; 2] {
+    static PAIR: OnceLock<[Settings; 2]> = OnceLock::new();
+    PAIR.get_or_init(|| NODES.map(|node| made(node, 1)))
+}
+
 /// Through the parsers, so that whatever the files can say needs no mention here.
 fn made(node: &str, bits: usize) -> Settings {
     let mut cf = "keepalive 200ms\ndeadtime 1\nwarntime 500ms\ninitdead 2\n\

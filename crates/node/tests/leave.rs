@@ -20,12 +20,11 @@ impl Alone {
     fn feed(&mut self, input: Input) {
         let from = self.effects.len();
         self.node.handle(self.now, input, &mut self.effects);
-        let ended = |effect: &Effect| match effect {
-            Effect::Run(operation) if operation.action == Action::Status => {
-                Some(Input::Done { op: operation.id, outcome: Outcome::NotRunning })
-            }
-            Effect::Run(operation) => Some(Input::Done { op: operation.id, outcome: Outcome::Ok }),
-            _ => None,
+        let ended = |effect: &Effect| {
+            let Effect::Run(operation) = effect else { return None };
+            let asks = operation.action == Action::Status;
+            let outcome = if asks { Outcome::NotRunning } else { Outcome::Ok };
+            Some(Input::Done { op: operation.id, outcome })
         };
         let ended: Vec<Input> = self.effects[from..].iter().filter_map(ended).collect();
         ended.into_iter().for_each(|input| self.feed(input));

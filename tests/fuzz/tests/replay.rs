@@ -13,6 +13,7 @@ fn each_target_has_a_corpus_and_each_corpus_a_target() {
     let mut targets: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     targets.sort_unstable();
     assert_eq!(Corpus::names().expect("the corpora"), targets);
+    assert_eq!(libfuzzer_targets(), targets);
     let mut size = 0;
     for name in targets {
         let corpus = Corpus::read(name).expect("a corpus");
@@ -20,6 +21,17 @@ fn each_target_has_a_corpus_and_each_corpus_a_target() {
         size += corpus.inputs().iter().map(|input| input.bytes.len()).sum::<usize>();
     }
     assert!(size <= BYTES_MAX, "{size} bytes: minimise the corpus");
+}
+
+/// What `fuzz/Cargo.toml` builds, in order.
+fn libfuzzer_targets() -> Vec<&'static str> {
+    let manifest = include_str!("../fuzz/Cargo.toml");
+    let file = |line: &'static str| {
+        line.strip_prefix("path = \"fuzz_targets/").and_then(|name| name.strip_suffix(".rs\""))
+    };
+    let mut names: Vec<_> = manifest.lines().filter_map(file).collect();
+    names.sort_unstable();
+    names
 }
 
 #[test]

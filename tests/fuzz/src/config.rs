@@ -3,7 +3,7 @@
 
 use hb_config::diagnostic::{Diagnostic, MAX_PER_FILE, Severity};
 use hb_config::render::{self, Style};
-use hb_config::settings::{AuthKeys, NodeName, Settings};
+use hb_config::settings::{AuthKeys, Native, NodeName, Secret, Settings};
 use hb_config::source::{FileState, Files};
 use hb_config::span::FileId;
 use hb_config::{Loaded, SourceFile, load};
@@ -40,17 +40,21 @@ pub fn authkeys(data: &[u8]) {
     let (keys, found) = parsed(&files, FileId::AuthKeys, hb_config::authkeys::parse);
     let text = drawn(&files, &found);
     if let Some(keys) = keys {
-        check_secrets(&keys, &text, data, |other| {
+        check_secrets(secrets(&keys), &text, data, |other| {
             let files = one(FileId::AuthKeys, other);
             drawn(&files, &parsed(&files, FileId::AuthKeys, hb_config::authkeys::parse).1)
         });
     }
 }
 
-/// hb.toml.
+/// hb.toml: also, no password of a fence device is ever drawn.
 pub fn hb_toml(data: &[u8]) {
     let files = one(FileId::Native, data);
-    drawn(&files, &parsed(&files, FileId::Native, hb_config::native::parse).1);
+    let ((native, _), found) = parsed(&files, FileId::Native, hb_config::native::parse);
+    check_secrets(passwords(&native), &drawn(&files, &found), data, |other| {
+        let files = one(FileId::Native, other);
+        drawn(&files, &parsed(&files, FileId::Native, hb_config::native::parse).1)
+    });
 }
 
 /// A byte of modes, then ha.cf, haresources, authkeys, hb.toml and the node's name, each ended by
@@ -63,7 +67,8 @@ pub fn check(data: &[u8]) {
     assert_eq!(first.settings.is_none(), failed, "settings without errors, and only then");
     let text = drawn(files, &first.diagnostics) + &report(files, first, node.as_ref());
     let Some(settings) = &first.settings else { return };
-    check_secrets(&settings.keys, &text, data, |other| {
+    let all = secrets(&settings.keys).into_iter().chain(passwords(&settings.native));
+    check_secrets(all.collect(), &text, data, |other| {
         let (files, node, loaded) = load_all(other);
         drawn(&files, &loaded.diagnostics) + &report(&files, &loaded, node.as_ref())
     });
@@ -146,15 +151,33 @@ fn report(files: &Files, loaded: &Loaded, node: Option<&NodeName>) -> String {
     json + &render::summary(loaded, "/etc/ha.d", node.map(NodeName::as_str))
 }
 
-/// No key is shown. `again` draws another input: a text that is shown although the key is nowhere
-/// in the files is one of ours.
-fn check_secrets(keys: &AuthKeys, shown: &str, data: &[u8], again: impl Fn(&[u8]) -> String) {
-    for (index, key) in &keys.keys {
-        let secret = key.secret.expose();
+/// Keys, with words for what they are.
+fn secrets(keys: &AuthKeys) -> Vec<(String, &Secret)> {
+    keys.keys.iter().map(|(index, key)| (format!("key {index}"), &key.secret)).collect()
+}
+
+/// Passwords of fence devices.
+fn passwords(native: &Native) -> Vec<(String, &Secret)> {
+    let devices = native.fencing.iter().flat_map(|fencing| &fencing.devices);
+    let all = devices.flat_map(|device| &device.parameters);
+    let named = |name: &str| ["passw", "secret", "token"].iter().any(|part| name.contains(part));
+    all.filter(|(name, _)| named(name)).map(|(name, secret)| (name.clone(), secret)).collect()
+}
+
+/// No secret is shown. `again` draws another input: a text that is shown although the secret is
+/// nowhere in the files is one of ours.
+fn check_secrets(
+    secrets: Vec<(String, &Secret)>,
+    shown: &str,
+    data: &[u8],
+    again: impl Fn(&[u8]) -> String,
+) {
+    for (name, secret) in secrets {
+        let secret = secret.expose();
         let Ok(text) = std::str::from_utf8(secret) else { continue };
         if secret.len() >= SECRET_MIN && shown.contains(text) {
             let other = again(&without(data, secret));
-            assert!(other.contains(text), "key {index} is shown:\n{shown}");
+            assert!(other.contains(text), "{name} is shown:\n{shown}");
         }
     }
 }

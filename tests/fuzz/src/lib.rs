@@ -55,16 +55,16 @@ targets! {
     wire_netstring up to 1024, 10000 made;
     wire_classic up to 1024, 5000 made;
     auth up to 512, 1000 made;
-    ha_cf up to 2048, 150 made;
+    ha_cf up to 2048, 60 made;
     haresources up to 2048, 500 made;
     authkeys up to 1024, 500 made;
     hb_toml up to 2048, 500 made;
-    check up to 4096, 150 made;
+    check up to 4096, 60 made;
     register_socket up to 2048, 3000 made;
     fifo_text up to 2048, 10000 made;
     control_json up to 2048, 10000 made;
-    node up to 1024, 40 made;
-    two_nodes up to 1024, 12 made;
+    node up to 1024, 20 made;
+    two_nodes up to 1024, 5 made;
 }
 
 /// The target of that name.

@@ -137,6 +137,8 @@ pub struct Node {
     settled_once: bool,
     /// A takeover under way: from whom, since when, and how many groups were held before.
     takeover: Option<(NodeName, Instant, usize)>,
+    /// The daemon leaves: nothing that comes later counts.
+    leaves: bool,
 }
 
 /// One call of `handle`: where its effects go, and what is still to be carried.
@@ -243,6 +245,7 @@ impl Node {
             active: false,
             settled_once: false,
             takeover: None,
+            leaves: false,
         };
         node.note_states();
         node
@@ -258,20 +261,32 @@ impl Node {
     pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
         debug_assert!(now >= self.now, "time went back from {:?} to {now:?}", self.now);
         self.now = now.max(self.now);
+        if self.leaves {
+            return;
+        }
         let mut turn = Turn { effects, events: VecDeque::new(), changed: false };
         self.note_lateness(&mut turn);
         self.end_pause(&mut turn);
         let is_tick = matches!(input, Input::Environment { .. });
-        self.take(input, &mut turn);
+        if !self.leaves {
+            self.take(input, &mut turn);
+        }
         self.settle(&mut turn);
-        self.weigh(&mut turn);
-        self.settle(&mut turn);
+        if !self.leaves {
+            self.weigh(&mut turn);
+            self.settle(&mut turn);
+        }
         // The input may have been the word that was waited for.
         self.end_pause(&mut turn);
         self.settle(&mut turn);
-        self.feed_watchdog(is_tick, &mut turn);
+        if !self.leaves {
+            self.feed_watchdog(is_tick, &mut turn);
+        }
         if turn.changed {
             self.refresh(&mut turn);
+        }
+        if self.leaves {
+            turn.effects.push(Effect::Exit { code: self.exit_code });
         }
     }
 
@@ -433,7 +448,9 @@ impl Node {
     /// Carries what messaging noticed to the manager until nothing is left.
     fn settle(&mut self, turn: &mut Turn<'_>) {
         let mut carried = 0;
-        while let Some(event) = turn.events.pop_front() {
+        while !self.leaves
+            && let Some(event) = turn.events.pop_front()
+        {
             carried += 1;
             assert!(carried <= EVENTS_MAX, "messaging and the manager answer each other endlessly");
             self.take_event(event, turn);
@@ -535,7 +552,7 @@ impl Node {
             turn.effects.push(Effect::Reply { client, response: Response::Error { text } });
         }
         turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
-        turn.effects.push(Effect::Exit { code: self.exit_code });
+        self.leaves = true;
     }
 
     fn take_event(&mut self, event: Event, turn: &mut Turn<'_>) {

@@ -57,7 +57,9 @@ impl Node {
     pub(super) fn end_pause(&mut self, turn: &mut Turn<'_>) {
         if let Some(pause) = self.pause.take_if(|pause| pause.is_over(self.now)) {
             for input in pause.end() {
-                self.feed_manager(input, turn);
+                if !self.leaves {
+                    self.feed_manager(input, turn);
+                }
             }
         }
     }

@@ -195,6 +195,7 @@ fn walk(seed: u64, failback: AutoFailback, verbose: bool) {
     let mut requests = 0;
     let mut world = World::new(failback);
     world.verbose = verbose;
+    world.policy.recovery.restarts_max = [3, 0, 1][usize::try_from(seed % 3).unwrap_or_default()];
     if warm {
         let options = ResourceOptions { warm: true, ..ResourceOptions::default() };
         world.policy.resources.insert("nginx".into(), options);
@@ -217,7 +218,7 @@ fn walk(seed: u64, failback: AutoFailback, verbose: bool) {
 
 #[test]
 fn every_walk_is_safe_and_ends_served() {
-    for seed in 0..3_000 {
+    for seed in 0..2_000 {
         let failback = if seed % 2 == 0 { AutoFailback::On } else { AutoFailback::Off };
         let run = std::panic::catch_unwind(|| walk(seed, failback, false));
         if run.is_err() {

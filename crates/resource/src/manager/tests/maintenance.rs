@@ -27,7 +27,7 @@ fn on(world: &mut World, number: usize) {
 fn off(world: &mut World, number: usize) -> String {
     match maintain(world, number, false, None) {
         Answer::Done { text } => text,
-        other => panic!("{other:?}"),
+        other @ (Answer::Refused { .. } | Answer::Failed { .. }) => panic!("{other:?}"),
     }
 }
 

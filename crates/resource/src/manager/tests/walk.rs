@@ -4,7 +4,7 @@
 use hb_config::settings::{AutoFailback, ResourceOptions};
 
 use super::world::World;
-use crate::input::{GroupClaim, Holdings, Input, RequestId, Which};
+use crate::input::{GroupClaim, Holdings, Input, PeerStatus, RequestId, Which};
 use crate::operation::Outcome;
 use crate::output::Timer;
 
@@ -23,7 +23,8 @@ impl Chance {
 
 fn step(world: &mut World, chance: &mut Chance, requests: &mut u64) {
     let number = chance.next(2);
-    match chance.next(40) {
+    world.exchange_status();
+    match chance.next(48) {
         0..14 => {
             world.deliver(number);
         }
@@ -47,12 +48,65 @@ fn step(world: &mut World, chance: &mut Chance, requests: &mut u64) {
                 world.partition();
             }
         }
+        40 | 41 => lose(world, number, chance),
+        42 | 43 => doubt(world, number, chance),
+        44 => maintain(world, number, true, requests),
+        45 => maintain(world, number, false, requests),
+        46 => unready(world, number, chance),
         _ => {
             if !world.connected {
                 world.heal();
             }
         }
     }
+}
+
+/// Silence that is not taken for a death: a partition, or a machine that is gone.
+fn lose(world: &mut World, number: usize, chance: &mut Chance) {
+    if !world.connected || !world.sides.iter().all(|side| side.alive && !side.has_left) {
+        return;
+    }
+    if chance.next(3) == 0 {
+        world.power_off(number);
+    } else {
+        world.silence();
+    }
+    for side in [0, 1] {
+        // One may notice nothing, and one may be sure.
+        match chance.next(8) {
+            0 => {}
+            1 => world.feed(side, Input::Peer(PeerStatus::Dead)),
+            _ => world.feed(side, Input::Peer(PeerStatus::Lost)),
+        }
+    }
+}
+
+/// A lost peer is known to be dead, or some groups may be taken all the same, or none any more.
+fn doubt(world: &mut World, number: usize, chance: &mut Chance) {
+    let gone = !world.connected || !world.sides[1 - number].alive;
+    let known = world.sides[number].manager.peer.status;
+    if !gone || !matches!(known, PeerStatus::Lost | PeerStatus::Dead) {
+        return;
+    }
+    let input = match chance.next(4) {
+        0 => Input::Peer(PeerStatus::Lost),
+        1 => Input::MayTake([super::world::WEB.to_owned()].into()),
+        2 => Input::MayTake([].into()),
+        _ => Input::Peer(PeerStatus::Dead),
+    };
+    world.feed(number, input);
+}
+
+fn maintain(world: &mut World, number: usize, on: bool, requests: &mut u64) {
+    *requests += 1;
+    let request = RequestId(*requests);
+    world.feed(number, Input::Maintenance { request, on, limit: None });
+}
+
+fn unready(world: &mut World, number: usize, chance: &mut Chance) {
+    let keys = [super::world::WEB, super::world::MAIL].into_iter().filter(|_| chance.next(2) == 0);
+    let why = keys.map(|key| (key.to_owned(), "chance".to_owned())).collect();
+    world.feed(number, Input::PeerUnready(why));
 }
 
 /// Something ends or goes away by itself, or comes back; the kernel may tell or not, and may be wrong.
@@ -141,7 +195,14 @@ fn calm(world: &mut World, chance: &mut Chance, requests: &mut u64) {
     if !world.connected {
         world.heal();
     }
+    for number in [0, 1] {
+        world.feed(number, Input::PeerUnready([].into()));
+    }
     for _ in 0..40 {
+        for number in [0, 1] {
+            maintain(world, number, false, requests);
+        }
+        world.exchange_status();
         world.rest();
         for number in [0, 1] {
             if !world.sides[number].alive || world.sides[number].has_left {
@@ -194,6 +255,9 @@ fn walk(seed: u64, failback: AutoFailback, verbose: bool) {
     let mut chance = Chance(seed);
     let mut requests = 0;
     let mut world = World::new(failback);
+    if chance.next(2) == 0 {
+        world.policy.failback.stable_for_ms = Some(1_000);
+    }
     world.verbose = verbose;
     world.policy.recovery.restarts_max = [3, 0, 1][usize::try_from(seed % 3).unwrap_or_default()];
     if warm {

@@ -7,7 +7,7 @@ use hb_config::settings::{
     AddressSpec, AgentSpec, AutoFailback, BuiltIn, GroupSpec, Native, NodeName, ResourceSpec,
 };
 
-use crate::group::ResourceState;
+use crate::group::{Group, ResourceState};
 use crate::input::{GroupClaim, Input, PeerMessage, PeerStatus, RequestId, Which};
 use crate::manager::{Manager, ManagerConfig};
 use crate::operation::{Action, OpId, Operation, Outcome};
@@ -27,6 +27,8 @@ pub(super) struct Side {
     pub(super) alerts: Vec<String>,
     pub(super) log: Vec<String>,
     pub(super) has_left: bool,
+    /// Groups that may be started though the peer is lost.
+    kept: BTreeSet<String>,
     /// What ended by itself since its last start.
     pub(super) ended: BTreeSet<String>,
     /// Checks that were asked to end.
@@ -48,6 +50,8 @@ pub(super) struct World {
     groups: usize,
     /// What hb.toml says, for the next boot.
     pub(super) policy: Policy,
+    /// Both groups prefer node1, from the next boot on.
+    pub(super) all_prefer_node1: bool,
 }
 
 fn resource(text: &str) -> ResourceSpec {
@@ -106,9 +110,18 @@ fn side(number: usize, failback: AutoFailback, groups: usize, policy: Policy) ->
         alerts: Vec::new(),
         log: Vec::new(),
         has_left: false,
+        kept: BTreeSet::new(),
         ended: BTreeSet::new(),
         cancelled: BTreeSet::new(),
         faults: BTreeMap::new(),
+    }
+}
+
+impl Manager {
+    fn all_prefer(self, node: &NodeName) -> Self {
+        let mut config = self.config;
+        config.groups.iter_mut().for_each(|group| group.preferred = node.clone());
+        Self::new(config)
     }
 }
 
@@ -135,6 +148,7 @@ impl World {
             native: true,
             groups: usize::MAX,
             policy,
+            all_prefer_node1: false,
         }
     }
 
@@ -168,6 +182,9 @@ impl World {
     /// Power on, or the daemon's restart: what runs keeps running, the manager knows nothing.
     pub(super) fn boot(&mut self, number: usize) {
         let mut fresh = side(number, self.failback, self.groups, self.policy.clone());
+        if self.all_prefer_node1 {
+            fresh.manager = fresh.manager.all_prefer(&NodeName::new("node1"));
+        }
         fresh.running = std::mem::take(&mut self.sides[number].running);
         fresh.faults = std::mem::take(&mut self.sides[number].faults);
         fresh.alive = true;
@@ -243,9 +260,38 @@ impl World {
         let mut out = Vec::new();
         self.trace(number, "in ", &input);
         self.sides[number].manager.handle(input, &mut out);
+        self.note_kept(number);
         for output in out {
             self.trace(number, "out", &output);
             self.perform(number, output);
+        }
+    }
+
+    /// What this side may still start once its peer is lost: what it has, or was allowed to take.
+    fn note_kept(&mut self, number: usize) {
+        let side = &mut self.sides[number];
+        let lost = side.manager.peer.status == PeerStatus::Lost;
+        if !lost {
+            side.kept.clear();
+        }
+        side.kept.extend(side.manager.may_take.iter().cloned());
+        let has = |group: &&Group| {
+            if lost { group.claim() == GroupClaim::Held } else { group.is_wanted() }
+        };
+        let keys = side.manager.groups().filter(has).map(|group| group.key().to_owned());
+        side.kept.extend(keys.collect::<Vec<_>>());
+    }
+
+    /// What each says of its maintenance with its status.
+    pub(super) fn exchange_status(&mut self) {
+        if !self.talks() {
+            return;
+        }
+        for number in [0, 1] {
+            let says = self.sides[1 - number].manager.in_maintenance();
+            if self.sides[number].manager.maintenance().peer != says {
+                self.feed(number, Input::PeerMaintenance(says));
+            }
         }
     }
 
@@ -275,7 +321,8 @@ impl World {
                 assert!(pending.monitor, "only checks are cancelled");
                 assert!(side.cancelled.insert(op), "cancelled once");
             }
-            Output::SetTimer(timer, _) => {
+            Output::SetTimer(timer, duration) => {
+                self.sides[number].log.push(format!("set {timer:?} {duration:?}"));
                 self.sides[number].timers.insert(timer);
             }
             Output::CancelTimer(timer) => {
@@ -319,6 +366,12 @@ impl World {
             });
             members.any(|(text, member)| text == name && member.state != ResourceState::Unknown)
         };
+        let moves = matches!(operation.action, Action::Start | Action::Stop);
+        assert!(!moves || !side.manager.in_maintenance(), "in maintenance: {operation:?}");
+        if operation.action == Action::Start && side.manager.is_lost() && !warm(at) {
+            let mine = side.kept.contains(&operation.group);
+            assert!(mine, "S2: started though the lost peer may run it: {operation:?}");
+        }
         let others = |index: usize| {
             let name = &spec.resources[index].text;
             !warm(index) && other.running.contains(name) && known(name)

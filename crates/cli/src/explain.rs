@@ -111,8 +111,8 @@ fn key_text(key: &NativeKey) -> String {
     let mut text = format!("{} = {}\n\n", key_name(key), key.kind.syntax());
     paragraph(&mut text, "", key.doc);
     text.push('\n');
-    paragraph(&mut text, "Default: ", key.default);
-    paragraph(&mut text, "File: ", &format!("hb.toml, section [{}]", key.section));
+    paragraph(&mut text, "Default: ", key.default());
+    paragraph(&mut text, "File: ", &format!("hb.toml, section {}", key.header()));
     text
 }
 
@@ -178,7 +178,8 @@ mod tests {
         check("hb101", "HB0101");
         check("deadtime", "Default: 30\n");
         check("udp", "Also written: udp\n");
-        check("watchdog", "Accepted with a warning: this version feeds no watchdog");
+        check("serial", "Accepted with a warning: ");
+        check("resource.warm", "Default: false");
         check("autojoin", "Refused: nodes that join unasked");
         check("stop_timeout", "File: hb.toml, section [operations]");
         check("announce.count", "Default: 5");

@@ -3,6 +3,7 @@
 
 mod groups;
 mod links;
+pub mod native;
 mod nodes;
 mod timing;
 
@@ -31,7 +32,6 @@ pub fn check(
     }
     check_failback(cf, found);
     check_ipfail(cf, found);
-    check_fencing(cf, found);
     timing::check(cf, found)
 }
 
@@ -85,21 +85,6 @@ fn check_ipfail(cf: &HaCf, found: &mut Sink) {
                 .help("add `ping GATEWAY` on both nodes, or remove this line"),
         );
     }
-}
-
-fn check_fencing(cf: &HaCf, found: &mut Sink) {
-    // A stonith line has a finding of its own, and a single node has nobody to fence.
-    if cf.stonith.is_some() || cf.nodes.len() < 2 {
-        return;
-    }
-    found.push(
-        Diagnostic::new(
-            Code::FencingAbsent,
-            "nothing fences a dead node: if all links fail at once, both nodes run the resources",
-        )
-        .in_file(FileId::HaCf)
-        .help("use two independent heartbeat links; see `hb explain HB0173`"),
-    );
 }
 
 #[cfg(test)]

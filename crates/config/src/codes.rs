@@ -271,12 +271,18 @@ PingIsMember = 171 Warning "a ping node that says nothing about the network"
 DuplicatePing = 172 Warning "the same ping node twice"
     "Two ping nodes have the same name, so one of them cannot be told from the other."
     "Remove one of them."
-FencingAbsent = 173 Note "nothing fences a dead node"
+FencingAbsent = 173 Note "nothing fences a dead node, and no witness decides"
     "When all links between the nodes fail, each takes the other for dead and both run the \
-     resources. With two nodes only fencing (cutting the other's power) prevents this for \
-     certain. This version does not perform fencing; Heartbeat 3.0.6 without a stonith line goes \
-     on in the same way."
-    "Use two independent heartbeat links, so that no single fault cuts both."
+     resources. Two nodes alone cannot be safe under such a partition: only fencing (cutting the \
+     other's power) or a third party that gives one of them the right to go on prevents it. \
+     Heartbeat 3.0.6 without a stonith line goes on in the same way."
+    "Use two independent heartbeat links, so that no single fault cuts both; better, add \
+     [fencing] or [witness] to hb.toml."
+StonithSyntax = 174 Error "a fence device with a part missing"
+    "`stonith TYPE FILE` names a device and its file, `stonith_host HOST|* TYPE PARAMETER…` the node \
+     that can use a device, and its parameters. A device that is not understood would fence \
+     nobody."
+    "Write the missing part, or move the device to hb.toml, [fencing]."
 InvalidEnvironment = 180 Error "not NAME=VALUE"
     "env gives resource scripts a variable HA_NAME. NAME has letters, digits and `_` and does not \
      begin with a digit; blanks end the value."
@@ -420,6 +426,47 @@ GraceTooLong = 504 Warning "kill_grace is not shorter than a timeout"
     "A program that exceeds its timeout gets TERM, and KILL after kill_grace. With a grace \
      longer than the timeout itself, a hanging stop takes more than twice its timeout."
     "Make kill_grace a few seconds."
+UnknownResourceSection = 505 Error "hb.toml speaks of a resource that haresources does not have"
+    "A section [resource.\"TEXT\"] belongs to the resource that is written so in haresources, \
+     arguments included. A misspelt one would silently leave the defaults in force."
+    "Copy the resource from haresources as it is written there."
+UnknownGroupSection = 506 Error "hb.toml speaks of a group that haresources does not have"
+    "A group is named by its first resource as written in haresources: \
+     [group.\"192.168.1.10/24/eth0\"]."
+    "Copy the group's first resource from haresources."
+SecretsReadable = 507 Error "others can read the passwords of fence devices"
+    "Parameters of fence devices are passwords of power switches as a rule. Who reads them can \
+     switch the nodes off."
+    "`chmod 600 /etc/ha.d/hb.toml`."
+LeaseTooLong = 508 Error "the witness's lease is not shorter than deadtime"
+    "The right to go on alone must have ended at the other node before this one takes over. A \
+     lease that lasts longer than deadtime makes each takeover wait for its end."
+    "Leave lease out (it is half of deadtime then) or make it shorter than deadtime."
+FencingWithoutDevice = 509 Error "[fencing] without a device"
+    "[fencing] says how to fence, and nothing says with what. Nothing would ever be taken over."
+    "Add a [[fencing.device]], or remove [fencing]."
+DeviceKind = 510 Error "a fence device with none or several kinds"
+    "A device is driven by one thing: a fence agent, a plugin of cluster-glue, the command \
+     stonith, ssh, or nothing (null, for tests)."
+    "Write one of agent, external, stonith, ssh and null."
+DeviceTarget = 511 Error "a fence device for a node that ha.cf does not have"
+    "target names the node that the device switches off, as in ha.cf."
+    "Use a node name of ha.cf."
+PeerNotFenced = 512 Warning "no device can fence the other node"
+    "There are fence devices, but each is for this node. A dead peer cannot be fenced, so nothing \
+     would be taken over from it."
+    "Add a device with the other node as target, or one without a target."
+WarmAddress = 513 Error "an address cannot be warm"
+    "A warm resource runs on both nodes at once. An address on both nodes is what a cluster \
+     exists to prevent."
+    "Remove warm here; make the service warm that listens on the address."
+WitnessKind = 514 Error "a witness with none or both of its kinds"
+    "The witness is an etcd cluster or a file on storage that both nodes mount."
+    "Write one of etcd and file."
+NullFencing = 515 Warning "a fence device that does nothing"
+    "A null device reports success without doing anything, so a node that still runs is taken for \
+     dead with confidence."
+    "Use null in tests only."
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! acts on the media below it, and the last of several scalars is taken.
 
 mod media;
+mod stonith;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,7 @@ use crate::span::{FileId, Span, Spanned};
 use values::Value;
 
 pub(crate) use media::{address_fault, interface_fault};
+pub use stonith::Stonith;
 pub(crate) use values::is_node_name;
 
 /// Longest line that Heartbeat 3.0.6 reads, in characters.
@@ -81,8 +83,10 @@ pub struct HaCf {
     pub environment: Vec<(String, String)>,
     /// Last value of each directive as written.
     pub parameters: BTreeMap<String, String>,
-    /// A `stonith` or `stonith_host` line.
-    pub stonith: Option<Span>,
+    /// `stonith` and `stonith_host` lines.
+    pub stonith: Vec<Stonith>,
+    /// `watchdog`
+    pub watchdog: Option<String>,
     /// A `serial` line.
     pub serial: Option<Span>,
     /// Directives with a line that could not be understood: what they say is not all here.
@@ -313,10 +317,10 @@ impl Parser<'_> {
             Id::Hopfudge => cf.hopfudge = value.byte(),
             Id::Cluster => cf.cluster = Some(value.word().to_owned()),
             Id::Env => cf.environment.extend(value.into_assignments()),
-            Id::Stonith | Id::StonithHost => cf.stonith = Some(statement.name.span),
+            Id::Stonith | Id::StonithHost => self.stonith(statement),
+            Id::Watchdog => cf.watchdog = Some(value.word().to_owned()),
             Id::Serial => cf.serial = Some(statement.name.span),
             Id::Baud
-            | Id::Watchdog
             | Id::Respawn
             | Id::Failfast
             | Id::Apiauth

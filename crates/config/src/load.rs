@@ -5,15 +5,18 @@ use crate::authkeys;
 use crate::check;
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Severity, Sink};
-use crate::ha_cf::{self, DEFAULT_PORT, HaCf};
+use crate::ha_cf::{self, DEFAULT_PORT, HaCf, Stonith};
 use crate::haresources::{self, Group};
-use crate::native;
+use crate::native::{self, Places};
 use crate::settings::{
     AuthKeys, AutoFailback, GenerationSource, GroupSpec, Native, NodeName, Settings, Timing,
-    UuidSource,
+    UuidSource, Watchdog, WitnessKind,
 };
 use crate::source::{FileState, Files, SourceFile};
 use crate::span::FileId;
+
+/// `cluster` when ha.cf does not say.
+const DEFAULT_CLUSTER: &str = "linux-ha";
 
 /// The result of [`load`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,12 @@ pub fn load(files: &Files, node: Option<&NodeName>) -> Loaded {
     let mut between = Sink::between_files();
     let timing =
         cf.as_ref().map(|cf| check::check(cf, groups.as_deref(), bad_groups, node, &mut between));
+    let native = complete(native.unwrap_or_default(), cf.as_ref(), timing, node);
+    if let Some(cf) = &cf {
+        let known = groups.as_deref().filter(|_| !bad_groups);
+        check::native::check(cf, known, &native, timing, node, &mut between);
+    }
+    let (native, _) = native;
     found.extend(between.finish());
     found.sort_by_key(|diagnostic| {
         let (file, offset) = diagnostic.place();
@@ -60,11 +69,45 @@ pub fn load(files: &Files, node: Option<&NodeName>) -> Loaded {
     let failed = found.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let settings = match (failed, cf, groups, keys.flatten(), timing, node) {
         (false, Some(cf), Some(groups), Some(keys), Some(timing), Some(node)) => {
-            Some(settings(cf, groups, keys, native.unwrap_or_default(), timing, node.clone()))
+            Some(settings(cf, groups, keys, native, timing, node.clone()))
         }
         _ => None,
     };
     Loaded { settings, diagnostics: found }
+}
+
+/// Adds to hb.toml what ha.cf says of the same things, and the defaults that ha.cf decides.
+fn complete(
+    (mut native, places): (Native, Places),
+    cf: Option<&HaCf>,
+    timing: Option<Timing>,
+    node: Option<&NodeName>,
+) -> (Native, Places) {
+    if let (Some(witness), Some(timing)) = (&mut native.witness, timing) {
+        if witness.lease_ms == 0 {
+            witness.lease_ms = timing.deadtime_ms / 2;
+        }
+        if let WitnessKind::Etcd { key, .. } = &mut witness.kind
+            && key.is_empty()
+        {
+            let cluster = cf.and_then(|cf| cf.cluster.as_deref()).unwrap_or(DEFAULT_CLUSTER);
+            *key = format!("/twinbeat/{cluster}");
+        }
+    }
+    if let Some(cf) = cf {
+        let ours = |device: &&Stonith| {
+            device.from.as_deref().is_none_or(|from| node.is_some_and(|node| node.as_str() == from))
+        };
+        let devices: Vec<_> = cf.stonith.iter().filter(ours).collect();
+        if !devices.is_empty() {
+            let fencing = native.fencing.get_or_insert_default();
+            fencing.devices.extend(devices.into_iter().map(|stonith| stonith.device.clone()));
+        }
+        if let (None, Some(device)) = (&native.watchdog, &cf.watchdog) {
+            native.watchdog = Some(Watchdog::of(device));
+        }
+    }
+    (native, places)
 }
 
 fn read<T>(
@@ -152,7 +195,7 @@ fn settings(
     Settings {
         node,
         nodes,
-        cluster: cf.cluster.unwrap_or_else(|| "linux-ha".to_owned()),
+        cluster: cf.cluster.unwrap_or_else(|| DEFAULT_CLUSTER.to_owned()),
         timing,
         media: cf.media.into_iter().map(|medium| medium.value).collect(),
         pings: cf.pings.into_iter().map(|ping| ping.value).collect(),

@@ -83,7 +83,7 @@ fn secrets(file: FileId, source: &SourceFile, line: &Range<usize>) -> Vec<Range<
         FileId::AuthKeys => authkeys_line(source, line),
         FileId::HaCf => stonith_line(source, line),
         FileId::HaResources => parameters(source, line),
-        FileId::Native => Vec::new(),
+        FileId::Native => toml_line(source, line),
     }
 }
 
@@ -116,6 +116,25 @@ fn stonith_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
             (None, _) | (_, None) => Vec::new(),
         },
         None => Vec::new(),
+    }
+}
+
+/// Parameters of fence devices: all between the braces, or the value of a name like a password's;
+/// also when it is commented out.
+fn toml_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
+    let text = source.text().get(line.clone()).unwrap_or_default();
+    let Some((name, value)) = text.split_once('=') else { return Vec::new() };
+    let lower = name.to_ascii_lowercase();
+    let named = SECRET_NAMES.iter().any(|part| lower.contains(part));
+    if !named && !lower.contains("parameters") {
+        return Vec::new();
+    }
+    let blanks = value.len() - value.trim_start().len();
+    let value = value.trim();
+    let start = line.start + name.len() + 1 + blanks;
+    match value.is_empty() {
+        true => Vec::new(),
+        false => std::iter::once(start..start + value.len()).collect(),
     }
 }
 
@@ -188,6 +207,13 @@ mod tests {
         let check = |file, text: &str, expect: &str| {
             assert_eq!(masked(file, text), expect, "{text:?}");
         };
+        check(
+            FileId::Native,
+            "parameters = { ip = \"a\", password = \"b\" } ",
+            "parameters = ******** ",
+        );
+        check(FileId::Native, "# passwd_script=\"x\"", "# passwd_script=********");
+        check(FileId::Native, "device = \"/dev/watchdog\"", "device = \"/dev/watchdog\"");
         check(FileId::HaCf, "stonith_host * ipmi 1.2.3.4 root pw", "stonith_host * ipmi ********");
         check(FileId::HaCf, "#stonith_host a ipmi pw # x", "#stonith_host a ipmi ********");
         check(FileId::HaCf, "ucast eth0 a", "ucast eth0 a");

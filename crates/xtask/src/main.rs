@@ -3,6 +3,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
 mod picture;
+mod reference;
 mod tidy;
 
 use std::path::Path;
@@ -10,12 +11,20 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask TASK
   tidy       checks rules that the compiler does not know
+  reference  writes the pages of docs/reference that are made from tables
   picture    draws a terminal's output (stdin) as an SVG (stdout)";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
     match task.as_deref() {
         Some("tidy") => report(&tidy::check(root())),
+        Some("reference") => match reference::write(root()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("reference: {error}");
+                ExitCode::FAILURE
+            }
+        },
         Some("picture") => match std::io::read_to_string(std::io::stdin()) {
             Ok(ansi) => {
                 print!("{}", picture::draw(&ansi));

@@ -401,10 +401,11 @@ pub const TABLE: &[Directive] = &[
         "watchdog",
         Grammar::Path,
         None,
-        unused("this version feeds no watchdog; a node that hangs is not reset"),
+        Implemented,
         [
-            "watchdog device (not performed)",
-            "Heartbeat resets a hanging machine through this device. This version does not.",
+            "watchdog device",
+            "The machine is reset by this device when heartbeat hangs. More is said in hb.toml, \
+         [watchdog].",
         ],
     ),
     row(
@@ -412,13 +413,11 @@ pub const TABLE: &[Directive] = &[
         "stonith",
         Grammar::WholeLine("TYPE FILE"),
         None,
-        unused(
-            "this version does not fence: a dead peer is not reset before its resources are \
-                taken over",
-        ),
+        Implemented,
         [
-            "fencing device with a configuration file (not performed)",
-            "libstonith devices are not driven by this version.",
+            "fencing device with a configuration file",
+            "Driven by the command `stonith` of cluster-glue: `-t TYPE -F FILE`. More is said in \
+         hb.toml, [fencing].",
         ],
     ),
     row(
@@ -426,13 +425,11 @@ pub const TABLE: &[Directive] = &[
         "stonith_host",
         Grammar::WholeLine("HOST|* TYPE PARAMETER…"),
         None,
-        unused(
-            "this version does not fence: a dead peer is not reset before its resources are \
-                taken over",
-        ),
+        Implemented,
         [
-            "fencing device for a host (not performed)",
-            "libstonith devices are not driven by this version.",
+            "fencing device that one node, or any (`*`), can use",
+            "Driven by the command `stonith` of cluster-glue: `-t TYPE -p \"PARAMETER…\"`. It holds \
+         passwords: nobody else should be able to read ha.cf.",
         ],
     ),
     row(

@@ -46,7 +46,6 @@ fn findings_have_their_places() {
     check("logfacility LOCAL0\n", &["HB0107@1:13"]);
     check("logfile log\n", &["HB0114@1:9"]);
     check("logfile /a#b\n", &["HB0115@1:11"]);
-    check("watchdog /dev/watchdog\n", &["HB0109@1:1"]);
     check("respawn hacluster /usr/lib/heartbeat/ipfail\n", &[]);
     check("respawn hacluster /usr/bin/logger ipfail\n", &["HB0109@1:1"]);
     check("failfast hacluster /usr/lib/heartbeat/ipfail\n", &["HB0109@1:1"]);

@@ -3,10 +3,13 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::settings::{Announce, FailurePolicy, Operations};
+use crate::settings::{
+    Announce, FailurePolicy, FenceFailure, Framing, GroupOptions, NodeName, Operations, Probe,
+    ResourceOptions, WitnessKind,
+};
 
 fn parsed(text: &str) -> (Native, Vec<Code>) {
-    let (native, found) = parse(&SourceFile::from_text("hb.toml", text));
+    let ((native, _), found) = parse(&SourceFile::from_text("hb.toml", text));
     (native, found.iter().map(|diagnostic| diagnostic.code).collect())
 }
 
@@ -38,9 +41,15 @@ fn every_key_reaches_its_place() {
 fn the_defaults_of_the_table_are_those_of_settings() {
     let mut text = String::new();
     for key in KEYS {
+        if key.default.is_empty() || key.section.contains('.') || section_is_optional(key.section) {
+            continue;
+        }
         let value = match key.kind {
-            Kind::Integer { .. } => key.default.to_owned(),
-            Kind::Time { .. } | Kind::Choice(_) => format!("\"{}\"", key.default),
+            Kind::Integer { .. } | Kind::Flag => key.default.to_owned(),
+            Kind::Time { .. } | Kind::Choice(_) | Kind::Text | Kind::Texts => {
+                format!("\"{}\"", key.default)
+            }
+            Kind::Probes | Kind::Parameters => continue,
         };
         text.push_str(&format!("{}.{} = {value}\n", key.section, key.name));
     }
@@ -82,4 +91,106 @@ proptest! {
             }
         }
     }
+}
+
+fn section_is_optional(section: &str) -> bool {
+    ["resource", "group", "fencing", "watchdog", "witness"].contains(&section)
+}
+
+#[test]
+fn what_belongs_to_one_resource_or_group() {
+    let (native, codes) = parsed(
+        "[resource.\"nginx\"]\nmonitor = false\ninterval = \"2s\"\nrestarts = 0\nwarm = true\n\
+         probe = [\"tcp://127.0.0.1:80\", { url = \"http://[::1]:8080/up\", host = \"www\", \
+         status = \"200-204\", contains = \"ok\", timeout = \"300ms\" }]\n\
+         [group.\"10.0.0.1/24\"]\nauto_failback = false\nstable_for = \"90s\"\n\
+         on_fence_failure = \"takeover\"\n",
+    );
+    assert_eq!(codes, []);
+    let probes = vec![
+        Probe::Tcp { address: "127.0.0.1:80".parse().unwrap(), timeout_ms: 1_000 },
+        Probe::Http {
+            address: "[::1]:8080".parse().unwrap(),
+            host: "www".into(),
+            path: "/up".into(),
+            status: (200, 204),
+            contains: Some("ok".into()),
+            timeout_ms: 300,
+        },
+    ];
+    let expect = ResourceOptions {
+        monitor: Some(false),
+        interval_ms: Some(2_000),
+        restarts_max: Some(0),
+        warm: true,
+        probes,
+    };
+    assert_eq!(native.resources["nginx"], expect);
+    let expect = GroupOptions {
+        auto_failback: Some(false),
+        stable_for_ms: Some(90_000),
+        on_fence_failure: Some(FenceFailure::Takeover),
+    };
+    assert_eq!(native.groups["10.0.0.1/24"], expect);
+}
+
+#[test]
+fn devices_watchdog_and_witness() {
+    let (native, codes) = parsed(
+        "[fencing]\ndelay = \"0\"\nper_hour = 2\non_failure = \"takeover\"\n\
+         [[fencing.device]]\nagent = \"fence_ipmilan\"\ntarget = \"Node2\"\n\
+         parameters = { ip = \"10.9.9.2\", lanplus = true, port = 623 }\n\
+         [[fencing.device]]\nname = \"last\"\nexternal = \"ipmi\"\nlevel = 2\nretries = 0\n\
+         timeout = \"5s\"\n\
+         [watchdog]\ntimeout = \"20s\"\nreboot_when_stuck = true\n\
+         [witness]\netcd = \"http://10.0.0.9:2379\"\n",
+    );
+    assert_eq!(codes, []);
+    let fencing = native.fencing.unwrap();
+    assert_eq!((fencing.delay_ms, fencing.per_hour_max), (0, 2));
+    assert_eq!(fencing.on_failure, FenceFailure::Takeover);
+    let names: Vec<&str> = fencing.devices.iter().map(|device| device.name.as_str()).collect();
+    assert_eq!(names, ["fence_ipmilan-1", "last"]);
+    assert_eq!(fencing.devices[0].target, Some(NodeName::new("node2")));
+    assert_eq!(fencing.devices[0].parameters["lanplus"].expose(), b"true");
+    assert_eq!(fencing.devices[0].parameters["port"].expose(), b"623");
+    assert_eq!((fencing.devices[1].level, fencing.devices[1].timeout_ms), (2, 5_000));
+    let watchdog = native.watchdog.unwrap();
+    assert_eq!((watchdog.device.as_str(), watchdog.timeout_ms), ("/dev/watchdog", 20_000));
+    assert!(watchdog.reboot_when_stuck && !watchdog.suicide_when_isolated);
+    let endpoints = vec!["http://10.0.0.9:2379".to_owned()];
+    assert_eq!(native.witness.unwrap().kind, WitnessKind::Etcd { endpoints, key: String::new() });
+}
+
+#[test]
+fn findings_of_named_sections() {
+    let check = |text: &str, expect: &[Code]| assert_eq!(parsed(text).1, expect, "{text:?}");
+    check("[resource]\nwarm = true\n", &[Code::InvalidNativeValue]);
+    check("[resource.x]\nwarmer = true\n", &[Code::UnknownKey]);
+    check("[resource.x]\nwarm = 1\n", &[Code::InvalidNativeValue]);
+    for probe in [
+        "\"\"",
+        "[]",
+        "\"ftp://x\"",
+        "\"tcp://localhost:80\"",
+        "\"tcp://1.2.3.4:80/x\"",
+        "\"https://1.2.3.4/\"",
+        "{ host = \"x\" }",
+        "{ url = \"tcp://1.2.3.4:80\", status = 200 }",
+        "{ url = \"http://1.2.3.4/\", status = \"0-99999\" }",
+        "{ url = \"http://1.2.3.4/\", hosts = \"x\" }",
+    ] {
+        check(&format!("[resource.x]\nprobe = {probe}\n"), &[Code::InvalidNativeValue]);
+    }
+    check("[fencing]\ndevice = 3\n", &[Code::InvalidNativeValue]);
+    check("[[fencing.device]]\nname = \"x\"\n", &[Code::DeviceKind]);
+    check("[[fencing.device]]\nssh = true\nagent = \"x\"\n", &[Code::DeviceKind]);
+    check("[[fencing.device]]\nnull = true\n", &[Code::NullFencing]);
+    check(
+        "[[fencing.device]]\nagent = \"x\"\nparameters = { \"a b\" = 1 }\n",
+        &[Code::InvalidNativeValue],
+    );
+    check("[witness]\n", &[Code::WitnessKind]);
+    check("[witness]\nfile = \"/x\"\netcd = \"y\"\n", &[Code::WitnessKind]);
+    check("[watchdog]\ntimeout = \"1s\"\n", &[Code::InvalidNativeValue]);
 }

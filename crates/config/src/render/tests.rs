@@ -61,7 +61,7 @@ fn a_key_is_never_shown() {
 #[test]
 fn passwords_in_other_files_are_not_drawn() {
     let mut files = files(b"auth 1\n1 sha1 0123456789abcdef\n");
-    let cf = b"node node1 node2\nbcast eth0\nstonith_host * ipmi 10.0.0.1 admin hunter2secret\n";
+    let cf = b"node node1 node2\nbcast eth0\nstonith_host * ipmi 10.0.0.1 admin hunter2secret#x\n";
     files.set(FileId::HaCf, cf, None);
     files.set(FileId::HaResources, b"node1 ocf::a:b::db_password=hunter2secret\n", None);
     let loaded = load(&files, Some(&NodeName::new("node1")));

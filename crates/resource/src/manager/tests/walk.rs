@@ -61,6 +61,30 @@ fn step(world: &mut World, chance: &mut Chance, requests: &mut u64) {
     }
 }
 
+/// Something ends or goes away by itself, or comes back; the kernel may tell or not, and may be wrong.
+fn happen(world: &mut World, number: usize, chance: &mut Chance) {
+    if !world.sides[number].alive || world.sides[number].has_left {
+        return;
+    }
+    let groups: Vec<(String, Vec<String>)> = world.sides[number]
+        .manager
+        .groups()
+        .map(|group| {
+            let texts = group.spec().resources.iter().map(|resource| resource.text.clone());
+            (group.key().to_owned(), texts.collect())
+        })
+        .collect();
+    let (group, texts) = &groups[chance.next(groups.len())];
+    let resource = texts[chance.next(texts.len())].clone();
+    if chance.next(3) > 0 {
+        world.ends(number, &resource);
+    }
+    if chance.next(4) > 0 {
+        let reason = "chance".to_owned();
+        world.feed(number, Input::Look { group: group.clone(), resource, reason });
+    }
+}
+
 /// Silence that is not taken for a death: a partition, or a machine that is gone.
 fn lose(world: &mut World, number: usize, chance: &mut Chance) {
     if !world.connected || !world.sides.iter().all(|side| side.alive && !side.has_left) {
@@ -107,30 +131,6 @@ fn unready(world: &mut World, number: usize, chance: &mut Chance) {
     let keys = [super::world::WEB, super::world::MAIL].into_iter().filter(|_| chance.next(2) == 0);
     let why = keys.map(|key| (key.to_owned(), "chance".to_owned())).collect();
     world.feed(number, Input::PeerUnready(why));
-}
-
-/// Something ends or goes away by itself, or comes back; the kernel may tell or not, and may be wrong.
-fn happen(world: &mut World, number: usize, chance: &mut Chance) {
-    if !world.sides[number].alive || world.sides[number].has_left {
-        return;
-    }
-    let groups: Vec<(String, Vec<String>)> = world.sides[number]
-        .manager
-        .groups()
-        .map(|group| {
-            let texts = group.spec().resources.iter().map(|resource| resource.text.clone());
-            (group.key().to_owned(), texts.collect())
-        })
-        .collect();
-    let (group, texts) = &groups[chance.next(groups.len())];
-    let resource = texts[chance.next(texts.len())].clone();
-    if chance.next(3) > 0 {
-        world.ends(number, &resource);
-    }
-    if chance.next(4) > 0 {
-        let reason = "chance".to_owned();
-        world.feed(number, Input::Look { group: group.clone(), resource, reason });
-    }
 }
 
 fn complete(world: &mut World, number: usize, chance: &mut Chance) {

@@ -27,10 +27,10 @@ pub(super) struct Side {
     pub(super) alerts: Vec<String>,
     pub(super) log: Vec<String>,
     pub(super) has_left: bool,
-    /// Groups that may be started though the peer is lost.
-    kept: BTreeSet<String>,
     /// What ended by itself since its last start.
     pub(super) ended: BTreeSet<String>,
+    /// Groups that may be started though the peer is lost.
+    kept: BTreeSet<String>,
     /// Checks that were asked to end.
     pub(super) cancelled: BTreeSet<OpId>,
     /// Outcomes to give instead of the true ones.
@@ -110,8 +110,8 @@ fn side(number: usize, failback: AutoFailback, groups: usize, policy: Policy) ->
         alerts: Vec::new(),
         log: Vec::new(),
         has_left: false,
-        kept: BTreeSet::new(),
         ended: BTreeSet::new(),
+        kept: BTreeSet::new(),
         cancelled: BTreeSet::new(),
         faults: BTreeMap::new(),
     }
@@ -366,16 +366,16 @@ impl World {
             });
             members.any(|(text, member)| text == name && member.state != ResourceState::Unknown)
         };
+        let others = |index: usize| {
+            let name = &spec.resources[index].text;
+            !warm(index) && other.running.contains(name) && known(name)
+        };
         let moves = matches!(operation.action, Action::Start | Action::Stop);
         assert!(!moves || !side.manager.in_maintenance(), "in maintenance: {operation:?}");
         if operation.action == Action::Start && side.manager.is_lost() && !warm(at) {
             let mine = side.kept.contains(&operation.group);
             assert!(mine, "S2: started though the lost peer may run it: {operation:?}");
         }
-        let others = |index: usize| {
-            let name = &spec.resources[index].text;
-            !warm(index) && other.running.contains(name) && known(name)
-        };
         match operation.action {
             Action::Start if warm(at) => {}
             Action::Start => {

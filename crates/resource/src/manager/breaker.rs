@@ -40,7 +40,7 @@ impl Manager {
         let group = &self.groups[index];
         let stuck_there = self.peer.blocked.contains(group.key());
         let settled = self.phase == Phase::Stable && !self.in_dialogue(index);
-        if !settled || !group.has_failed() || stuck_there {
+        if !settled || self.hands_off() || !group.has_failed() || stuck_there {
             return None;
         }
         let here = &self.config.node;
@@ -49,6 +49,10 @@ impl Manager {
         }
         if self.is_alone() {
             return Some(format!("{} is not there: staying on {here}", self.peer_name()));
+        }
+        if self.is_lost() {
+            let ours = self.ours.contains(group.key());
+            return ours.then(|| format!("{} is silent: staying on {here}", self.peer_name()));
         }
         // The peer begins it by itself only when it prefers it.
         if self.can_talk()

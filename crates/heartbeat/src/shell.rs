@@ -13,7 +13,7 @@ use hb_messaging::time::Instant;
 use hb_node::Node;
 use hb_node::api::Request;
 use hb_node::effect::{Effect, Level};
-use hb_node::input::Input;
+use hb_node::input::{Input, WitnessAnswer};
 use hb_resource::operation::{OpId, Outcome};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
@@ -54,6 +54,8 @@ enum Wake {
     Echo(PingId, u16),
     Asked(Asked),
     Hint(Hint),
+    Fenced(u64, Outcome),
+    Witness(u64, WitnessAnswer),
     Reloaded(Result<Box<Settings>, String>),
     Tick,
     Due,
@@ -84,6 +86,7 @@ impl Shell {
         self.edge.started();
         loop {
             if let Some(code) = self.exit {
+                self.edge.ended();
                 // Answers that were just given are written by tasks of their own.
                 tokio::time::sleep(LAST_WORDS).await;
                 return code;
@@ -116,6 +119,8 @@ impl Shell {
             (ping, sequence) = self.edge.pings.recv() => Wake::Echo(ping, sequence),
             asked = self.edge.control.recv() => Wake::Asked(asked),
             hint = self.edge.hints.recv() => Wake::Hint(hint),
+            (attempt, outcome) = self.edge.fence.recv() => Wake::Fenced(attempt, outcome),
+            (question, answer) = self.edge.witness.recv() => Wake::Witness(question, answer),
             loaded = self.reload.recv() => Wake::Reloaded(loaded),
             _ = self.tick.tick() => Wake::Tick,
             () = timer => Wake::Due,
@@ -141,6 +146,8 @@ impl Shell {
             }
             Wake::Asked(Asked::Gone(client)) => self.feed(Input::ClientGone { client }),
             Wake::Hint(hint) => self.feed(hint.into()),
+            Wake::Fenced(attempt, outcome) => self.feed(Input::Fenced { attempt, outcome }),
+            Wake::Witness(question, answer) => self.feed(Input::Witness { question, answer }),
             Wake::Reloaded(Ok(settings)) => self.apply(&settings),
             Wake::Reloaded(Err(text)) => {
                 let text = format!("{text}; everything stays as it was");

@@ -10,6 +10,7 @@ mod daemonize;
 mod exit;
 mod fence;
 mod foreign;
+mod guardian;
 mod hint;
 mod history;
 mod host;
@@ -56,7 +57,7 @@ fn dispatch(args: &Args) -> Result<ExitCode, Fatal> {
         (Mode { reload: true, .. }, _) => command::reload(&args.paths).map(Into::into),
         (Mode { foreground: true, .. }, _) => run::run(args, Report::Nobody).map(Into::into),
         (_, None) => daemonize::launch().map(|()| Exit::Ok.into()),
-        (_, Some(GUARDIAN)) => daemonize::guard().map(Into::into),
+        (_, Some(GUARDIAN)) => daemonize::guard(args).map(Into::into),
         (_, Some(_)) => run::run(args, Report::Pipe).map(Into::into),
     }
 }

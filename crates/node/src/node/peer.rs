@@ -10,6 +10,7 @@ use hb_resource::input::{self as resource, GroupClaim, PeerMessage, PeerStatus};
 use hb_resource::operation::Outcome;
 
 use super::{Node, Turn};
+use crate::STEPPED_DOWN;
 use crate::api::Response;
 use crate::doubt::reach::Ping;
 use crate::doubt::{Facts, Step};
@@ -17,10 +18,6 @@ use crate::effect::{Effect, Level, LogEvent};
 use crate::input::{ClientId, WitnessAnswer};
 use crate::report;
 use crate::translate::Incoming;
-
-/// Exit code of a node that released everything because the other one was given the right to go on
-/// alone: whoever watches over the daemon starts it again (EX_TEMPFAIL of sysexits.h).
-const STEPPED_DOWN: u8 = 75;
 
 /// What the watchdog is for, and whether it was let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +247,7 @@ impl Node {
             heard: self.moment(node.heard_ms_ago),
             answers: node.status == NodeStatus::Ping,
         };
+        let maintenance = self.manager.maintenance();
         let runs = |group: &Group| match group.claim() {
             GroupClaim::Released | GroupClaim::Failed => false,
             GroupClaim::Acquiring
@@ -262,7 +260,7 @@ impl Node {
             generation: peer.map_or(0, |peer| peer.generation),
             unverified: unverified.map(|last| (last.at, link(last.link))),
             pings: nodes.iter().filter(|node| node.ping).map(ping).collect(),
-            maintenance: false,
+            maintenance: maintenance.here || maintenance.peer,
             owner: self.manager.groups().any(runs),
             stopping: self.stopping,
         }

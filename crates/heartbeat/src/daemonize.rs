@@ -12,9 +12,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
-
 use hb_node::STEPPED_DOWN;
+use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use crate::args::Args;
 use crate::exit::{Exit, Fatal};
@@ -31,6 +30,7 @@ const REPORT_MAX: u64 = 32;
 pub(crate) const GUARDIAN: u8 = 1;
 /// Stage of the daemon proper.
 pub(crate) const DAEMON: u8 = 2;
+
 /// How the process that called us learns what became of the daemon.
 #[derive(Debug)]
 pub(crate) enum Report {

@@ -19,6 +19,7 @@ use crate::configuration::{self, Loaded};
 use crate::exit::Exit;
 use crate::host;
 use crate::logging::{Destinations, Logger};
+use crate::pid_file::PidLock;
 
 /// Starts within [`BURST_WINDOW`] after which it is given up: what kills it kills the next one too.
 const BURST_MAX: usize = 5;
@@ -67,16 +68,18 @@ pub(crate) fn give_up(args: &Args) {
             logger.say(level, "given_up", text);
         }
     };
+    let wait_ms = (deadtime + SLACK).as_millis();
     say(
         Level::Error,
         format!(
-            "heartbeat was killed {BURST_MAX} times within {} s and is not started again; its \
-             addresses are removed in {} ms",
-            BURST_WINDOW.as_secs(),
-            (deadtime + SLACK).as_millis()
+            "heartbeat ended again and again and is not started any more: start it by hand when \
+             that is mended; its addresses are removed in {wait_ms} ms"
         ),
     );
     sleep(deadtime + SLACK);
+    // Somebody has started it meanwhile: the addresses are in good hands. Otherwise nobody may start
+    // it while they are removed.
+    let Ok(lock) = PidLock::acquire(&args.paths.pid_file) else { return };
     let specs: Option<Vec<AddressSpec>> = settings.as_ref().map(addresses);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let removal = match runtime {
@@ -92,6 +95,7 @@ pub(crate) fn give_up(args: &Args) {
     if let Some(logger) = &logger {
         logger.flush();
     }
+    drop(lock);
 }
 
 /// Exit code of a guardian that has given up.

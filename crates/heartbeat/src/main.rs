@@ -51,6 +51,10 @@ fn main() -> ExitCode {
 }
 
 fn dispatch(args: &Args) -> Result<ExitCode, Fatal> {
+    if args.gave_up {
+        guardian::give_up(args);
+        return Ok(Exit::Ok.into());
+    }
     match (args.mode, args.daemon_stage) {
         (Mode { status: true, .. }, _) => command::status(&args.paths).map(Into::into),
         (Mode { stop: true, .. }, _) => command::stop(&args.paths).map(Into::into),

@@ -9,7 +9,7 @@ use hb_messaging::engine::{self as messaging, Event, Messaging};
 use hb_messaging::fields;
 use hb_messaging::message::{AskStep, Body};
 use hb_messaging::time::Instant;
-use hb_resource::group::{Group, ResourceState};
+use hb_resource::group::ResourceState;
 use hb_resource::input::{self as resource, PeerMessage};
 use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
@@ -31,6 +31,7 @@ use crate::timers::TimerTable;
 use crate::translate::Translator;
 use crate::wake::Pause;
 
+mod milestones;
 mod peer;
 mod reach;
 
@@ -557,11 +558,6 @@ impl Node {
         }
     }
 
-    fn groups_held(&self) -> usize {
-        let held = |group: &&Group| group.claim() == resource::GroupClaim::Held;
-        self.manager.groups().filter(held).count()
-    }
-
     /// Takes note of what the manager shows, for the ages in status.
     fn note_states(&mut self) {
         for group in self.manager.groups() {
@@ -570,31 +566,6 @@ impl Node {
             for (index, member) in group.members().iter().enumerate() {
                 self.members.note((key.clone(), index), member.state, self.now);
             }
-        }
-    }
-
-    /// Two lines that scripts wait for: the end of the first negotiation and of a takeover.
-    fn note_milestones(&mut self, turn: &mut Turn<'_>) {
-        if !self.active || !self.manager.is_stable() {
-            return;
-        }
-        if !self.settled_once {
-            self.settled_once = true;
-            let text = "Initial resource acquisition complete";
-            turn.log(
-                LogEvent::new(Level::Info, "initial_acquisition", text)
-                    .with("to", self.manager.rscstatus()),
-            );
-        }
-        if let Some((peer, since, held)) = self.takeover.take()
-            && self.groups_held() > held
-        {
-            let text = format!("mach_down takeover complete for node {peer}.");
-            turn.log(
-                LogEvent::new(Level::Info, "takeover_complete", text)
-                    .with("peer", peer)
-                    .with("elapsed_ms", report::millis(self.now - since)),
-            );
         }
     }
 

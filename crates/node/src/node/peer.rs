@@ -220,7 +220,7 @@ impl Node {
                 }
                 Step::AskPings => self.feed_messaging(messaging::Input::AskPings, turn),
                 Step::Effect(effect) => turn.effects.push(effect),
-                Step::StepDown(reason) => {
+                Step::Yield(reason) => {
                     turn.log(LogEvent::new(Level::Error, "stepping_down", reason));
                     self.exit_code = STEPPED_DOWN;
                     self.stop(turn);

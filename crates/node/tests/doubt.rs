@@ -72,19 +72,23 @@ fn watchdog(native: &mut Native) {
 }
 
 fn fences(world: &World, machine: usize) -> Vec<(u64, usize)> {
-    let fence = |effect: &Effect| match effect {
-        Effect::Fence { attempt, device, action: FenceAction::Fence, .. } => {
+    let fence = |effect: &Effect| {
+        if let Effect::Fence { attempt, device, action: FenceAction::Fence, .. } = effect {
             Some((*attempt, *device))
+        } else {
+            None
         }
-        _ => None,
     };
     world.machines[machine].asked.iter().filter_map(fence).collect()
 }
 
 fn questions(world: &World, machine: usize) -> Vec<(u64, bool)> {
-    let question = |effect: &Effect| match effect {
-        Effect::Witness { question, acquire } => Some((*question, *acquire)),
-        _ => None,
+    let question = |effect: &Effect| {
+        if let Effect::Witness { question, acquire } = effect {
+            Some((*question, *acquire))
+        } else {
+            None
+        }
     };
     world.machines[machine].asked.iter().filter_map(question).collect()
 }

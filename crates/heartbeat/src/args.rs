@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Which stage of becoming a daemon this process is.
     #[arg(long, hide = true, value_name = "STAGE")]
     pub(crate) daemon_stage: Option<u8>,
+    /// Remove the addresses of a daemon that does not come back, for heartbeat-gave-up.service.
+    #[arg(long, hide = true)]
+    pub(crate) gave_up: bool,
 }
 
 impl Args {

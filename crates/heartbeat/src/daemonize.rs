@@ -10,11 +10,14 @@ use std::io::{self, PipeReader, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use hb_node::STEPPED_DOWN;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
+use crate::args::Args;
 use crate::exit::{Exit, Fatal};
+use crate::guardian::{self, Burst};
 use crate::pid_file::exe_of;
 
 /// Said on the pipe when the daemon works.
@@ -27,11 +30,6 @@ const REPORT_MAX: u64 = 32;
 pub(crate) const GUARDIAN: u8 = 1;
 /// Stage of the daemon proper.
 pub(crate) const DAEMON: u8 = 2;
-/// After a life of this length it is started again without a delay.
-const LONG_LIFE: Duration = Duration::from_secs(60);
-/// First and longest delay of one that does not live that long.
-const DELAY_MIN: Duration = Duration::from_millis(200);
-const DELAY_MAX: Duration = Duration::from_secs(10);
 
 /// How the process that called us learns what became of the daemon.
 #[derive(Debug)]
@@ -89,11 +87,11 @@ pub(crate) fn launch() -> Result<(), Fatal> {
 
 /// The guardian: leaves the session, so that the daemon, which is no session leader, can never
 /// acquire a terminal; passes the daemon's report on to the caller, and from then on keeps the
-/// daemon running until it leaves by itself. Returns the daemon's exit code.
+/// daemon running until it leaves by itself or is given up. Returns the daemon's exit code.
 ///
 /// # Errors
 /// When the daemon cannot be started the first time, or ended without a report.
-pub(crate) fn guard() -> Result<u8, Fatal> {
+pub(crate) fn guard(args: &Args) -> Result<u8, Fatal> {
     setsid().map_err(Fatal::system("leave the session"))?;
     let (report, writer) = io::pipe().map_err(Fatal::system("make a pipe"))?;
     let mut command = again(DAEMON);
@@ -112,26 +110,26 @@ pub(crate) fn guard() -> Result<u8, Fatal> {
     }
     // Whatever kills it from here on, it was at work: addresses may be set.
     let mut ended = wait(child)?;
-    let mut delay = Duration::ZERO;
-    while ended.is_none() {
-        std::thread::sleep(delay);
-        let begun = Instant::now();
-        // Out of processes or memory: that passes, and a node without its manager is no node.
+    let mut burst = Burst::default();
+    loop {
+        match ended {
+            Some(STEPPED_DOWN) | None => {}
+            Some(code) => return Ok(code),
+        }
+        let Some(pause) = burst.next(Instant::now()) else {
+            guardian::give_up(args);
+            return Ok(guardian::given_up_code());
+        };
+        std::thread::sleep(pause);
+        // Out of processes or memory: that may pass.
         ended = again(DAEMON).spawn().map_or(Ok(None), wait)?;
-        delay = next_delay(delay, begun.elapsed());
     }
-    Ok(ended.unwrap_or_default())
 }
 
 /// The exit code; `None` when it was killed.
 fn wait(mut child: Child) -> Result<Option<u8>, Fatal> {
     let status = child.wait().map_err(Fatal::system("wait for the daemon"))?;
     Ok(status.code().map(|code| u8::try_from(code).unwrap_or(Exit::General.code())))
-}
-
-/// At once after a long life; ever later when it is killed again and again.
-fn next_delay(last: Duration, lived: Duration) -> Duration {
-    if lived >= LONG_LIFE { Duration::ZERO } else { (last * 2).clamp(DELAY_MIN, DELAY_MAX) }
 }
 
 /// This program with the same options, at another stage.
@@ -166,17 +164,6 @@ fn detach() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_daemon_that_keeps_dying_is_started_less_and_less_often() {
-        let delays = (0..8).scan(Duration::ZERO, |delay, _| {
-            *delay = next_delay(*delay, Duration::from_secs(5));
-            Some(delay.as_millis())
-        });
-        let expect = [200, 400, 800, 1_600, 3_200, 6_400, 10_000, 10_000];
-        assert_eq!(delays.collect::<Vec<_>>(), expect);
-        assert_eq!(next_delay(DELAY_MAX, LONG_LIFE), Duration::ZERO);
-    }
 
     #[test]
     fn the_report_says_how_it_went() {

@@ -13,6 +13,7 @@ mod exit;
 mod fence;
 mod foreign;
 pub mod fuzzing;
+mod guardian;
 mod hint;
 mod history;
 mod host;
@@ -54,13 +55,17 @@ pub fn main() -> ExitCode {
 }
 
 fn dispatch(args: &Args) -> Result<ExitCode, Fatal> {
+    if args.gave_up {
+        guardian::give_up(args);
+        return Ok(Exit::Ok.into());
+    }
     match (args.mode, args.daemon_stage) {
         (Mode { status: true, .. }, _) => command::status(&args.paths).map(Into::into),
         (Mode { stop: true, .. }, _) => command::stop(&args.paths).map(Into::into),
         (Mode { reload: true, .. }, _) => command::reload(&args.paths).map(Into::into),
         (Mode { foreground: true, .. }, _) => run::run(args, Report::Nobody).map(Into::into),
         (_, None) => daemonize::launch().map(|()| Exit::Ok.into()),
-        (_, Some(GUARDIAN)) => daemonize::guard().map(Into::into),
+        (_, Some(GUARDIAN)) => daemonize::guard(args).map(Into::into),
         (_, Some(_)) => run::run(args, Report::Pipe).map(Into::into),
     }
 }

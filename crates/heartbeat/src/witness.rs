@@ -158,6 +158,7 @@ mod tests {
 
     /// The exit codes of `hb witness`, from a program that ends with the one that its file names.
     #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "writes the program")]
     async fn answers_come_in_the_order_of_the_questions() {
         let dir = tempfile::tempdir().unwrap();
         let program = dir.path().join("hb");

@@ -306,6 +306,29 @@ fn a_killed_daemon_is_started_again() {
 }
 
 #[test]
+fn a_daemon_that_is_killed_again_and_again_is_given_up() {
+    let place = Place::new(29_118);
+    assert_eq!(code(&place.run(&[])), Some(0));
+    let pid = || {
+        let text = fs::read_to_string(place.path("pid")).unwrap_or_default();
+        text.trim().parse::<i32>().ok()
+    };
+    let mut last = None;
+    // The first one and five more.
+    for _ in 0..6 {
+        await_that("a daemon that has opened its sockets", || {
+            pid() != last && UnixStream::connect(place.path("run/status.sock")).is_ok()
+        });
+        last = pid();
+        let kill = nix::sys::signal::SIGKILL;
+        let target = nix::unistd::Pid::from_raw(last.expect("it runs"));
+        nix::sys::signal::kill(target, kill).expect("ours");
+    }
+    place.await_log("is not started any more");
+    assert_eq!(pid(), last, "nobody has started it again");
+}
+
+#[test]
 fn a_killed_daemon_leaves_nothing_that_stops_the_next_one() {
     let place = Place::new(29_107);
     place.start().kill();

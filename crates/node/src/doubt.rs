@@ -79,7 +79,7 @@ pub(crate) enum Step {
     /// As it is.
     Effect(Effect),
     /// The peer has the right to go on alone: release everything, leave, come back as a new node.
-    StepDown(String),
+    Yield(String),
     /// Let the watchdog reset this machine.
     Bite(String),
 }
@@ -432,7 +432,7 @@ impl Doubt {
                 "the witness has given {} the right to go on alone: everything is released here",
                 self.peer
             );
-            steps.push(Step::StepDown(text));
+            steps.push(Step::Yield(text));
         }
         let limit = self.deadtime() * SUICIDE_DEADTIMES;
         let isolated = silence.reach.isolated_since().is_some_and(|since| since + limit <= now);

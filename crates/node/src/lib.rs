@@ -31,3 +31,7 @@ mod witness;
 pub mod words;
 
 pub use node::{Identity, Node};
+
+/// Exit code of a node that released everything because the other one was given the right to go on
+/// alone: whoever watches over the daemon starts it again (`EX_TEMPFAIL` of sysexits.h).
+pub const STEPPED_DOWN: u8 = 75;

@@ -222,9 +222,12 @@ mod tests {
 
     /// Questions among effects.
     fn asked(out: &mut Vec<Effect>) -> Vec<(u64, bool)> {
-        let question = |effect| match effect {
-            Effect::Witness { question, acquire } => Some((question, acquire)),
-            _ => None,
+        let question = |effect| {
+            if let Effect::Witness { question, acquire } = effect {
+                Some((question, acquire))
+            } else {
+                None
+            }
         };
         out.drain(..).filter_map(question).collect()
     }

@@ -638,7 +638,7 @@ fn a_wrong_key_is_a_problem_and_nothing_else() {
     for machine in 0..2 {
         let ids = ids(&world, machine);
         assert!(ids.contains(&"bad_auth".to_owned()), "{ids:?}");
-        assert!(ids.contains(&"peer_never_seen".to_owned()), "{ids:?}");
+        assert!(ids.contains(&"peer_lost".to_owned()), "{ids:?}");
         assert!(!world.status(machine).expect("runs").failover_ready);
     }
 }

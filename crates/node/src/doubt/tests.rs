@@ -66,10 +66,7 @@ fn facts() -> Facts {
 }
 
 fn told(steps: &[Step]) -> Vec<PeerStatus> {
-    let status = |step: &Step| match step {
-        Step::Tell(status) => Some(*status),
-        _ => None,
-    };
+    let status = |step: &Step| if let Step::Tell(status) = step { Some(*status) } else { None };
     steps.iter().filter_map(status).collect()
 }
 
@@ -79,16 +76,22 @@ fn hold(doubt: &Doubt) -> Option<&'static str> {
 
 /// The attempt that is asked for.
 fn shot(steps: &[Step]) -> Option<u64> {
-    steps.iter().find_map(|step| match step {
-        Step::Effect(Effect::Fence { attempt, action: FenceAction::Fence, .. }) => Some(*attempt),
-        _ => None,
+    steps.iter().find_map(|step| {
+        if let Step::Effect(Effect::Fence { attempt, action: FenceAction::Fence, .. }) = step {
+            Some(*attempt)
+        } else {
+            None
+        }
     })
 }
 
 fn question(steps: &[Step]) -> Option<(u64, bool)> {
-    steps.iter().find_map(|step| match step {
-        Step::Effect(Effect::Witness { question, acquire }) => Some((*question, *acquire)),
-        _ => None,
+    steps.iter().find_map(|step| {
+        if let Step::Effect(Effect::Witness { question, acquire }) = step {
+            Some((*question, *acquire))
+        } else {
+            None
+        }
     })
 }
 
@@ -261,11 +264,11 @@ fn the_witness_gives_the_right_and_takes_it_away() {
     assert_eq!(told(&doubt.weigh(at(NOW + 110), &facts())), []);
     let steps = doubt.weigh(at(NOW + 300), &facts());
     assert_eq!(told(&steps), [PeerStatus::Lost]);
-    assert!(!steps.iter().any(|step| matches!(step, Step::StepDown(_))));
+    assert!(!steps.iter().any(|step| matches!(step, Step::Yield(_))));
     // The peer has it: it takes everything.
     doubt.witness_answer(at(NOW + 310), 3, WitnessAnswer::Refused);
     let steps = doubt.weigh(at(NOW + 310), &facts());
-    assert!(steps.iter().any(|step| matches!(step, Step::StepDown(_))));
+    assert!(steps.iter().any(|step| matches!(step, Step::Yield(_))));
     assert_eq!(doubt.weigh(at(NOW + 311), &facts()), [], "once");
 }
 
@@ -293,7 +296,7 @@ fn alone_by_an_orderly_leave_the_right_is_taken_and_not_waited_for() {
     {
         doubt.witness_answer(at(now), number, WitnessAnswer::Refused);
         let steps = doubt.weigh(at(now + 1), &facts());
-        let found = steps.iter().any(|step| matches!(step, Step::StepDown(_)));
+        let found = steps.iter().any(|step| matches!(step, Step::Yield(_)));
         assert_eq!(found, steps_down, "{now}");
     }
 }

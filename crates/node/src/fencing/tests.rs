@@ -39,11 +39,12 @@ fn failed() -> Outcome {
 
 /// Attempts among effects, each with its device.
 fn shots(out: &mut Vec<Effect>) -> Vec<(u64, usize)> {
-    let shot = |effect| match effect {
-        Effect::Fence { attempt, device, action: FenceAction::Fence, .. } => {
+    let shot = |effect| {
+        if let Effect::Fence { attempt, device, action: FenceAction::Fence, .. } = effect {
             Some((attempt, device))
+        } else {
+            None
         }
-        _ => None,
     };
     out.drain(..).filter_map(shot).collect()
 }

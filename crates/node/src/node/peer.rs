@@ -10,6 +10,7 @@ use hb_resource::input::{self as resource, GroupClaim, PeerMessage, PeerStatus};
 use hb_resource::operation::Outcome;
 
 use super::{Node, Turn};
+use crate::STEPPED_DOWN;
 use crate::api::Response;
 use crate::doubt::reach::Ping;
 use crate::doubt::{Facts, Step};
@@ -17,10 +18,6 @@ use crate::effect::{Effect, Level, LogEvent};
 use crate::input::{ClientId, WitnessAnswer};
 use crate::report;
 use crate::translate::Incoming;
-
-/// Exit code of a node that released everything because the other one was given the right to go on
-/// alone: whoever watches over the daemon starts it again (EX_TEMPFAIL of sysexits.h).
-const STEPPED_DOWN: u8 = 75;
 
 /// What the watchdog is for, and whether it was let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -230,7 +227,7 @@ impl Node {
                 }
                 Step::AskPings => self.feed_messaging(messaging::Input::AskPings, turn),
                 Step::Effect(effect) => turn.effects.push(effect),
-                Step::StepDown(reason) => {
+                Step::Yield(reason) => {
                     turn.log(LogEvent::new(Level::Error, "stepping_down", reason));
                     self.exit_code = STEPPED_DOWN;
                     self.stop(turn);

@@ -71,7 +71,11 @@ impl Manager {
         match wish {
             Some(Wish::Acquire(_, reason)) => Some(format!("start it here: {reason}")),
             Some(Wish::Release(_, reason)) => Some(format!("stop it here: {reason}")),
-            None => group.would_do(),
+            None => group.would_do().or_else(|| {
+                let waits = self.is_lost() && !group.is_wanted() && group.is_released();
+                waits
+                    .then(|| format!("start it here once {} is known to be dead", self.peer_name()))
+            }),
         }
     }
 

@@ -60,6 +60,7 @@ impl Manager {
         self.peer_was_away();
         let reason = format!("{} is silent", self.peer_name());
         self.cancel_dialogue(&reason, out);
+        self.say_not_taking_over("silent", out);
     }
 
     /// The other node cannot help any more: what failed here is worth another try.

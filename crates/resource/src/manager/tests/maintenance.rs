@@ -260,6 +260,18 @@ fn what_fails_meanwhile_is_shown_and_mended_at_the_end() {
     assert_eq!(world.owners(), "1/2");
 }
 
+/// Whoever takes silence for doubt while hands are off still says what would be done.
+#[test]
+fn a_lost_peers_groups_are_shown_too() {
+    let mut world = World::settled(On);
+    on(&mut world, 1);
+    world.silence();
+    world.feed(1, Input::Peer(PeerStatus::Lost));
+    assert!(world.sides[1].alerts.iter().any(|text| text.contains("not taking over")));
+    let would = world.sides[1].manager.would_do(WEB);
+    assert_eq!(would.as_deref(), Some("start it here once node1 is known to be dead"));
+}
+
 /// The pause of a group that failed does not end in a start.
 #[test]
 fn a_pause_does_not_end_in_maintenance() {

@@ -144,11 +144,13 @@ fn answer(words: &Words<'_>, snapshot: Result<StatusSnapshot, ClientError>) -> A
         ["listnodes"] => listnodes(&snapshot, words),
         ["nodestatus", node] => nodestatus(&snapshot, node, words.human),
         ["nodetype", node] => nodetype(&snapshot, node, words.human),
-        ["nodeweight", node] => nodeweight(&snapshot, node),
-        ["nodesite", node] => known(&snapshot, node, "\n"),
-        ["listhblinks", node] => listhblinks(&snapshot, node, words.verbose),
+        ["nodeweight", node] => nodeweight(&snapshot, node, words.human),
+        ["nodesite", node] => nodesite(&snapshot, node, words.human),
+        ["listhblinks", node] => listhblinks(&snapshot, node, words),
         ["hblinkstatus", node, link] => hblinkstatus(&snapshot, node, link, words.human),
-        ["clientstatus", node, _] if snapshot.node_type(node).is_some() => Answer::no("offline\n"),
+        ["clientstatus", node, name] | ["clientstatus", node, name, _] => {
+            clientstatus(&snapshot, node, name)
+        }
         ["clientstatus", ..] => Answer::unknown_node(),
         ["rscstatus"] => rscstatus(&snapshot, words.human),
         ["hbparameter"] => hbparameter(&snapshot, words.parameter),
@@ -183,7 +185,8 @@ fn listnodes(snapshot: &StatusSnapshot, words: &Words<'_>) -> Answer {
         return Answer::ok(verbose_nodes(snapshot, words.members_only, words.pings_only));
     }
     let names = names(snapshot, words.members_only, words.pings_only);
-    Answer::ok(names.iter().fold(String::new(), |out, name| out + name + "\n"))
+    let title = if words.human { "The nodes are as follow:\n" } else { "" };
+    Answer::ok(names.iter().fold(title.to_owned(), |out, name| out + name + "\n"))
 }
 
 fn verbose_nodes(snapshot: &StatusSnapshot, members_only: bool, pings_only: bool) -> String {
@@ -221,25 +224,31 @@ fn nodetype(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
     }
 }
 
-fn known(snapshot: &StatusSnapshot, node: &str, out: &str) -> Answer {
-    if snapshot.node_type(node).is_some() { Answer::ok(out) } else { Answer::unknown_node() }
+fn nodesite(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
+    match snapshot.node_type(node) {
+        Some(_) if human => Answer::ok(format!("The site of the cluster node {node} is \n")),
+        Some(_) => Answer::ok("\n"),
+        None => Answer::unknown_node(),
+    }
 }
 
-fn nodeweight(snapshot: &StatusSnapshot, node: &str) -> Answer {
+fn nodeweight(snapshot: &StatusSnapshot, node: &str, human: bool) -> Answer {
     match snapshot.node_type(node) {
+        Some(_) if human => Answer::ok(format!("The weight of the cluster node {node} is 100\n")),
         Some(_) => Answer::ok("100\n"),
         // Heartbeat's own wording, here only.
         None => Answer::error(PARAMETER, "Error. Maybe due to incorrect node name.\n"),
     }
 }
 
-fn listhblinks(snapshot: &StatusSnapshot, node: &str, verbose: bool) -> Answer {
+fn listhblinks(snapshot: &StatusSnapshot, node: &str, words: &Words<'_>) -> Answer {
     if snapshot.node_type(node).is_none() {
         return Answer::error(OTHER, format!("ERROR: no links to an unknown node {node}\n"));
     }
-    let mut out = String::new();
+    let title = if words.human { "\tthis node has the following heartbeat links:\n" } else { "" };
+    let mut out = title.to_owned();
     for (link, up) in links(snapshot, node) {
-        let _ = match verbose {
+        let _ = match words.verbose {
             true => writeln!(out, "\t{link}\t{}", link_word(up)),
             false => writeln!(out, "\t{link}"),
         };
@@ -261,20 +270,29 @@ fn hblinkstatus(snapshot: &StatusSnapshot, node: &str, link: &str, human: bool) 
     if up { Answer::ok(out) } else { Answer::no(out) }
 }
 
+fn clientstatus(snapshot: &StatusSnapshot, node: &str, name: &str) -> Answer {
+    if snapshot.node_type(node).is_none() {
+        Answer::error(OTHER, format!("ERROR: no clients of an unknown node {node}\n"))
+    } else if snapshot.has_client(node, name) {
+        Answer::ok("online\n")
+    } else {
+        Answer::no("offline\n")
+    }
+}
+
 fn rscstatus(snapshot: &StatusSnapshot, human: bool) -> Answer {
     let word = &snapshot.this_node.rscstatus;
-    match (human, word.as_str()) {
-        (false, _) => Answer::ok(format!("{word}\n")),
-        (true, "transition") => Answer::ok("Resources on this node are in transition.\n"),
-        (true, _) => Answer::ok(format!("This node is holding {word} resources.\n")),
-    }
+    Answer::ok(match human {
+        false => format!("{word}\n"),
+        true => format!("This node is holding {word} resources.\n"),
+    })
 }
 
 fn hbparameter(snapshot: &StatusSnapshot, name: Option<&str>) -> Answer {
     let Some(name) = name else {
         return Answer::error(PARAMETER, format!("ERROR: hbparameter needs -p NAME\n{USAGE}"));
     };
-    match snapshot.parameters.get(name) {
+    match snapshot.parameter(name) {
         Some(value) => Answer::ok(format!("{value}\n")),
         None => Answer::error(NO, format!("ERROR: ha.cf has no value for {name}\n")),
     }
@@ -320,12 +338,20 @@ mod tests {
         check(&["nodeweight", "x"], "", 11);
         check(&["hblinkstatus", "node2", "eth1"], "up\n", 0);
         check(&["hblinkstatus", "node2", "eth0"], "dead\n", 1);
-        check(&["clientstatus", "node2", "ipfail"], "offline\n", 1);
+        check(&["clientstatus", "node2", "ipfail"], "online\n", 0);
+        check(&["clientstatus", "node1", "ipfail"], "offline\n", 1);
         check(&["rscstatus"], "all\n", 0);
         check(&["rscstatus", "-m"], "This node is holding all resources.\n", 0);
         check(&["-m", "rscstatus"], "This node is holding all resources.\n", 0);
         check(&["hbparameter", "-p", "keepalive"], "200ms\n", 0);
         check(&["hbparameter", "-p", "nonsense"], "", 1);
+        check(&["hbparameter", "-p", "hopfudge"], "1\n", 0);
+        check(&["listnodes", "-m", "-p"], "The nodes are as follow:\n10.0.0.254\n", 0);
+        check(&["nodeweight", "-m", "node2"], "The weight of the cluster node node2 is 100\n", 0);
+        check(&["nodesite", "-m", "node2"], "The site of the cluster node node2 is \n", 0);
+        let links = "\tthis node has the following heartbeat links:\n\teth1\n\teth0\n";
+        check(&["listhblinks", "-m", "node2"], links, 0);
+        check(&["clientstatus", "node3", "ipfail"], "", 13);
         check(&["hblinkstatus", "node2", "eth7"], "", 13);
         check(&["nodestatus"], "", 11);
     }

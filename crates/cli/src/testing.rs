@@ -1,6 +1,6 @@
 //! Snapshots for the tests of the verbs. Compiled for tests only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hb_config::settings::{AutoFailback, Timing};
 use hb_messaging::engine::Counters;
@@ -56,6 +56,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             generation: 7,
             key: "#1 sha1".into(),
             keys: vec![signing_key()],
+            clients: BTreeSet::new(),
         },
         peer: Some(PeerNode {
             name: "node2".into(),
@@ -66,6 +67,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             native: Some(true),
             generation: 9,
             keys: Some(vec![signing_key()]),
+            clients: ["ipfail".to_owned()].into(),
             links: vec![link("eth0", false), link("eth1", true)],
         }),
         pings: vec![PingStatus {
@@ -95,6 +97,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             cause: "peer_dead".into(),
             reason: "node2 is dead".into(),
             elapsed_ms: 23,
+            overlap_ms: None,
         }),
         timing: Timing {
             keepalive_ms: 200,

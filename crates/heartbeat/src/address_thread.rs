@@ -195,3 +195,62 @@ fn ask_for_all(addresses: &Arc<Addresses>, plan: &Plan, group: &GroupKey) {
         tokio::spawn(async move { addresses.probe_ahead(&specs, limit).await });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "writes files to be read")]
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+
+    use hb_config::settings::NodeName;
+
+    use super::*;
+
+    fn plan(haresources: &str, native: &str) -> Plan {
+        let dir = tempfile::tempdir().unwrap();
+        let ha_cf = "node a b\nbcast eth0\nkeepalive 1\ndeadtime 10\nauto_failback off\n";
+        for (name, text) in [
+            ("ha.cf", ha_cf),
+            ("haresources", haresources),
+            ("authkeys", "auth 1\n1 sha1 a-key-of-some-length\n"),
+            ("hb.toml", native),
+        ] {
+            let path = dir.path().join(name);
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        }
+        let loaded = crate::configuration::load(dir.path(), &NodeName::new("a")).unwrap();
+        Plan::of(&loaded.settings)
+    }
+
+    #[test]
+    fn a_notice_finds_its_group_and_resource() {
+        let plan = plan("a 10.0.0.50 IPaddr::10.0.0.51/24/eth0\nb IPaddr2::10.0.0.60\n", "");
+        let check = |ip: [u8; 4], expect: Option<(&str, &str)>| {
+            let hint = plan.hint(Notice { ip: ip.into(), reason: "eth0 is down".into() });
+            let expect = expect.map(|(group, resource)| Hint {
+                group: group.into(),
+                resource: resource.into(),
+                reason: "eth0 is down".into(),
+            });
+            assert_eq!(hint, expect);
+        };
+        check([10, 0, 0, 50], Some(("10.0.0.50", "10.0.0.50")));
+        check([10, 0, 0, 51], Some(("10.0.0.50", "IPaddr::10.0.0.51/24/eth0")));
+        check([10, 0, 0, 60], Some(("IPaddr2::10.0.0.60", "IPaddr2::10.0.0.60")));
+        check([10, 0, 0, 70], None);
+        let ips: Vec<_> = plan.groups["10.0.0.50"].iter().map(|spec| spec.ip).collect();
+        assert_eq!(ips, [IpAddr::from([10, 0, 0, 50]), IpAddr::from([10, 0, 0, 51])]);
+    }
+
+    #[test]
+    fn the_times_are_those_of_hb_toml() {
+        let check = |native: &str, probe: u64, refresh: u64| {
+            let plan = plan("a 10.0.0.50\n", native);
+            let times = (plan.probe, plan.refresh);
+            assert_eq!(times, (Duration::from_millis(probe), Duration::from_millis(refresh)));
+        };
+        check("", 50, 60_000);
+        check("[address]\nprobe = \"0ms\"\nrefresh = \"0ms\"\n", 0, 0);
+    }
+}

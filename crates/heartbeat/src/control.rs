@@ -1,7 +1,7 @@
 //! The two sockets of the control API: who may connect, how many, how long a line may be (I/O).
 //! What a request means and how it is answered is the core's business.
 
-mod client;
+pub(crate) mod client;
 mod listen;
 
 use std::collections::BTreeMap;

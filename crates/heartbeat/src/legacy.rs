@@ -4,11 +4,11 @@
 
 mod answers;
 mod fifo;
-mod fifo_text;
-mod frame;
+pub(crate) mod fifo_text;
+pub(crate) mod frame;
 pub(crate) mod hooks;
 mod register;
-mod session;
+pub(crate) mod session;
 
 use std::path::Path;
 

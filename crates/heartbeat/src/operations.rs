@@ -255,3 +255,6 @@ fn runner_config(settings: &Settings, paths: &Paths) -> RunnerConfig {
         ..RunnerConfig::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,7 +56,8 @@ pub struct Config {
     pub max_rexmit_delay_ms: u64,
     /// Seed of every random delay.
     pub seed: u64,
-    /// Twinbeat's own fields put on each `status` message (capabilities, product version).
+    /// Twinbeat's own fields put on each `status` message (capabilities, product version), until
+    /// [`Input::Announce`] replaces them.
     pub announce: Extensions,
 }
 
@@ -99,6 +100,9 @@ pub enum Input {
         /// Sequence number of the request.
         sequence: u16,
     },
+    /// The machine slept without counting the time: every silence that is being measured may last
+    /// a dead time more, once.
+    Woke,
     /// `next_timeout()` is due.
     Timeout,
     /// Ask every ping target at once, without waiting for its turn. For a moment of decision: not
@@ -106,6 +110,13 @@ pub enum Input {
     AskPings,
     /// Sign and send to all links, kept for retransmission.
     Send(Body),
+    /// Other fields of Twinbeat's own on each `status` from here on.
+    Announce {
+        /// All of them, in place of those before.
+        extensions: Extensions,
+        /// Whether the peer is to know before the next heartbeat is due.
+        at_once: bool,
+    },
     /// New keys (SIGHUP after a change of authkeys).
     Rekey(AuthKeys),
     /// The node stops in order: `status` says so and nothing more is taken from the peer.

@@ -1,7 +1,7 @@
 //! The control API: one JSON object per line over `/run/heartbeat/status.sock` (read only, 0666)
 //! and `/run/heartbeat/control.sock` (0660, root and group haclient). Version 1.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hb_config::settings::{AutoFailback, Timing};
 use hb_messaging::engine::Counters;
@@ -137,7 +137,8 @@ pub struct StatusSnapshot {
     pub uptime_ms: u64,
     /// Verdict.
     pub verdict: Verdict,
-    /// What is wrong, each with since, why and what to do; empty when healthy.
+    /// What is wrong, each with since, why and what to do. When healthy at most notes: something
+    /// that happened and is mended.
     pub problems: Vec<Problem>,
     /// Whether the peer could take over, as far as is known here.
     pub failover_ready: bool,
@@ -206,6 +207,9 @@ pub struct ThisNode {
     /// All keys that are accepted here, by index.
     #[serde(default)]
     pub keys: Vec<KeyStatus>,
+    /// Heartbeat's clients that are part of this daemon, for `cl_status clientstatus`.
+    #[serde(default)]
+    pub clients: BTreeSet<String>,
 }
 
 /// One key of authkeys, by fingerprint; never the key.
@@ -249,6 +253,9 @@ pub struct PeerNode {
     /// The keys that it says it accepts; `None` when it has not said so (a 3.0.6 peer).
     #[serde(default)]
     pub keys: Option<Vec<KeyStatus>>,
+    /// Programs that are signed on at its client socket, as far as it has said so.
+    #[serde(default)]
+    pub clients: BTreeSet<String>,
     /// Links to it.
     pub links: Vec<LinkStatus>,
 }
@@ -366,12 +373,18 @@ pub struct HistoryEntry {
     pub unix_s: u64,
     /// Group.
     pub group: String,
-    /// What happened here: `acquired`, `released`, `failed`, `blocked`.
+    /// What happened here: `acquired`, `released`, `failed`, `blocked`; `split` when both nodes had
+    /// it and one has let go.
     pub what: String,
     /// `peer_dead`, `standby`, `takeover`, `failback`, `startup`, `shutdown` …
     pub cause: String,
     /// A sentence.
     pub reason: String,
-    /// Milliseconds from the decision to the end.
+    /// Milliseconds from the decision to the end; of a `split` how long the nodes had not heard
+    /// each other before.
     pub elapsed_ms: u64,
+    /// Of a `split`: milliseconds from the moment at which this node learnt that both have it to
+    /// the moment at which one had let go.
+    #[serde(default)]
+    pub overlap_ms: Option<u64>,
 }

@@ -1,46 +1,50 @@
 //! The node: feeds messaging and the resource manager, carries what each says to the other, and
 //! turns both into effects, strictly in order. It decides nothing about liveness or resources.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, NodeName, Settings, Timing};
+use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
-use hb_messaging::fields;
 use hb_messaging::message::{AskStep, Body};
 use hb_messaging::time::Instant;
 use hb_resource::group::ResourceState;
 use hb_resource::input::{self as resource, PeerMessage};
 use hb_resource::manager::{Manager, ManagerConfig};
-use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
+use hb_resource::operation::{GroupKey, OpId, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
 use hb_resource::policy::Policy;
 
+use crate::activity::Activity;
 use crate::api::{KeyStatus, Request, Response};
 use crate::doubt::Doubt;
 use crate::effect::{Effect, Level, LogEvent};
+use crate::equal;
+use crate::extensions::Saying;
 use crate::history::History;
 use crate::input::{ClientId, Input};
 use crate::ipfail::Ipfail;
-use crate::keys;
-use crate::problems::Watch;
 use crate::report;
 use crate::requests::Requests;
 use crate::since::Since;
+use crate::split::Splits;
 use crate::timers::TimerTable;
 use crate::translate::Translator;
 use crate::wake::Pause;
+use crate::watch::Watch;
 
-mod milestones;
+mod clients;
+mod lasting;
+mod pause;
 mod peer;
 mod reach;
+mod refusal;
+mod saying;
+mod splits;
 
 /// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
 /// at most 500 messages; more means that two parts answer each other without end.
 const EVENTS_MAX: usize = 4_096;
-/// How long a node that woke waits for the peer's word: it hears our next heartbeat at once and
-/// answers at once; one keepalive more for a lost datagram.
-const WAKE_KEEPALIVES: u64 = 2;
 
 /// What the node is told by its surroundings besides the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,8 @@ pub(crate) struct Profile {
     /// Interfaces of the links, by id.
     pub(crate) links: Vec<String>,
     pub(crate) generation: u64,
+    /// The UDP port of each link.
+    pub(crate) ports: BTreeMap<String, u16>,
 }
 
 /// The whole node. Made once for each start of the daemon; fed by whoever owns it, with times that
@@ -86,6 +92,26 @@ pub struct Node {
     pub(crate) peer_native: Option<bool>,
     /// The keys that the peer says it accepts.
     pub(crate) peer_keys: Option<Vec<KeyStatus>>,
+    /// The product version that the peer says it has.
+    pub(crate) peer_version: Option<String>,
+    /// What else the peer said of itself last.
+    pub(crate) peer_says: Saying,
+    /// Since when the peer says so of each link, by its position.
+    pub(crate) hears: Since<usize, Option<bool>>,
+    /// Digests of this node's configuration.
+    pub(crate) config: BTreeMap<String, String>,
+    /// What is done to each resource, and what was.
+    pub(crate) activity: Activity,
+    /// Groups that both nodes have.
+    pub(crate) splits: Splits,
+    /// What this node said of itself last.
+    said: Saying,
+    /// Programs that are signed on at the peer's client socket.
+    pub(crate) peer_clients: BTreeSet<String>,
+    /// The last step of a dialogue that was said from here was an operator's takeover.
+    wanting: bool,
+    /// What the peer says instead of an answer, while the manager is told that there is none.
+    refusal: Option<String>,
     pub(crate) stopping: bool,
     /// This node has just woken from a sleep that the peer may have taken for its death.
     pub(crate) pause: Option<Pause>,
@@ -100,10 +126,8 @@ pub struct Node {
     /// What was due when this process was last found to have stood still.
     stalled_since: Option<Instant>,
     translator: Translator,
-    timers: TimerTable,
+    pub(crate) timers: TimerTable,
     requests: Requests,
-    /// Operations under way, as many as the manager has.
-    operations: BTreeMap<OpId, (Operation, Instant)>,
     now: Instant,
     unix_s: u64,
     /// The service manager's last line; `None` before this node was active.
@@ -113,6 +137,8 @@ pub struct Node {
     settled_once: bool,
     /// A takeover under way: from whom, since when, and how many groups were held before.
     takeover: Option<(NodeName, Instant, usize)>,
+    /// The daemon leaves: nothing that comes later counts.
+    leaves: bool,
 }
 
 /// One call of `handle`: where its effects go, and what is still to be carried.
@@ -127,6 +153,18 @@ impl Turn<'_> {
     fn log(&mut self, line: LogEvent) {
         self.effects.push(Effect::Log(line));
     }
+}
+
+/// The UDP port of each link, as its first medium has it.
+fn ports(settings: &Settings) -> BTreeMap<String, u16> {
+    let port = |medium: &Medium| match medium {
+        Medium::Multicast { port, .. } | Medium::Multicast6 { port, .. } => *port,
+        Medium::Broadcast { .. } | Medium::Unicast { .. } | Medium::Unicast6 { .. } => {
+            settings.udp_port
+        }
+    };
+    let media = settings.media.iter().rev();
+    media.map(|medium| (medium.interface().to_owned(), port(medium))).collect()
 }
 
 impl Node {
@@ -169,6 +207,7 @@ impl Node {
             groups: settings.groups.clone(),
             links: settings.media.iter().map(|medium| medium.interface().to_owned()).collect(),
             generation,
+            ports: ports(settings),
         };
         let mut node = Self {
             profile,
@@ -180,6 +219,16 @@ impl Node {
             members: Since::default(),
             peer_native: None,
             peer_keys: None,
+            peer_version: None,
+            peer_says: Saying::default(),
+            hears: Since::default(),
+            config: equal::digests(settings),
+            activity: Activity::default(),
+            splits: Splits::default(),
+            said: Saying::default(),
+            peer_clients: BTreeSet::new(),
+            wanting: false,
+            refusal: None,
             stopping: false,
             pause: None,
             ipfail: Ipfail::new(settings),
@@ -190,13 +239,13 @@ impl Node {
             translator: Translator::new(settings),
             timers: TimerTable::default(),
             requests: Requests::default(),
-            operations: BTreeMap::new(),
             now: Instant::ZERO,
             unix_s: 0,
             notified: None,
             active: false,
             settled_once: false,
             takeover: None,
+            leaves: false,
         };
         node.note_states();
         node
@@ -212,17 +261,32 @@ impl Node {
     pub fn handle(&mut self, now: Instant, input: Input, effects: &mut Vec<Effect>) {
         debug_assert!(now >= self.now, "time went back from {:?} to {now:?}", self.now);
         self.now = now.max(self.now);
+        if self.leaves {
+            return;
+        }
         let mut turn = Turn { effects, events: VecDeque::new(), changed: false };
         self.note_lateness(&mut turn);
         self.end_pause(&mut turn);
         let is_tick = matches!(input, Input::Environment { .. });
-        self.take(input, &mut turn);
+        if !self.leaves {
+            self.take(input, &mut turn);
+        }
         self.settle(&mut turn);
-        self.weigh(&mut turn);
+        if !self.leaves {
+            self.weigh(&mut turn);
+            self.settle(&mut turn);
+        }
+        // The input may have been the word that was waited for.
+        self.end_pause(&mut turn);
         self.settle(&mut turn);
-        self.feed_watchdog(is_tick, &mut turn);
+        if !self.leaves {
+            self.feed_watchdog(is_tick, &mut turn);
+        }
         if turn.changed {
             self.refresh(&mut turn);
+        }
+        if self.leaves {
+            turn.effects.push(Effect::Exit { code: self.exit_code });
         }
     }
 
@@ -277,6 +341,7 @@ impl Node {
             }
             Input::Fenced { attempt, outcome } => self.take_fence(attempt, &outcome, turn),
             Input::Witness { question, answer } => self.take_witness(question, answer, turn),
+            Input::Slept { ms } => self.note_sleep(ms, turn),
             Input::Shutdown => self.stop(turn),
         }
     }
@@ -302,39 +367,10 @@ impl Node {
         }
     }
 
-    /// A timer that fires long after its time means that this process did not run, and so did not
-    /// say that it lives. From its dead time on the peer thinks it dead and goes on without it.
-    fn note_lateness(&mut self, turn: &mut Turn<'_>) {
-        let Some(due) = self.messaging.next_timeout() else { return };
-        let Timing { keepalive_ms, deadtime_ms, warntime_ms, .. } = self.profile.timing;
-        let late_ms = report::millis(self.now - due);
-        if late_ms <= warntime_ms || self.stalled_since == Some(due) {
-            return;
-        }
-        self.stalled_since = Some(due);
-        let text = format!("this process stood still for {late_ms} ms");
-        turn.log(LogEvent::new(Level::Warn, "core_stalled", text).with("elapsed_ms", late_ms));
-        self.watch.note_stall(self.now, late_ms);
-        turn.changed = true;
-        if self.active && late_ms + keepalive_ms >= deadtime_ms && self.pause.is_none() {
-            let patience = Duration::from_millis(keepalive_ms * WAKE_KEEPALIVES);
-            self.pause = Some(Pause::new(self.now + patience));
-        }
-    }
-
-    /// Tells the manager what was held back.
-    fn end_pause(&mut self, turn: &mut Turn<'_>) {
-        if let Some(pause) = self.pause.take_if(|pause| pause.is_over(self.now)) {
-            for input in pause.end() {
-                self.feed_manager(input, turn);
-            }
-        }
-    }
-
     fn take_result(&mut self, op: OpId, outcome: Outcome, turn: &mut Turn<'_>) {
-        match self.operations.remove(&op) {
-            Some((operation, begun)) => {
-                turn.log(report::operation_ended(&operation, &outcome, self.now - begun));
+        match self.activity.end(op, &outcome, self.now) {
+            Some((operation, elapsed)) => {
+                turn.log(report::operation_ended(&operation, &outcome, elapsed));
             }
             None => turn.log(report::operation_unknown(op)),
         }
@@ -412,7 +448,9 @@ impl Node {
     /// Carries what messaging noticed to the manager until nothing is left.
     fn settle(&mut self, turn: &mut Turn<'_>) {
         let mut carried = 0;
-        while let Some(event) = turn.events.pop_front() {
+        while !self.leaves
+            && let Some(event) = turn.events.pop_front()
+        {
             carried += 1;
             assert!(carried <= EVENTS_MAX, "messaging and the manager answer each other endlessly");
             self.take_event(event, turn);
@@ -457,17 +495,20 @@ impl Node {
             Output::Send(message) => self.send(message, turn),
             Output::Run(operation) => {
                 turn.log(report::operation_started(&operation));
-                self.operations.insert(operation.id, (operation.clone(), self.now));
+                self.activity.begin(&operation, self.now);
                 turn.effects.push(Effect::Run(operation));
             }
-            Output::Cancel(op) => turn.effects.push(Effect::Cancel(op)),
+            Output::Cancel(op) => {
+                self.activity.cancel(op);
+                turn.effects.push(Effect::Cancel(op));
+            }
             Output::SetTimer(timer, delay) => self.timers.start(timer, self.now, delay),
             Output::CancelTimer(timer) => self.timers.cancel(&timer),
             Output::Changed(transition) => self.note_transition(&transition, turn),
             Output::Answer(request, answer) => self.answer(request, answer, turn),
             Output::Alert { error, text } => {
                 let level = if error { Level::Error } else { Level::Warn };
-                turn.log(LogEvent::new(level, "alert", text));
+                turn.log(LogEvent::new(level, "alert", self.refusal.clone().unwrap_or(text)));
             }
             Output::Stopped => self.leave(turn),
         }
@@ -479,8 +520,10 @@ impl Node {
             return turn.log(LogEvent::new(Level::Warn, "message_unsendable", text));
         };
         if let Body::AskResources { hold, step: AskStep::Me, .. } = body {
+            self.wanting = false;
             turn.log(report::wants_standby(self.profile.node.as_str(), hold));
         }
+        self.wanting |= matches!(body, Body::HbTakeover { .. });
         turn.log(report::sent(&body));
         self.feed_messaging(messaging::Input::Send(body), turn);
     }
@@ -495,7 +538,7 @@ impl Node {
         let response = match answer {
             Answer::Done { text } => Response::Done { text },
             Answer::Refused { reason } | Answer::Failed { reason } => {
-                Response::Error { text: reason }
+                Response::Error { text: self.refusal.clone().unwrap_or(reason) }
             }
         };
         if let Some(client) = self.requests.end(request) {
@@ -509,7 +552,7 @@ impl Node {
             turn.effects.push(Effect::Reply { client, response: Response::Error { text } });
         }
         turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
-        turn.effects.push(Effect::Exit { code: self.exit_code });
+        self.leaves = true;
     }
 
     fn take_event(&mut self, event: Event, turn: &mut Turn<'_>) {
@@ -523,8 +566,9 @@ impl Node {
                 self.greet_ipfail(turn);
                 self.feed_manager(resource::Input::Started, turn);
             }
-            Event::NodeStatus { node, to, .. } => {
+            Event::NodeStatus { node, from, to, .. } => {
                 self.note_reach(&node, to, turn);
+                self.note_parting(&node, from, to);
                 if self.is_peer(&node) {
                     self.take_peer_status(to, turn);
                 }
@@ -543,10 +587,7 @@ impl Node {
             }
             Event::PeerExtensions { node, extensions } => {
                 if self.is_peer(&node) {
-                    let native = self.translator.learn(&extensions);
-                    self.peer_native = Some(native);
-                    self.peer_keys = extensions.get(fields::KEYS).map(|list| keys::read(list));
-                    self.feed_manager(resource::Input::PeerIsNative(native), turn);
+                    self.hear_saying(&extensions, turn);
                 }
             }
             Event::Received { from, body } => {
@@ -555,29 +596,6 @@ impl Node {
                 }
             }
             Event::LinkStatus { .. } | Event::LateHeartbeat { .. } | Event::Refused { .. } => {}
-        }
-    }
-
-    /// Takes note of what the manager shows, for the ages in status.
-    fn note_states(&mut self) {
-        for group in self.manager.groups() {
-            let key = group.key().to_owned();
-            self.claims.note(key.clone(), group.claim(), self.now);
-            for (index, member) in group.members().iter().enumerate() {
-                self.members.note((key.clone(), index), member.state, self.now);
-            }
-        }
-    }
-
-    /// Brings up to date what lasts over time, and tells the service manager when its line changed.
-    fn refresh(&mut self, turn: &mut Turn<'_>) {
-        let view = self.view(self.now);
-        let problems = view.problems(self.now);
-        let summary = view.summary(&problems);
-        self.watch.remember(&problems, self.now);
-        if self.active && self.notified.as_ref() != Some(&summary) {
-            self.notified = Some(summary.clone());
-            turn.effects.push(Effect::Notify { status: summary });
         }
     }
 }

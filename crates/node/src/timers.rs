@@ -24,9 +24,19 @@ impl TimerTable {
         self.due.remove(timer);
     }
 
+    /// Whether `timer` runs.
+    pub fn runs(&self, timer: &Timer) -> bool {
+        self.due.contains_key(timer)
+    }
+
     /// When the earliest timer is due.
     pub fn next(&self) -> Option<Instant> {
         self.due.values().min().copied()
+    }
+
+    /// When `timer` is due; `None` when it does not run.
+    pub fn due(&self, timer: &Timer) -> Option<Instant> {
+        self.due.get(timer).copied()
     }
 
     /// Takes out the earliest timer that is due at `now`; of several due at one moment the first

@@ -3,10 +3,53 @@
 
 use crate::api::{LinkStatus, StatusSnapshot};
 
+/// Directives of which Heartbeat 3.0.6 tells no value.
+const LISTS: [&str; 5] = ["node", "bcast", "ping", "respawn", "ucast"];
+/// What Heartbeat 3.0.6 tells of directives that ha.cf does not have, as its `cl_status hbparameter`
+/// printed it.
+const DEFAULTS: [(&str, &str); 23] = [
+    ("autojoin", "none"),
+    ("baud", "19200"),
+    ("cluster", "linux-ha"),
+    ("compression", "zlib"),
+    ("compression_threshold", "2"),
+    ("conn_logd_time", "60"),
+    ("coredumps", "true"),
+    ("crm", "false"),
+    ("debug", "0"),
+    ("enable_config_writes", "on"),
+    ("hbgenmethod", "file"),
+    ("hopfudge", "1"),
+    ("log_badpack", "true"),
+    ("max_rexmit_delay", "250"),
+    ("memreserve", "6500"),
+    ("msgfmt", "classic"),
+    ("pacemaker", "false"),
+    ("realtime", "true"),
+    ("record_config_changes", "on"),
+    ("record_pengine_inputs", "on"),
+    ("syslogmsgfmt", "true"),
+    ("traditional_compression", "no"),
+    ("uuidfrom", "file"),
+];
+
 impl StatusSnapshot {
     /// Which Heartbeat it behaves as, and what it is: `cl_status hbstatus -v`.
     pub fn heartbeat_version(&self) -> String {
         format!("3.0.6 (Twinbeat {})", self.version)
+    }
+
+    /// The value of a directive as Heartbeat 3.0.6 tells it: as ha.cf has it, or its default; `None`
+    /// for those that may stand there several times.
+    pub fn parameter(&self, name: &str) -> Option<String> {
+        if name == "hbversion" {
+            return Some(self.heartbeat_version());
+        }
+        if LISTS.contains(&name) {
+            return None;
+        }
+        let default = || DEFAULTS.iter().find(|(own, _)| *own == name).map(|(_, value)| *value);
+        self.parameters.get(name).map(String::as_str).or_else(default).map(str::to_owned)
     }
 
     /// `normal` or `ping`; `None` for a name that ha.cf does not have. Case does not matter.
@@ -18,6 +61,14 @@ impl StatusSnapshot {
         } else {
             None
         }
+    }
+
+    /// Whether a program of that name is part of the daemon on `node`, or known to be signed on there.
+    pub fn has_client(&self, node: &str, name: &str) -> bool {
+        if same(&self.this_node.name, node) {
+            return self.this_node.clients.contains(name);
+        }
+        self.peer.iter().any(|peer| same(&peer.name, node) && peer.clients.contains(name))
     }
 
     /// `init`, `up`, `active`, `dead` or `ping`; `None` for a name that ha.cf does not have.

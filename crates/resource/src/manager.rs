@@ -158,6 +158,8 @@ pub struct Manager {
     contested: BTreeSet<GroupKey>,
     /// Groups that may be taken although the peer is lost.
     may_take: BTreeSet<GroupKey>,
+    /// Groups that this node had when the peer was lost, or has taken since: recovered in place.
+    ours: BTreeSet<GroupKey>,
     maintenance: Maintenance,
     /// Groups that are left as they are: they had come to rest since maintenance began.
     frozen: BTreeSet<GroupKey>,
@@ -190,6 +192,7 @@ impl Manager {
             peer_worse: false,
             contested: BTreeSet::new(),
             may_take: BTreeSet::new(),
+            ours: BTreeSet::new(),
             maintenance: Maintenance::default(),
             frozen: BTreeSet::new(),
             leaves_running: false,

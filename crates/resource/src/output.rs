@@ -36,7 +36,7 @@ pub enum Timer {
     Ready(GroupKey),
     /// The preferred node has been back for long enough.
     FailbackStable(GroupKey),
-    /// The oldest of the peer's returns does not count any more.
+    /// The peer has not returned for an hour: earlier returns do not count any more.
     ForgetReturns,
     /// Maintenance ends by itself.
     MaintenanceEnd,

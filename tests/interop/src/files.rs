@@ -43,6 +43,8 @@ pub struct Options {
     pub initdead_ms: u64,
     /// Further lines of ha.cf.
     pub extra: &'static str,
+    /// Further lines of the ha.cf of each node.
+    pub extra_on: [&'static str; 2],
 }
 
 impl Default for Options {
@@ -57,6 +59,7 @@ impl Default for Options {
             deadtime_ms: 1_500,
             initdead_ms: 3_000,
             extra: "",
+            extra_on: [""; 2],
         }
     }
 }
@@ -70,18 +73,18 @@ impl Options {
         GROUPS.get(..self.groups).unwrap_or(&GROUPS)
     }
 
-    /// The files, alike on both nodes.
-    pub fn files(&self) -> Vec<File> {
+    /// The files of the node of that index.
+    pub fn files(&self, index: usize) -> Vec<File> {
         let key = if self.auth == "crc" { "" } else { " InteropKey" };
         vec![
-            ("/etc/ha.d/ha.cf", self.ha_cf(), 0o644),
+            ("/etc/ha.d/ha.cf", self.ha_cf(index), 0o644),
             ("/etc/ha.d/haresources", self.haresources(), 0o644),
             ("/etc/ha.d/authkeys", format!("auth 1\n1 {}{key}\n", self.auth), 0o600),
             ("/etc/ha.d/resource.d/witness", WITNESS.to_owned(), 0o755),
         ]
     }
 
-    fn ha_cf(&self) -> String {
+    fn ha_cf(&self, index: usize) -> String {
         let mut text = format!(
             "logfile /var/log/ha-log\nlogfacility none\nuse_logd no\nkeepalive {}ms\n\
              warntime {}ms\ndeadtime {}ms\ninitdead {}ms\nudpport 694\n",
@@ -100,7 +103,9 @@ impl Options {
             }
         };
         let failback = if self.failback { "on" } else { "off" };
-        text + &format!("auto_failback {failback}\nnode {}\n{}", NODES.join(" "), self.extra)
+        let further = self.extra_on.get(index).copied().unwrap_or_default();
+        let nodes = NODES.join(" ");
+        text + &format!("auto_failback {failback}\nnode {nodes}\n{}{further}", self.extra)
     }
 
     fn haresources(&self) -> String {

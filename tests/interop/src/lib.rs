@@ -5,18 +5,23 @@
 //! `scenario` has what is played, `pair` the two nodes, `world` what is true of them.
 
 pub mod files;
+pub mod flood;
 pub mod genuine;
+pub mod jobs;
 pub mod pair;
 pub mod play;
 pub mod scenario;
+pub mod stall;
+pub mod table;
 pub mod world;
 
 use std::path::PathBuf;
 
 use hb_cli::lab::LabError;
+use serde::{Deserialize, Serialize};
 
 /// Which Heartbeat runs on a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Side {
     /// Debian's package `heartbeat`, 3.0.6.
     Genuine,

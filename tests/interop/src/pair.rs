@@ -14,7 +14,7 @@ use hb_cli::lab::{Lab, LabConfig, LabError, PROGRAMS, PUBLIC, Prober, Proc};
 
 use crate::files::{NODES, Options, RUNNING, WITNESS_LOG, floating};
 use crate::world::{self, Note, Seen};
-use crate::{Programs, Side, Step, Trouble, genuine};
+use crate::{Programs, Side, Step, Trouble, flood, genuine};
 
 /// How often is looked.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -75,7 +75,7 @@ impl Pair {
         };
         for (index, node) in NODES.iter().enumerate() {
             pair.boot(index)?;
-            for (path, text, mode) in pair.options.files() {
+            for (path, text, mode) in pair.options.files(index) {
                 pair.lab.write_file(node, path, &text, mode)?;
             }
         }
@@ -223,6 +223,27 @@ impl Pair {
         Ok(())
     }
 
+    /// Writes a file of a node, with mode 0600.
+    ///
+    /// # Errors
+    /// As of the lab.
+    pub fn write(&mut self, index: usize, path: &str, text: &str) -> Step {
+        self.tell(&format!("{path} is written on {}", NODES[index]));
+        Ok(self.lab.write_file(NODES[index], path, text, 0o600)?)
+    }
+
+    /// Sends packets with a wrong key from node `index` to the other for `time`, without waiting.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn flood(&mut self, index: usize, time: Duration) -> Step {
+        let other = 1 - index;
+        self.tell(&format!("{} floods {} with a wrong key", NODES[index], NODES[other]));
+        let command = flood::command(other, NODES[index], time);
+        self.run(index, &format!("{command} </dev/null >/var/log/flood.out 2>&1 &"))?;
+        Ok(())
+    }
+
     fn verb(&self, index: usize, verb: &str, word: &str) -> String {
         match self.sides[index] {
             Side::Genuine => format!("{}/hb_{verb} {word}", genuine::SCRIPTS),
@@ -275,13 +296,11 @@ impl Pair {
             if !self.lab.is_on(NODES[index]) {
                 continue;
             }
-            let status = match self.sides[index] {
-                Side::Genuine => genuine::CL_STATUS.to_owned(),
-                Side::Ours => format!("{PROGRAMS}/hb cl_status"),
-            };
             // One visit for all that is asked.
             let mut script = format!("ip -4 -o addr show dev {PUBLIC}; ls {RUNNING}* 2>&1; :;");
             if self.up[index] {
+                // Debian's own program, whoever answers it.
+                let status = genuine::CL_STATUS;
                 let _ = write!(script, "echo says $({status} rscstatus 2>&1)");
             }
             let text = self.run(index, &script)?;
@@ -429,6 +448,29 @@ impl Pair {
         Ok(world::overlaps(notes, self.options.group_names()))
     }
 
+    /// How often `group` has begun to start on node `index`.
+    pub fn starts(&self, index: usize, group: char) -> usize {
+        let log = self.lab.read_file(NODES[index], WITNESS_LOG).unwrap_or_default();
+        let notes = world::read_notes(index, &log);
+        notes.iter().filter(|note| note.start && note.group == Some(group)).count()
+    }
+
+    /// Waits until `group` has begun to start on node `index` for the `times`th time.
+    ///
+    /// # Errors
+    /// When it has not after [`PATIENCE`].
+    pub fn await_starts(&mut self, index: usize, group: char, times: usize) -> Step {
+        let begin = Instant::now();
+        while self.starts(index, group) < times {
+            if begin.elapsed() > PATIENCE {
+                let node = NODES[index];
+                return Err(Trouble::Wrong(format!("{group} did not begin to start on {node}")));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        Ok(())
+    }
+
     /// How often the daemon of node `index` has begun, as its log has it.
     pub fn begins(&self, index: usize) -> usize {
         let words = match self.sides[index] {
@@ -454,9 +496,45 @@ impl Pair {
         Ok(())
     }
 
+    /// Waits until Debian's `cl_status` with these words prints `word` on node `index`.
+    ///
+    /// # Errors
+    /// When it has not after [`PATIENCE`].
+    pub fn await_answer(&mut self, index: usize, words: &str, word: &str) -> Step {
+        let begin = Instant::now();
+        let script = format!("{} {words} 2>/dev/null; :", genuine::CL_STATUS);
+        loop {
+            let said = self.run(index, &script)?;
+            if said == word {
+                return Ok(());
+            }
+            if begin.elapsed() > PATIENCE {
+                let node = NODES[index];
+                let text = format!("`cl_status {words}` on {node} says {said:?}, never {word:?}");
+                return Err(Trouble::Wrong(text));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
     /// The log of node `index`.
     pub fn log(&self, index: usize) -> String {
         self.lab.read_file(NODES[index], genuine::LOG).unwrap_or_default()
+    }
+
+    /// A counter of `hb status` on node `index`; `None` where the daemon is not ours.
+    ///
+    /// # Errors
+    /// When the daemon does not answer or has no such counter.
+    pub fn counter(&self, index: usize, name: &str) -> Step<Option<u64>> {
+        if self.sides[index] == Side::Genuine {
+            return Ok(None);
+        }
+        // The verdict is also the exit code.
+        let text = self.run(index, &format!("{PROGRAMS}/hb status --json; :"))?;
+        let status: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        let value = status.pointer(&format!("/counters/{name}")).and_then(|v| v.as_u64());
+        value.map(Some).ok_or_else(|| Trouble::Wrong(format!("no counter {name} in {text}")))
     }
 
     /// What a node asked of its power switch.

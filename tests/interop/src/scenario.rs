@@ -2,7 +2,9 @@
 //! and 1 here; in `owners` and in texts they are 1 and 2, one digit for each group.
 
 mod change;
+mod cl_status;
 mod fault;
+mod keys;
 mod moves;
 mod reach;
 mod start;
@@ -42,6 +44,11 @@ impl Scenario {
     }
 }
 
+/// The scenario of that name.
+pub fn find(name: &str) -> Option<&'static Scenario> {
+    SCENARIOS.iter().find(|scenario| scenario.name == name)
+}
+
 /// All scenarios.
 pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("life", Options::default, start::life).short(),
@@ -60,6 +67,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("standby", two_groups_off, moves::standby).short(),
     Scenario::new("standby-on", two_groups, moves::standby),
     Scenario::new("takeover", two_groups_off, moves::takeover),
+    Scenario::new("takeover-failback", two_groups_off, moves::takeover_failback),
     Scenario::new("takeover-one", one_group, moves::one_group),
     Scenario::new("standby-empty", one_group, moves::empty),
     Scenario::new("standby-crossing", two_groups_off, moves::crossing),
@@ -77,8 +85,15 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("sha1-ucast", sha1_ucast, start::life),
     Scenario::new("mcast", mcast, start::life),
     Scenario::new("ping", with_ping, start::life),
+    Scenario::new("crc-bcast-off", crc_bcast_off, start::life_off),
+    Scenario::new("md5-ucast-off", md5_ucast_off, start::life_off),
+    Scenario::new("sha1-two-links-off", two_links_off, start::life_off),
+    Scenario::new("ping-lost", two_groups_ping, reach::ping_lost),
     Scenario::new("ipfail", with_ipfail, reach::cable),
     Scenario::new("ipfail-off", with_ipfail_off, reach::cable_off),
+    Scenario::new("ipfail-ping-lost", with_ipfail, reach::ping_lost_with_ipfail),
+    Scenario::new("ipfail-on-1", ipfail_on_first, reach::ping_lost_ipfail_on_one),
+    Scenario::new("ipfail-on-2", ipfail_on_second, reach::ping_lost_ipfail_on_one),
     Scenario::new("netstring", netstring, start::without_scripts),
     Scenario::new("loss", lossy, fault::loss).short(),
     Scenario::new("loss-long", lossy, fault::long_loss),
@@ -87,6 +102,10 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario::new("daemon-killed", slow_deadtime, fault::daemon_killed).splits(),
     Scenario::new("idle", fast, fault::idle),
     Scenario::new("reload", two_groups, change::reload),
+    Scenario::new("authkeys", two_groups, keys::reload),
+    Scenario::new("key-change", two_groups_slow, keys::change),
+    Scenario::new("flood", two_groups, keys::flood),
+    Scenario::new("cl-status", two_links_ipfail, cl_status::compare),
     Scenario::new("migrate", two_groups, change::migrate),
 ];
 
@@ -134,8 +153,43 @@ fn with_ping() -> Options {
     Options { extra: "ping 192.0.2.254\n", ..Options::default() }
 }
 
+fn crc_bcast_off() -> Options {
+    Options { auth: "crc", ..one_group_off() }
+}
+
+fn md5_ucast_off() -> Options {
+    Options { auth: "md5", media: Media::Ucast, ..one_group_off() }
+}
+
+fn two_links_off() -> Options {
+    Options { media: Media::Both, ..one_group_off() }
+}
+
+const PING: &str = "ping 192.0.2.254\ndeadping 2\n";
+const RESPAWN_IPFAIL: &str = "respawn hacluster /usr/libexec/heartbeat/ipfail\n";
 const IPFAIL: &str =
     "ping 192.0.2.254\ndeadping 2\nrespawn hacluster /usr/libexec/heartbeat/ipfail\n";
+
+fn two_groups_ping() -> Options {
+    Options { extra: PING, ..two_groups() }
+}
+
+fn two_links_ipfail() -> Options {
+    Options { extra: IPFAIL, ..both_links() }
+}
+
+fn ipfail_on_first() -> Options {
+    Options { extra_on: [RESPAWN_IPFAIL, ""], ..two_groups_ping() }
+}
+
+fn ipfail_on_second() -> Options {
+    Options { extra_on: ["", RESPAWN_IPFAIL], ..two_groups_ping() }
+}
+
+/// Both keys can be changed before anybody is missed.
+fn two_groups_slow() -> Options {
+    Options { deadtime_ms: 6_000, initdead_ms: 6_000, ..two_groups() }
+}
 
 fn with_ipfail() -> Options {
     Options { extra: IPFAIL, ..two_groups() }

@@ -16,7 +16,9 @@ use crate::control::{Access, ClientEvent};
 use crate::logging::Logger;
 
 /// Longest request: the longest real one has some hundred bytes.
-const LINE_MAX: usize = 64 * 1024;
+pub(crate) const LINE_MAX: usize = 64 * 1024;
+/// Bytes that are read at a time.
+pub(crate) const CHUNK: usize = 4096;
 /// How long a connection may be silent before its place is given to others.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long a client may take to read its answer.
@@ -35,7 +37,7 @@ pub(super) struct Client {
 
 /// What reading found.
 #[derive(Debug, PartialEq, Eq)]
-enum Line {
+pub(crate) enum Line {
     Text(Vec<u8>),
     TooLong,
     End,
@@ -57,7 +59,7 @@ impl Client {
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let answer = match self.understand(&line) {
+            let answer = match understand(self.access, &line) {
                 Ok(RequestLine { id, request, .. }) => match self.ask(&stream, request).await {
                     Some(response) => (id, response),
                     None => return,
@@ -70,24 +72,6 @@ impl Client {
                 Ok(Err(_)) | Err(_) => return,
             }
         }
-    }
-
-    /// Reads a line, or says what is wrong with it under the id that it seems to have.
-    fn understand(&self, line: &[u8]) -> Result<RequestLine, (u64, String)> {
-        let parsed: RequestLine = serde_json::from_slice(line).map_err(|error| {
-            let value: Option<serde_json::Value> = serde_json::from_slice(line).ok();
-            let id = value.as_ref().and_then(|value| value.get("id")?.as_u64()).unwrap_or(0);
-            (id, format!("not a request of version {VERSION}: {error}"))
-        })?;
-        if parsed.v != VERSION {
-            let text = format!("version {} is not spoken here, {VERSION} is", parsed.v);
-            return Err((parsed.id, text));
-        }
-        if !self.access.allows(&parsed.request) {
-            let text = "this socket is for questions only; commands go to control.sock".into();
-            return Err((parsed.id, text));
-        }
-        Ok(parsed)
     }
 
     /// Passes a request on and waits for its answer; `None` when the client has gone meanwhile.
@@ -135,12 +119,31 @@ impl Client {
     }
 }
 
+/// Reads a line, or says what is wrong with it under the id that it seems to have.
+pub(crate) fn understand(access: Access, line: &[u8]) -> Result<RequestLine, (u64, String)> {
+    let parsed: RequestLine = serde_json::from_slice(line).map_err(|error| {
+        let value: Option<serde_json::Value> = serde_json::from_slice(line).ok();
+        let id = value.as_ref().and_then(|value| value.get("id")?.as_u64()).unwrap_or(0);
+        (id, format!("not a request of version {VERSION}: {error}"))
+    })?;
+    if parsed.v != VERSION {
+        let text = format!("version {} is not spoken here, {VERSION} is", parsed.v);
+        return Err((parsed.id, text));
+    }
+    if !access.allows(&parsed.request) {
+        let text = "this socket is for questions only; commands go to control.sock".into();
+        return Err((parsed.id, text));
+    }
+    Ok(parsed)
+}
+
 /// Tells why there is no service, without waiting; the client sees its connection end.
 pub(super) fn refuse(stream: &UnixStream, text: &str) {
     let _ = stream.try_write(&encode(0, Response::Error { text: text.into() }));
 }
 
-fn encode(id: u64, response: Response) -> Vec<u8> {
+/// One line to a client.
+pub(crate) fn encode(id: u64, response: Response) -> Vec<u8> {
     let ok = match response {
         Response::Status(_) | Response::History(_) | Response::Done { .. } => true,
         Response::Error { .. } => false,
@@ -156,16 +159,10 @@ fn encode(id: u64, response: Response) -> Vec<u8> {
 /// line feed.
 async fn next_line(stream: &mut UnixStream, buffer: &mut Vec<u8>) -> io::Result<Line> {
     loop {
-        if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
-            let rest = buffer.split_off(end + 1);
-            let mut line = std::mem::replace(buffer, rest);
-            line.truncate(end);
-            return Ok(Line::Text(line));
+        if let Some(line) = cut_line(buffer) {
+            return Ok(line);
         }
-        if buffer.len() > LINE_MAX {
-            return Ok(Line::TooLong);
-        }
-        let mut chunk = [0; 4096];
+        let mut chunk = [0; CHUNK];
         let length = stream.read(&mut chunk).await?;
         if length == 0 {
             let line = std::mem::take(buffer);
@@ -173,6 +170,18 @@ async fn next_line(stream: &mut UnixStream, buffer: &mut Vec<u8>) -> io::Result<
         }
         buffer.extend_from_slice(&chunk[..length]);
     }
+}
+
+/// The first line of `buffer` without its end; `None` when more must be read. As long as its caller
+/// stops at [`Line::TooLong`], the buffer never holds more than [`LINE_MAX`] bytes and one chunk.
+pub(crate) fn cut_line(buffer: &mut Vec<u8>) -> Option<Line> {
+    if let Some(end) = buffer.iter().position(|byte| *byte == b'\n') {
+        let rest = buffer.split_off(end + 1);
+        let mut line = std::mem::replace(buffer, rest);
+        line.truncate(end);
+        return Some(Line::Text(line));
+    }
+    (buffer.len() > LINE_MAX).then_some(Line::TooLong)
 }
 
 /// Waits until the client has closed both directions. One that has only said that it will ask no

@@ -130,8 +130,8 @@ fn several<'a>(
     items.enumerate().map(reply).collect()
 }
 
-/// A program that is signed on under a name on this node. The other node's clients are not known
-/// here, and none of them matters to this daemon: `offline`.
+/// A program that is signed on under a name on this node, is part of this daemon, or is known to be
+/// signed on at the other node.
 fn client(
     kind: &str,
     node: &str,
@@ -139,11 +139,12 @@ fn client(
     snapshot: &StatusSnapshot,
     online: &BTreeSet<String>,
 ) -> FieldList {
-    if snapshot.node_type(node) != Some("normal") {
+    if snapshot.node_type(node).is_none() {
         return refused(kind, UNKNOWN);
     }
     let here = snapshot.this_node.name.eq_ignore_ascii_case(node);
-    let word = if here && online.contains(name) { "online" } else { "offline" };
+    let online = snapshot.has_client(node, name) || (here && online.contains(name));
+    let word = if online { "online" } else { "offline" };
     let mut reply = response(kind, OK);
     // Without it the client library waits for an answer of the other node.
     reply.push_text("subt", "respond-cstatus");
@@ -153,8 +154,8 @@ fn client(
 
 fn parameter(name: &str, snapshot: &StatusSnapshot) -> FieldList {
     let mut reply = response("getparm", OK);
-    if let Some(value) = snapshot.parameters.get(name) {
-        reply.push_text("pvalue", value.as_str());
+    if let Some(value) = snapshot.parameter(name) {
+        reply.push_text("pvalue", value);
     }
     reply
 }

@@ -17,7 +17,7 @@ const END: &[u8] = b"<<<\n";
 
 /// Cuts a stream of text into messages.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cutter {
+pub(crate) struct Cutter {
     line: Vec<u8>,
     /// Whether the line is too long and what is left of it is skipped.
     skips_line: bool,
@@ -26,8 +26,16 @@ pub(super) struct Cutter {
 }
 
 impl Cutter {
+    /// The most that it keeps: a message and the line that is being read.
+    pub(crate) const BUFFERED_MAX: usize = LINE_MAX + MESSAGE_MAX;
+
+    /// Bytes kept until the end of their message.
+    pub(crate) fn buffered(&self) -> usize {
+        self.line.len() + self.message.as_ref().map_or(0, Vec::len)
+    }
+
     /// Takes what was read; whole messages, or why one is none, go to `found`.
-    pub(super) fn push(&mut self, bytes: &[u8], found: &mut Vec<Result<FieldList, String>>) {
+    pub(crate) fn push(&mut self, bytes: &[u8], found: &mut Vec<Result<FieldList, String>>) {
         for byte in bytes {
             if self.line.len() < LINE_MAX {
                 self.line.push(*byte);
@@ -72,14 +80,14 @@ impl Cutter {
 
 /// What a message asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Command {
+pub(crate) struct Command {
     /// For the log: `standby [all]`.
-    pub(super) text: String,
-    pub(super) request: Request,
+    pub(crate) text: String,
+    pub(crate) request: Request,
 }
 
 /// Understands a message, or says why not and what to do.
-pub(super) fn command(message: &FieldList) -> Result<Command, String> {
+pub(crate) fn command(message: &FieldList) -> Result<Command, String> {
     let kind = message.text(fields::KIND).unwrap_or_default();
     let info = message.text(fields::INFO).unwrap_or_default();
     match kind {

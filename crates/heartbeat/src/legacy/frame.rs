@@ -10,11 +10,11 @@ const HEADER: usize = 8;
 /// The second word of the header.
 const MARK: u32 = 0xabcd;
 /// Longest message of a client; the longest request of `cl_status` has some 150 bytes.
-pub(super) const BODY_MAX: usize = 8 * 1024;
+pub(crate) const BODY_MAX: usize = 8 * 1024;
 
 /// Why a client is not understood. There is no way back into step: its connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum FrameError {
+pub(crate) enum FrameError {
     /// The second word of the header.
     #[error("no frame of Heartbeat's client library (mark {0:#x})")]
     Mark(u32),
@@ -28,7 +28,7 @@ pub(super) enum FrameError {
 
 /// Takes one message from the beginning of `buffer`; `None` when it is not all there. As long as
 /// its caller stops on errors, the buffer needs [`room`] bytes at most.
-pub(super) fn take(buffer: &mut Vec<u8>) -> Result<Option<FieldList>, FrameError> {
+pub(crate) fn take(buffer: &mut Vec<u8>) -> Result<Option<FieldList>, FrameError> {
     let Some(header) = buffer.first_chunk::<HEADER>() else { return Ok(None) };
     let [a, b, c, d, e, f, g, h] = *header;
     let (length, mark) = (i32::from_ne_bytes([a, b, c, d]), u32::from_ne_bytes([e, f, g, h]));
@@ -46,12 +46,12 @@ pub(super) fn take(buffer: &mut Vec<u8>) -> Result<Option<FieldList>, FrameError
 }
 
 /// How many more bytes may be read into `buffer`: one whole frame is the most it ever holds.
-pub(super) fn room(buffer: &[u8]) -> usize {
+pub(crate) fn room(buffer: &[u8]) -> usize {
     (HEADER + BODY_MAX).saturating_sub(buffer.len())
 }
 
 /// One framed message.
-pub(super) fn encode(fields: &FieldList) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn encode(fields: &FieldList) -> Result<Vec<u8>, EncodeError> {
     let body = wire::encode_unsigned(fields)?;
     let length = i32::try_from(body.len()).map_err(|_| EncodeError::TooLarge)?;
     let header = [length.to_ne_bytes(), MARK.to_ne_bytes()].concat();

@@ -12,25 +12,25 @@ use crate::legacy::answers::{self, OK};
 /// The type of every request.
 const REQUEST: &str = "hbapi-req";
 /// The field with the kind of request.
-pub(super) const REQUEST_KIND: &str = "reqtype";
+pub(crate) const REQUEST_KIND: &str = "reqtype";
 /// Longest name of a client that is repeated in a log line.
 const NAME_MAX: usize = 32;
 
 /// What the kernel says of the other end of the socket (SO_PEERCRED, unix(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Peer {
-    pub(super) uid: u32,
-    pub(super) gid: u32,
-    pub(super) pid: u32,
+pub(crate) struct Peer {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) pid: u32,
 }
 
 /// Heartbeat's accounts on this machine, where it has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Accounts {
+pub(crate) struct Accounts {
     /// User `hacluster`.
-    pub(super) hacluster: Option<u32>,
+    pub(crate) hacluster: Option<u32>,
     /// Group `haclient`.
-    pub(super) haclient: Option<u32>,
+    pub(crate) haclient: Option<u32>,
 }
 
 impl Accounts {
@@ -63,7 +63,7 @@ enum State {
 
 /// One client.
 #[derive(Clone, Debug)]
-pub(super) struct Session {
+pub(crate) struct Session {
     peer: Peer,
     accounts: Accounts,
     state: State,
@@ -73,22 +73,22 @@ pub(super) struct Session {
 
 /// What follows from one message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Turn {
+pub(crate) struct Turn {
     /// Answers in order.
-    pub(super) replies: Vec<FieldList>,
+    pub(crate) replies: Vec<FieldList>,
     /// Whether the connection ends after them.
-    pub(super) end: bool,
+    pub(crate) end: bool,
     /// What the log should know.
-    pub(super) note: Option<String>,
+    pub(crate) note: Option<String>,
 }
 
 impl Session {
-    pub(super) fn new(peer: Peer, accounts: Accounts) -> Self {
+    pub(crate) fn new(peer: Peer, accounts: Accounts) -> Self {
         Self { peer, accounts, state: State::Fresh, told: false }
     }
 
     /// The name under which it has signed on.
-    pub(super) fn name(&self) -> Option<&str> {
+    pub(crate) fn name(&self) -> Option<&str> {
         match &self.state {
             State::Named(name) => Some(name),
             State::Fresh | State::Casual => None,
@@ -96,12 +96,12 @@ impl Session {
     }
 
     /// Whether it has signed on.
-    pub(super) fn is_signed_on(&self) -> bool {
+    pub(crate) fn is_signed_on(&self) -> bool {
         self.state != State::Fresh
     }
 
     /// Takes one message. `online` are the names of the clients that are signed on.
-    pub(super) fn take(
+    pub(crate) fn take(
         &mut self,
         message: &FieldList,
         snapshot: &StatusSnapshot,

@@ -155,9 +155,13 @@ impl Messaging {
             Input::LinkFailed { link, reason } => self.link_failed(link, &reason, outputs),
             Input::LinkRestored { link } => self.link_restored(link),
             Input::EchoReply { ping, sequence } => self.echo_reply(ping, sequence, outputs),
+            Input::Woke => self.put_deaths_off(self.times.deadtime),
             Input::Timeout => self.timeout(outputs),
             Input::AskPings => self.ask_pings(outputs),
             Input::Send(body) => self.send_body(&body, outputs),
+            Input::Announce { extensions, at_once } => {
+                self.announce(extensions, at_once, outputs);
+            }
             Input::Rekey(keys) => self.rekey(&keys),
             Input::Stopping => self.stop(outputs),
         }
@@ -203,6 +207,13 @@ impl Messaging {
         self.unix_s = unix_s;
         // One line without NUL, or it would not fit the wire.
         self.load = load.lines().next().unwrap_or_default().replace('\0', "");
+    }
+
+    fn announce(&mut self, extensions: Extensions, at_once: bool, outputs: &mut Vec<Output>) {
+        self.announce = extensions;
+        if at_once && self.phase != Phase::Idle {
+            self.send_status(self.local_status(), outputs);
+        }
     }
 
     /// All keys verify from here on, and what a peer used before does not count against it.

@@ -65,6 +65,8 @@ impl Node {
 
     pub(super) fn take_message(&mut self, from: &NodeName, body: Body, turn: &mut Turn<'_>) {
         self.hear_ipfail(&body, turn);
+        self.hear_of_clients(&body, turn);
+        self.hear_refusal(&body, turn);
         let kind = report::kind(&body).to_owned();
         match self.translator.incoming(body) {
             Incoming::Message { message, warning } => {
@@ -84,7 +86,12 @@ impl Node {
                         doubt.left();
                     }
                 }
+                let wanted = matches!(message, PeerMessage::HbTakeover { .. });
+                let refusal = if wanted { self.manager.why_not_give() } else { None };
                 self.feed_manager(resource::Input::Message(message), turn);
+                if let Some(reason) = refusal {
+                    self.refuse_takeover(reason, turn);
+                }
             }
             Incoming::Ignored => {}
             Incoming::Refused(reason) => turn.log(
@@ -247,7 +254,6 @@ impl Node {
             heard: self.moment(node.heard_ms_ago),
             answers: node.status == NodeStatus::Ping,
         };
-        let maintenance = self.manager.maintenance();
         let runs = |group: &Group| match group.claim() {
             GroupClaim::Released | GroupClaim::Failed => false,
             GroupClaim::Acquiring
@@ -255,6 +261,7 @@ impl Node {
             | GroupClaim::Releasing
             | GroupClaim::Blocked => true,
         };
+        let maintenance = self.manager.maintenance();
         Facts {
             heard: peer.and_then(|peer| self.moment(peer.heard_ms_ago)),
             generation: peer.map_or(0, |peer| peer.generation),

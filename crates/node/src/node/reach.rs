@@ -16,8 +16,9 @@ use crate::report;
 impl Node {
     /// This node became active, or the peer restarted.
     pub(super) fn greet_ipfail(&mut self, turn: &mut Turn<'_>) {
-        let peer_active = self.peer_is_active();
-        let talking = self.active && peer_active;
+        let status = self.peer_status();
+        let talking = self.active && status == NodeStatus::Active;
+        self.ask_for_clients(status, turn);
         self.count_pings(turn);
         self.ask_ipfail(turn, |ipfail, now| ipfail.talk(now, talking));
     }
@@ -26,6 +27,7 @@ impl Node {
     pub(super) fn note_reach(&mut self, node: &NodeName, to: NodeStatus, turn: &mut Turn<'_>) {
         if self.is_peer(node) {
             let talking = self.active && to == NodeStatus::Active;
+            self.ask_for_clients(to, turn);
             self.ask_ipfail(turn, |ipfail, now| ipfail.talk(now, talking));
         } else {
             self.count_pings(turn);
@@ -55,11 +57,10 @@ impl Node {
         self.ask_ipfail(turn, |ipfail, now| ipfail.count(now, own));
     }
 
-    fn peer_is_active(&self) -> bool {
-        self.messaging
-            .nodes(self.now)
-            .iter()
-            .any(|node| !node.ping && self.is_peer(&node.name) && node.status == NodeStatus::Active)
+    fn peer_status(&self) -> NodeStatus {
+        let nodes = self.messaging.nodes(self.now);
+        let peer = nodes.iter().find(|node| !node.ping && self.is_peer(&node.name));
+        peer.map_or(NodeStatus::Dead, |peer| peer.status)
     }
 
     fn situation(&self) -> Situation {

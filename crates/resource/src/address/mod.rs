@@ -40,6 +40,8 @@ pub use self::watch::Watch;
 use self::watch::Watched;
 use crate::operation::Outcome;
 
+/// Longest probe: every ms of it is an outage when the other host is dead.
+const PROBE_MAX: Duration = Duration::from_millis(300);
 /// How long a start waits for the kernel to find out whether another host has an IPv6 address that
 /// somebody else has just added: longer than its one second (RFC 4862, §5.1).
 const SETTLES_WITHIN: Duration = Duration::from_secs(2);
@@ -96,7 +98,7 @@ impl Addresses {
     }
 
     /// As [`Self::start`], and asks the network first whether another host has the address, for
-    /// `limit` (ARP Probe of RFC 5227, duplicate address detection of RFC 4862); it fails if one
+    /// `limit`, at most 300 ms (ARP Probe of RFC 5227, duplicate address detection of RFC 4862); it fails if one
     /// has. Not asked: for an address that is already there, and where there is no Ethernet. When
     /// nobody could be asked it goes on.
     pub async fn start_probed(
@@ -105,7 +107,7 @@ impl Addresses {
         announce: Announce,
         limit: Duration,
     ) -> Outcome {
-        let limit = Some(limit).filter(|limit| !limit.is_zero());
+        let limit = Some(limit.min(PROBE_MAX)).filter(|limit| !limit.is_zero());
         outcome(self.try_start(spec, announce, limit).await)
     }
 
@@ -115,6 +117,7 @@ impl Addresses {
         if limit.is_zero() {
             return;
         }
+        let limit = limit.min(PROBE_MAX);
         for spec in specs {
             // What is wrong with it is told when it is started.
             let Ok(entries) = self.netlink.addresses(spec.ip).await else { continue };

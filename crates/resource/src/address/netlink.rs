@@ -396,3 +396,46 @@ fn outgoing_interface(message: &RouteNetlinkMessage) -> Option<u32> {
         if let RouteAttribute::Oif(index) = attribute { Some(*index) } else { None }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use rtnetlink::packet_core::DoneMessage;
+    use rtnetlink::packet_route::link::LinkHeader;
+
+    use super::*;
+
+    fn link(family: AddressFamily) -> LinkMessage {
+        let mut message = LinkMessage::default();
+        message.header = LinkHeader {
+            interface_family: family,
+            index: 7,
+            flags: LinkFlags::Up,
+            ..LinkHeader::default()
+        };
+        message.attributes.push(LinkAttribute::IfName("eth0".into()));
+        message
+    }
+
+    #[test]
+    fn what_the_kernel_tells_is_read_and_what_was_lost_is_seen() {
+        let inner = |message| told(NetlinkPayload::InnerMessage(message));
+        let address = || address_message([10, 0, 0, 50].into(), 24, 7);
+        let is_entry = |entry: &Entry| (entry.prefix_len, entry.index) == (24, 7);
+        assert!(matches!(inner(RouteNetlinkMessage::NewAddress(address())),
+            Some(Told::Address(entry)) if is_entry(&entry)));
+        assert!(matches!(inner(RouteNetlinkMessage::DelAddress(address())),
+            Some(Told::NoAddress(entry)) if is_entry(&entry)));
+        assert!(matches!(inner(RouteNetlinkMessage::NewLink(link(AddressFamily::Unspec))),
+            Some(Told::Interface(eth0)) if eth0.up && !eth0.carrier && eth0.name == "eth0"));
+        assert!(matches!(
+            inner(RouteNetlinkMessage::DelLink(link(AddressFamily::Unspec))),
+            Some(Told::NoInterface(7))
+        ));
+        // ENOBUFS, as netlink-proto hands it on.
+        assert!(matches!(told(NetlinkPayload::Overrun(Vec::new())), Some(Told::Lost)));
+        // A bridge's word about its port is not the port's end.
+        assert!(inner(RouteNetlinkMessage::DelLink(link(AddressFamily::Bridge))).is_none());
+        assert!(inner(RouteNetlinkMessage::NewLink(link(AddressFamily::Bridge))).is_none());
+        assert!(told(NetlinkPayload::Done(DoneMessage::default())).is_none());
+    }
+}

@@ -45,7 +45,7 @@ pub(super) fn schedule(limit: Duration) -> Vec<Duration> {
 /// Two that want the same address at the same time must not both give way (RFC 5227, §2.1.1, has
 /// them do so): the one with the lower Ethernet address goes on.
 pub(super) fn forbids(claim: &Claim, own: &[Ethernet], ours: Ethernet) -> bool {
-    let foreign = !own.contains(&claim.ethernet);
+    let foreign = claim.ethernet != ours && !own.contains(&claim.ethernet);
     foreign
         && match claim.kind {
             Kind::Has => true,
@@ -201,6 +201,10 @@ mod tests {
         check(HIGH, Kind::Has, true);
         check(LOW, Kind::Wants, true);
         check(HIGH, Kind::Wants, false);
+        // Nothing known of our interfaces, and a switch that sends our own question back.
+        let reflected =
+            Claim { ip: [10, 0, 0, 50].into(), ethernet: OURS, index: 2, kind: Kind::Wants };
+        assert!(!forbids(&reflected, &[], OURS));
         for kind in [Kind::Has, Kind::Wants] {
             check(OURS, kind, false);
             check(OTHER_OF_OURS, kind, false);

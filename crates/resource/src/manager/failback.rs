@@ -170,8 +170,11 @@ impl Manager {
         if !std::mem::take(&mut self.peer.away) {
             return;
         }
-        let waits = |group: &Group| self.base_window(group.key()) > 0;
-        if self.groups.iter().any(waits) {
+        let foreign = self.selected(&Which::Sets(Holdings::FOREIGN));
+        let waits = |index: &usize| {
+            self.goes_home(*index) && self.base_window(self.groups[*index].key()) > 0
+        };
+        if foreign.iter().any(waits) {
             self.returns = (self.returns + 1).min(RETURNS_MAX);
             out.push(Output::SetTimer(Timer::ForgetReturns, HOUR));
         }

@@ -12,11 +12,15 @@ const ANNOUNCE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Manager {
     pub(super) fn peer_status(&mut self, status: PeerStatus, out: &mut Vec<Output>) {
-        let before = std::mem::replace(&mut self.peer.status, status);
-        if before == status {
+        if self.peer.status == status {
             return;
         }
+        if status == PeerStatus::Lost {
+            self.note_ours();
+        }
+        let before = std::mem::replace(&mut self.peer.status, status);
         if before == PeerStatus::Lost {
+            self.ours.clear();
             self.may_take.clear();
         }
         match status {

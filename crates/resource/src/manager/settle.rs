@@ -21,6 +21,9 @@ pub(super) enum Wish {
 
 impl Manager {
     pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
+        if self.is_lost() {
+            self.note_adopted();
+        }
         match self.phase {
             Phase::Init | Phase::Stopped => return,
             Phase::Stopping => return self.settle_stop(out),
@@ -131,11 +134,7 @@ impl Manager {
             None => {}
             Some(Wish::Acquire(cause, reason)) => {
                 if self.is_lost() {
-                    // What it said of this group is void from here on.
-                    let key = self.groups[index].key();
-                    if let Some(claims) = &mut self.peer.groups {
-                        claims.remove(key);
-                    }
+                    self.ours.insert(self.groups[index].key().to_owned());
                 }
                 self.acquire(index, cause, &reason, out);
             }
@@ -166,10 +165,8 @@ impl Manager {
     fn may_start(&self, index: usize) -> bool {
         let claim = self.peer_claim(self.groups[index].key());
         if self.is_lost() {
-            // What was begun here goes on, and is recovered in place, unless the last thing that
-            // the peer said was that it has it.
-            return self.may_take.contains(self.groups[index].key())
-                || matches!(claim, None | Some(GroupClaim::Released | GroupClaim::Failed));
+            let key = self.groups[index].key();
+            return self.ours.contains(key) || self.may_take.contains(key);
         }
         self.is_alone()
             || !self.peer.native
@@ -193,19 +190,42 @@ impl Manager {
         Some(Wish::Acquire(cause, reason))
     }
 
-    /// Fencing has failed, and hb.toml lets this group go on without it.
+    /// What failed here since the peer fell silent may be tried again here; anything else only when
+    /// fencing has failed and hb.toml lets the group go on without it.
     fn wish_lost(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
-        let may = self.may_take.contains(group.key());
-        if !may || group.is_wanted() || group.has_failed() || !group.is_released() {
+        let peer = self.peer_name();
+        if group.is_wanted() || group.has_failed() || !group.is_released() {
             return None;
         }
-        let reason = format!(
-            "{} is silent and could not be made sure to be off; hb.toml takes this group over all \
-             the same",
-            self.peer_name()
-        );
-        Some(Wish::Acquire(Cause::PeerDead, reason))
+        if self.ours.contains(group.key()) {
+            let reason = format!("it ran here when {peer} fell silent");
+            return Some(Wish::Acquire(Cause::Retry, reason));
+        }
+        self.may_take.contains(group.key()).then(|| {
+            let reason = format!(
+                "{peer} is silent and could not be made sure to be off; hb.toml takes this group \
+                 over all the same"
+            );
+            Wish::Acquire(Cause::PeerDead, reason)
+        })
+    }
+
+    /// Of what is here at the loss of the peer, that which it does not have as well.
+    pub(super) fn note_ours(&mut self) {
+        let own = |index: &usize| {
+            let group = &self.groups[*index];
+            let free = self.may_start(*index) || group.claim() == GroupClaim::Held;
+            group.is_wanted() && free
+        };
+        let keys = (0..self.groups.len()).filter(own);
+        self.ours = keys.map(|index| self.groups[index].key().to_owned()).collect();
+    }
+
+    /// What was found running here is ours as well.
+    fn note_adopted(&mut self) {
+        let held = self.groups.iter().filter(|group| group.claim() == GroupClaim::Held);
+        self.ours.extend(held.map(|group| group.key().to_owned()));
     }
 
     fn wish_native(&self, index: usize) -> Option<Wish> {

@@ -175,7 +175,7 @@ impl Manager {
             out.push(Output::SetTimer(Timer::OfferGroup(key.to_owned()), FAILBACK_RETRY));
             return;
         }
-        let reason = format!("it failed to start here; offered to {}", self.peer_name());
+        let reason = format!("given to {}, for {key} failed here", self.peer_name());
         self.give(which, Cause::Offered, reason, None, out);
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hb_cli::lab::{HEARTBEAT, PUBLIC};
 
 use super::{both_up, long_up};
-use crate::files::SLOW;
+use crate::files::{GROUPS, SLOW};
 use crate::pair::{Pair, is_possible};
 use crate::play::SKIP;
 use crate::{Side, Step, Trouble};
@@ -152,6 +152,9 @@ fn with_loss(pair: &mut Pair, rounds: usize) -> Step {
     pair.settle("11")?;
     for index in 0..2 {
         pair.run(index, &format!("iptables -D {rule}"))?;
+        if pair.counter(index, "rexmit_requested")? == Some(0) {
+            return Err(Trouble::Wrong(format!("node{} asked for nothing again", index + 1)));
+        }
     }
     pair.tell("nothing is lost");
     pair.pass(Duration::from_secs(2));
@@ -218,15 +221,23 @@ pub(super) fn idle(pair: &mut Pair) -> Step {
     pair.measure("and back", "12", |pair| pair.command(1, "standby", "foreign"))
 }
 
-/// `dead` loses its power while node `giver` gives everything to the other, slowly.
-fn dies_in_standby(pair: &mut Pair, giver: usize, dead: usize, after: Duration) -> Step {
+/// `dead` loses its power while node `giver` gives everything to the other, slowly: while it is still
+/// stopping its own group, or when the taker has begun to start what it was given. A taker that dies
+/// before that makes a 3.0.6 giver forget its own group.
+fn dies_in_standby(pair: &mut Pair, giver: usize, dead: usize) -> Step {
     long_up(pair)?;
     for index in 0..2 {
         pair.run(index, &format!("touch {SLOW}"))?;
     }
     let (survivor, owners) = if dead == 0 { (1, "22") } else { (0, "11") };
+    let (taker, group) = (1 - giver, GROUPS[giver]);
+    let starts = pair.starts(taker, group);
     pair.begin(giver, "standby", "all")?;
-    pair.pass(after);
+    if dead == giver {
+        pair.pass(GIVING);
+    } else {
+        pair.await_starts(taker, group, starts + 1)?;
+    }
     pair.measure("power loss within a standby", owners, |pair| pair.power_off(dead))?;
     pair.run(survivor, &format!("rm {SLOW}"))?;
     pair.boot(dead)?;
@@ -237,23 +248,21 @@ fn dies_in_standby(pair: &mut Pair, giver: usize, dead: usize, after: Duration) 
     })
 }
 
-/// The giver is still stopping its own group.
+/// The giver is still stopping its own group, or has hardly heard of it.
 const GIVING: Duration = Duration::from_millis(500);
-/// The taker is starting what it was given.
-const TAKING: Duration = Duration::from_millis(2_000);
 
 pub(super) fn first_dies_giving(pair: &mut Pair) -> Step {
-    dies_in_standby(pair, 0, 0, GIVING)
+    dies_in_standby(pair, 0, 0)
 }
 
 pub(super) fn second_dies_giving(pair: &mut Pair) -> Step {
-    dies_in_standby(pair, 1, 1, GIVING)
+    dies_in_standby(pair, 1, 1)
 }
 
 pub(super) fn first_dies_taking(pair: &mut Pair) -> Step {
-    dies_in_standby(pair, 1, 0, TAKING)
+    dies_in_standby(pair, 1, 0)
 }
 
 pub(super) fn second_dies_taking(pair: &mut Pair) -> Step {
-    dies_in_standby(pair, 0, 1, TAKING)
+    dies_in_standby(pair, 0, 1)
 }

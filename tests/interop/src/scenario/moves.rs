@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::both_up;
-use crate::Step;
 use crate::pair::Pair;
+use crate::{Side, Step};
 
 /// Verb, word, node and where the two groups are after it.
 type Move = (&'static str, &'static str, usize, &'static str);
@@ -57,6 +57,23 @@ pub(super) fn takeover(pair: &mut Pair) -> Step {
             ("takeover", "", 0, "11"),
         ],
     )
+}
+
+/// `hb_takeover failback`: the taker's foreign groups, as the word says. Only between two 3.0.6 nodes
+/// everything moves.
+pub(super) fn takeover_failback(pair: &mut Pair) -> Step {
+    both_up(pair)?;
+    let genuine = pair.sides == [Side::Genuine; 2];
+    for (taker, giver, all) in [(1, 0, "22"), (0, 1, "11")] {
+        let owners = if taker == 1 { "11" } else { "22" };
+        pair.command(giver, "takeover", "all")?;
+        pair.settle(owners)?;
+        let label = format!("takeover failback on {}", taker + 1);
+        pair.measure(&label, if genuine { all } else { "21" }, |pair| {
+            pair.command(taker, "takeover", "failback")
+        })?;
+    }
+    Ok(())
 }
 
 /// The usual pair: one group. Each word that means it, and nothing else happens to it.

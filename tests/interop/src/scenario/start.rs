@@ -21,6 +21,21 @@ pub(super) fn life(pair: &mut Pair) -> Step {
     pair.settle("-")
 }
 
+/// The same where nothing goes home by itself.
+pub(super) fn life_off(pair: &mut Pair) -> Step {
+    pair.start(0)?;
+    pair.settle("1")?;
+    pair.start(1)?;
+    pair.settle("1")?;
+    pair.pass(super::SETTLED_AGE);
+    pair.measure("power loss", "2", |pair| pair.power_off(0))?;
+    pair.boot(0)?;
+    pair.measure("return", "2", |pair| pair.start(0))?;
+    pair.measure("stop of the other", "1", |pair| pair.stop(1))?;
+    pair.measure("start of the other", "1", |pair| pair.start(1))?;
+    pair.measure("takeover", "2", |pair| pair.command(1, "takeover", "all"))
+}
+
 /// With `msgfmt netstring` 3.0.6 does not understand what its own takeover script tells it and stays
 /// in transition, beside its like too; so nothing here makes it take over.
 pub(super) fn without_scripts(pair: &mut Pair) -> Step {

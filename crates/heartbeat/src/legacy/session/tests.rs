@@ -18,7 +18,7 @@ fn snapshot() -> StatusSnapshot {
         "peer": null, "pings": [], "groups": [], "last_move": null,
         "timing": {"keepalive_ms": 1000, "deadtime_ms": 8000, "warntime_ms": 4000,
                    "initdead_ms": 30000, "deadping_ms": 8000},
-        "auto_failback": "on", "parameters": {"keepalive": "1000ms"}, "counters": COUNTERS
+        "auto_failback": "on", "parameters": {"keepalive": "1000ms", "node": "node2"}, "counters": COUNTERS
     }"#;
     let counters = serde_json::to_string(&hb_messaging::engine::Counters::default());
     let json = json.replace("COUNTERS", &counters.expect("numbers"));
@@ -38,6 +38,7 @@ fn snapshot() -> StatusSnapshot {
         stable: None,
         native: None,
         keys: None,
+        clients: ["ccm".to_owned()].into(),
         generation: 0,
         links: vec![link("eth0", true), link("eth1", false)],
     });
@@ -172,10 +173,15 @@ fn requests_are_answered_as_by_heartbeat() {
     check("clientstatus node=node1 cn=ipfail", &["OK subt=respond-cstatus cs=offline"]);
     check("clientstatus node=node1 cn=ping", &["OK subt=respond-cstatus cs=online"]);
     check("clientstatus node=node2 cn=ping", &["OK subt=respond-cstatus cs=offline"]);
+    check("clientstatus node=node2 cn=ccm", &["OK subt=respond-cstatus cs=online"]);
+    check("clientstatus node=10.0.0.254 cn=ping", &["OK subt=respond-cstatus cs=offline"]);
     check("clientstatus node=x cn=ping", &unknown);
     check("getrsc", &["OK rsc_hold=all"]);
     check("getparm pname=keepalive", &["OK pvalue=1000ms"]);
     check("getparm pname=nonsense", &["OK"]);
+    check("getparm pname=baud", &["OK pvalue=19200"]);
+    // Of a directive that may stand there several times 3.0.6 tells nothing.
+    check("getparm pname=node", &["OK"]);
     check("setfilter fmask=1", &["OK"]);
     check("setsignal signal=0", &["OK"]);
     check("set_sendqlen sendqlen=200", &[]);

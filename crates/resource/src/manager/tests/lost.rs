@@ -2,7 +2,8 @@
 
 use super::world::{MAIL, WEB, World};
 use crate::input::{GroupClaim, Holdings, Input, PeerStatus, RequestId, Which};
-use crate::output::Answer;
+use crate::operation::{Action, Outcome};
+use crate::output::{Answer, Timer};
 use hb_config::settings::AutoFailback::{Off, On};
 
 const LOST: Input = Input::Peer(PeerStatus::Lost);
@@ -148,7 +149,7 @@ fn a_stop_beside_a_lost_peer_releases_everything() {
     world.feed(0, Input::Stop);
     world.rest();
     assert!(world.sides[0].running.is_empty());
-    world.fire(0, &crate::output::Timer::Linger);
+    world.fire(0, &Timer::Linger);
     assert!(world.sides[0].has_left);
 }
 
@@ -158,4 +159,62 @@ fn a_command_is_answered_once_when_the_peer_is_lost() {
     world.feed(1, Input::Takeover { request: RequestId(5), which: Which::Sets(Holdings::ALL) });
     world.feed(1, LOST);
     assert!(matches!(world.answer(1, 5), Answer::Failed { .. }));
+}
+
+/// A service of this node that has failed too often while nobody else may be asked.
+fn broken(world: &mut World) {
+    let failed = Outcome::Failed { code: Some(1), reason: "no".into() };
+    world.sides[0].faults.insert(("nginx".into(), Action::Start), failed);
+    world.sides[0].running.remove("nginx");
+    let reason = "killed".to_owned();
+    world.feed(0, Input::Look { group: WEB.into(), resource: "nginx".into(), reason });
+    world.rest();
+    assert_eq!(world.claim(0, WEB), GroupClaim::Failed);
+    world.sides[0].faults.clear();
+}
+
+#[test]
+fn what_ran_here_is_recovered_in_place() {
+    let mut world = World::settled(Off);
+    world.silence();
+    world.feed(0, LOST);
+    world.sides[0].running.remove("nginx");
+    let reason = "killed".to_owned();
+    world.feed(0, Input::Look { group: WEB.into(), resource: "nginx".into(), reason });
+    world.rest();
+    assert!(world.sides[0].running.contains("nginx"));
+    assert_eq!(world.owners(), "1/2");
+}
+
+#[test]
+fn what_failed_here_meanwhile_is_tried_again_here() {
+    for cleanup in [false, true] {
+        let mut world = World::settled(Off);
+        world.silence();
+        world.feed(0, LOST);
+        broken(&mut world);
+        if cleanup {
+            world.feed(0, Input::Cleanup { request: RequestId(1), group: None });
+        } else {
+            world.fire(0, &Timer::Retry(WEB.into()));
+        }
+        world.rest();
+        assert_eq!(world.owners(), "1/2");
+    }
+}
+
+/// It was being given away: the peer may have it.
+#[test]
+fn what_had_failed_before_the_loss_is_left_alone() {
+    let mut world = World::settled(Off);
+    world.wire[1].clear();
+    let failed = Outcome::Failed { code: Some(1), reason: "no".into() };
+    world.sides[1].faults.insert(("nginx".into(), Action::Start), failed);
+    broken(&mut world);
+    world.silence();
+    world.feed(0, LOST);
+    assert!(!world.sides[0].timers.contains(&Timer::Retry(WEB.into())));
+    world.feed(0, Input::Cleanup { request: RequestId(1), group: None });
+    world.rest();
+    assert_eq!(world.claim(0, WEB), GroupClaim::Released);
 }

@@ -27,7 +27,7 @@ fn on(world: &mut World, number: usize) {
 fn off(world: &mut World, number: usize) -> String {
     match maintain(world, number, false, None) {
         Answer::Done { text } => text,
-        other => panic!("{other:?}"),
+        other @ (Answer::Refused { .. } | Answer::Failed { .. }) => panic!("{other:?}"),
     }
 }
 
@@ -238,4 +238,62 @@ fn beside_a_3_0_6_node_a_stop_releases_in_order() {
     finish(&mut world);
     assert!(world.sides[0].running.is_empty());
     assert!(world.sides[0].alerts.iter().any(|text| text.contains("does not know maintenance")));
+}
+
+/// A service dies in maintenance: nothing is done, what would be is shown, and it is done at the end.
+#[test]
+fn what_fails_meanwhile_is_shown_and_mended_at_the_end() {
+    let mut world = World::settled(On);
+    on(&mut world, 0);
+    world.took(0, &[]);
+    world.sides[0].running.remove("nginx");
+    let reason = "killed".to_owned();
+    world.feed(0, Input::Look { group: WEB.into(), resource: "nginx".into(), reason });
+    world.rest();
+    assert!(world.took(0, &["start", "stop"]).is_empty());
+    let would = world.sides[0].manager.would_do(WEB);
+    assert!(would.as_deref().is_some_and(|text| text.contains("nginx")), "{would:?}");
+    let said = off(&mut world, 0);
+    assert!(would.is_some_and(|would| said.contains(&would)), "{said}");
+    world.rest();
+    assert_eq!(world.took(0, &["start"]), ["start nginx"]);
+    assert_eq!(world.owners(), "1/2");
+}
+
+/// The pause of a group that failed does not end in a start.
+#[test]
+fn a_pause_does_not_end_in_maintenance() {
+    let mut world = World::new(Off);
+    let failed = Outcome::Failed { code: Some(1), reason: String::new() };
+    world.sides[0].faults.insert(("nginx".into(), Action::Start), failed);
+    world.boot(0);
+    world.rest();
+    let retry = Timer::Retry(WEB.into());
+    assert!(world.sides[0].timers.contains(&retry));
+    let answer = maintain(&mut world, 0, true, None);
+    assert!(matches!(answer, Answer::Done { .. }), "{answer:?}");
+    assert!(!world.sides[0].timers.contains(&retry));
+    world.sides[0].faults.clear();
+    off(&mut world, 0);
+    world.fire(0, &retry);
+    world.rest();
+    assert_eq!(world.owners(), "1/1");
+}
+
+/// A daemon that starts in maintenance adopts what runs, and touches nothing else.
+#[test]
+fn a_daemon_that_is_told_at_its_start_adopts_and_starts_nothing() {
+    let mut world = World::new(On);
+    world.sides[0].running.extend([WEB.to_owned(), "nginx".to_owned()]);
+    world.sides[0].alive = true;
+    on(&mut world, 0);
+    world.feed(0, Input::Peer(PeerStatus::Dead));
+    world.feed(0, Input::Started);
+    world.rest();
+    assert_eq!(world.owners(), "1/-");
+    assert!(world.took(0, &["start", "stop"]).is_empty());
+    assert!(world.sides[0].manager.would_do(MAIL).is_some());
+    off(&mut world, 0);
+    world.rest();
+    assert_eq!(world.owners(), "1/1");
 }

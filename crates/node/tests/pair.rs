@@ -51,7 +51,9 @@ fn settle_after(world: &mut World, past: &[&str]) {
         (0..2).all(|machine| {
             world.status(machine).is_some_and(|status| {
                 let known = status.problems.iter().all(|problem| past.contains(&&*problem.id));
-                status.verdict == Verdict::Healthy || (known && status.failover_ready)
+                // A group that is due to go home has not settled yet.
+                let home = status.groups.iter().all(|group| group.failback.is_none());
+                home && (status.verdict == Verdict::Healthy || (known && status.failover_ready))
             })
         })
     };
@@ -600,7 +602,8 @@ fn a_wrong_key_is_a_problem_and_nothing_else() {
     for machine in 0..2 {
         let ids = ids(&world, machine);
         assert!(ids.contains(&"bad_auth".to_owned()), "{ids:?}");
-        assert!(ids.contains(&"peer_never_seen".to_owned()), "{ids:?}");
+        // Packets that nobody can verify arrive: it may well live.
+        assert!(ids.contains(&"peer_lost".to_owned()), "{ids:?}");
         assert!(!world.status(machine).expect("runs").failover_ready);
     }
 }

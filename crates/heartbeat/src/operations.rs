@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hb_config::settings::{AgentSpec, Announce, BuiltIn, ResourceSpec, Settings};
+use hb_config::settings::{AgentSpec, BuiltIn, ResourceSpec, Settings};
 use hb_node::effect::{Level, LogEvent};
 use hb_resource::exec::environment::{self, Paths as AgentPaths};
 use hb_resource::exec::watch::Ticks;
@@ -15,7 +15,7 @@ use hb_resource::operation::{Action, OpId, Operation, Outcome};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::address_thread::AddressThread;
+use crate::address_thread::{AddressThread, Plan};
 use crate::args::Paths;
 use crate::hint::HintSender;
 use crate::logging::Logger;
@@ -34,7 +34,6 @@ pub(crate) struct Operations {
     runner: Runner,
     /// Missing when there is no netlink socket: then no address can be moved.
     addresses: Result<AddressThread, String>,
-    announce: Announce,
     /// Names of scripts in resource.d that stand in for built-in work. Looked up at start and not
     /// at a takeover, where a disk that hangs would cost the address.
     overridden: BTreeSet<String>,
@@ -66,11 +65,12 @@ impl Operations {
         logger: &Logger,
     ) -> Self {
         let runner = Runner::new(runner_config(settings, paths));
-        let addresses = AddressThread::start(priority, hints.clone()).map_err(|error| {
-            let text = format!("no netlink socket: {error}");
-            logger.say(Level::Error, "no_netlink", format!("{text}; no address can be moved"));
-            text
-        });
+        let addresses =
+            AddressThread::start(priority, Plan::of(settings), hints.clone()).map_err(|error| {
+                let text = format!("no netlink socket: {error}");
+                logger.say(Level::Error, "no_netlink", format!("{text}; no address can be moved"));
+                text
+            });
         let resources = || settings.groups.iter().flat_map(|group| &group.resources);
         let overridden: BTreeSet<String> = resources()
             .filter(|resource| resource.built_in.is_some())
@@ -99,7 +99,6 @@ impl Operations {
             probes: Probes::open(settings, &AgentPaths::default().path),
             runner,
             addresses,
-            announce: settings.native.announce,
             overridden,
             under_way: BTreeMap::new(),
             answer,
@@ -196,12 +195,14 @@ impl Operations {
     fn perform(&self, operation: Operation) -> impl Future<Output = Outcome> + use<> {
         let built_in = self.built_in(&operation.resource).cloned();
         let (runner, addresses) = (self.runner.clone(), self.addresses.clone());
-        let (announce, probes) = (self.announce, self.probes.clone());
+        let probes = self.probes.clone();
         async move {
             let outcome = match (built_in, addresses) {
                 (Some(built_in), Ok(addresses)) => {
-                    let work = addresses.perform(built_in, operation.action, announce);
-                    timeout(operation.timeout, work).await.unwrap_or(Outcome::TimedOut)
+                    let limit = operation.timeout;
+                    timeout(limit, addresses.perform(built_in, operation.clone()))
+                        .await
+                        .unwrap_or(Outcome::TimedOut)
                 }
                 (Some(_), Err(reason)) => Outcome::CouldNotRun { reason },
                 (None, _) => runner.run(&operation).await,
@@ -254,3 +255,6 @@ fn runner_config(settings: &Settings, paths: &Paths) -> RunnerConfig {
         ..RunnerConfig::default()
     }
 }
+
+#[cfg(test)]
+mod tests;

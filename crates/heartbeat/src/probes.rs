@@ -28,12 +28,17 @@ pub(crate) struct Probes {
 impl Probes {
     /// Finds the program: beside that of this process, else in `path`.
     pub(crate) fn open(settings: &Settings, path: &str) -> Self {
+        Self::new(settings, find(path))
+    }
+
+    /// With this program, or why there is none.
+    pub(crate) fn new(settings: &Settings, program: Result<PathBuf, String>) -> Self {
         let by_resource = settings.native.resources.iter();
         let by_resource: BTreeMap<_, _> = by_resource
             .filter(|(_, options)| !options.probes.is_empty())
             .map(|(text, options)| (text.clone(), options.probes.clone()))
             .collect();
-        Self { program: find(path), by_resource }
+        Self { program, by_resource }
     }
 
     /// Asks the probes of `resource` one after the other, until one is bad.

@@ -182,17 +182,21 @@ impl Watcher {
     async fn look(&mut self, since: Option<Ticks>, only_known_names: bool) {
         let began = Ticks::now();
         let known = std::mem::take(&mut self.known);
+        let names =
+            if only_known_names { self.names.iter().cloned().collect() } else { Vec::new() };
         let search = Search {
             group: self.owner.0.clone(),
             resource: self.resource.clone(),
-            known: known.into_iter().chain(self.watched.iter().cloned()).collect(),
+            known: known.iter().chain(&self.watched).cloned().collect(),
             since,
-            names: only_known_names
-                .then(|| self.names.iter().cloned().collect())
-                .unwrap_or_default(),
+            names,
         };
         let found = self.runner.find(search, UNIT_TIME).await;
         self.looked = began;
+        // Ended while no daemon was there to see it, or since the check.
+        for process in known.iter().filter(|one| !found.contains(one) && has_ended(one)) {
+            self.died(process);
+        }
         for process in found {
             if self.watched.len() < WATCHED_MAX && !self.watched.contains(&process) {
                 self.grip(process);
@@ -259,3 +263,10 @@ impl Watcher {
         self.hints.send(Hint { group, resource, reason });
     }
 }
+
+fn has_ended(process: &Watched) -> bool {
+    process.grip().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests;

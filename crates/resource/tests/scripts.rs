@@ -9,9 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use hb_resource::exec::watch::{Search, Ticks, Watched};
 use hb_resource::operation::{Action, Outcome};
 
-use bench::{Bench, PATH, is_alive, reason, script, short, skip, until};
+use bench::{Bench, LONG, PATH, is_alive, operation, reason, script, short, skip, until};
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../resource.d").canonicalize().unwrap()
@@ -467,6 +468,45 @@ async fn nginx_recovers_from_a_killed_master() {
         assert_eq!(service.run(Action::Status).await, Outcome::NotRunning);
         assert_eq!(service.run(next).await, Outcome::Ok);
         assert_eq!(namespace.listens(8099), next == Action::Start);
+        assert_eq!(service.run(Action::Stop).await, Outcome::Ok);
+        assert!(!namespace.listens(8099));
+    }
+}
+
+/// All of nginx is killed: its end is seen, the check agrees, and a stop and a start bring it back.
+#[tokio::test]
+async fn nginx_that_is_killed_is_noticed_and_back() {
+    let Some((bench, namespace)) = web("nginx", NGINX).await else { return };
+    let service = Service { bench: &bench, pid_file: bench.path("web.pid") };
+    let runner = bench.runner();
+    for _ in 0..3 {
+        let since = Ticks::now();
+        assert_eq!(service.run(Action::Start).await, Outcome::Ok);
+        let pid = service.pid();
+        // It lives in a namespace of its own here, so it is not looked for but known.
+        let resource = operation(script("web", &[]), Action::Status).resource;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let start = stat.rsplit_once(") ").unwrap().1.split(' ').nth(19).unwrap();
+        let known = Watched {
+            pid: pid.parse().unwrap(),
+            start: start.parse().unwrap(),
+            name: "nginx".into(),
+        };
+        let search = Search {
+            group: "the group".into(),
+            resource,
+            known: vec![known.clone()],
+            since: Some(since),
+            names: vec!["nginx".into()],
+        };
+        let found = runner.find(search, LONG).await;
+        assert_eq!(found, [known]);
+        let grip = found[0].grip().unwrap();
+        let workers = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let all = workers.split_ascii_whitespace().chain([pid.as_str()]);
+        assert!(Command::new("kill").arg("-KILL").args(all).status().unwrap().success());
+        grip.ended().await;
+        assert_eq!(service.run(Action::Status).await, Outcome::NotRunning);
         assert_eq!(service.run(Action::Stop).await, Outcome::Ok);
         assert!(!namespace.listens(8099));
     }

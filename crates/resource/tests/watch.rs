@@ -60,7 +60,7 @@ async fn a_daemon_is_found_by_its_marks_and_its_end_is_seen() {
     // Another runner, as after a restart of the daemon.
     let runner = bench.runner();
     let found = find(&runner, &search(script("d", &[]), None)).await;
-    assert_eq!(pids(&found), [daemon.0.clone()]);
+    assert_eq!(pids(&found), std::slice::from_ref(&daemon.0));
     assert_eq!(found[0].name, "sh");
 
     let other = Search { group: "another".into(), ..search(script("d", &[]), None) };

@@ -150,15 +150,11 @@ pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Vec<Wa
     };
     let members: Vec<Process> = all
         .into_iter()
-        // Processes of the kernel have none of this.
-        .filter(|one| one.is_alive() && one.parent != KERNEL && one.pid != me && !is_agent(one))
+        .filter(|one| one.is_alive() && one.pid != me && !is_agent(one))
         .filter(is_ours)
         .collect();
     top(&members)
 }
-
-/// Parent of all threads of the kernel; 0 is that of the first process.
-const KERNEL: i32 = 2;
 
 /// The processes among `pids` whose parent is not.
 pub(super) fn top_of(pids: &[i32]) -> Vec<Watched> {

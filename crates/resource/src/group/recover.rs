@@ -148,12 +148,7 @@ impl Group {
 
     /// The window is over for a member. A group that failed because of it counts as good again when
     /// it is served elsewhere; where nobody serves it, `Timer::Retry` and operators decide.
-    pub(crate) fn forget_failures(
-        &mut self,
-        index: usize,
-        served_elsewhere: bool,
-        ctx: &mut Context<'_>,
-    ) {
+    pub(crate) fn forget_failures(&mut self, index: usize, elsewhere: bool, ctx: &mut Context<'_>) {
         let Some(member) = self.members.get_mut(index) else { return };
         member.failures = 0;
         if member.warm {
@@ -162,7 +157,7 @@ impl Group {
         if self.failed != Some(index) {
             return;
         }
-        if !served_elsewhere || self.claim() != GroupClaim::Failed {
+        if !elsewhere || self.claim() != GroupClaim::Failed {
             return self.remember_failure(index, ctx);
         }
         self.failed = None;
@@ -215,8 +210,17 @@ impl Group {
         }
     }
 
+    /// Another node could do better again: it is offered there.
+    pub(crate) fn offer_after_pause(&mut self, ctx: &mut Context<'_>) {
+        if self.breaker.waiting && self.claim() == GroupClaim::Failed {
+            let timer = Timer::OfferGroup(self.spec.key.clone());
+            ctx.out.push(Output::SetTimer(timer, Duration::ZERO));
+        }
+        self.end_pause(ctx);
+    }
+
     /// There is no reason to wait any more.
-    pub(crate) fn end_pause(&mut self, ctx: &mut Context<'_>) {
+    pub(super) fn end_pause(&mut self, ctx: &mut Context<'_>) {
         if std::mem::take(&mut self.breaker.waiting) {
             ctx.out.push(Output::CancelTimer(Timer::Retry(self.spec.key.clone())));
         }

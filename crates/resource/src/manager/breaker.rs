@@ -28,7 +28,7 @@ impl Manager {
             self.with_group(index, out, |group, ctx| {
                 match pause {
                     Some(why) => group.pause(&why, ctx),
-                    None => group.end_pause(ctx),
+                    None => group.offer_after_pause(ctx),
                 }
                 group.tend(settled, ctx);
             });
@@ -80,11 +80,21 @@ impl Manager {
 
     /// The window of a member's failures is over.
     pub(super) fn forget_member(&mut self, key: &str, member: usize, out: &mut Vec<Output>) {
-        let served = match self.peer_claim(key) {
-            Some(claim) => claim == GroupClaim::Held,
+        let Some(index) = self.groups.iter().position(|group| group.key() == key) else { return };
+        let elsewhere = match self.peer_claim(key) {
+            Some(GroupClaim::Held) => true,
+            // The preferred node tries again and again; it may be the one that cannot, and once per
+            // window it may offer the group here.
+            Some(GroupClaim::Failed) => self.can_talk() && !self.prefers_us(&self.groups[index]),
+            Some(
+                GroupClaim::Released
+                | GroupClaim::Acquiring
+                | GroupClaim::Releasing
+                | GroupClaim::Blocked,
+            ) => false,
             // A 3.0.6 peer says only which sets it holds.
             None => self.can_talk() && !self.peer.native && self.peer.stable == Some(true),
         };
-        self.with_key(key, out, |group, ctx| group.forget_failures(member, served, ctx));
+        self.with_group(index, out, |group, ctx| group.forget_failures(member, elsewhere, ctx));
     }
 }

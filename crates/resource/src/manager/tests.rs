@@ -4,6 +4,7 @@ mod failback;
 mod legacy;
 mod lost;
 mod maintenance;
+mod recovery;
 mod scenarios;
 mod walk;
 mod world;

@@ -27,6 +27,8 @@ pub(super) struct Side {
     pub(super) alerts: Vec<String>,
     pub(super) log: Vec<String>,
     pub(super) has_left: bool,
+    /// What ended by itself since its last start.
+    pub(super) ended: BTreeSet<String>,
     /// Groups that may be started though the peer is lost.
     kept: BTreeSet<String>,
     /// Checks that were asked to end.
@@ -108,6 +110,7 @@ fn side(number: usize, failback: AutoFailback, groups: usize, policy: Policy) ->
         alerts: Vec::new(),
         log: Vec::new(),
         has_left: false,
+        ended: BTreeSet::new(),
         kept: BTreeSet::new(),
         cancelled: BTreeSet::new(),
         faults: BTreeMap::new(),
@@ -299,7 +302,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, number: usize, output: Output) {
+    pub(super) fn perform(&mut self, number: usize, output: Output) {
         match output {
             Output::Send(message) => {
                 self.sides[number].log.push(format!("send {message:?}"));
@@ -346,8 +349,12 @@ impl World {
         let at = spec.resources.iter().position(|member| *member == operation.resource);
         let at = at.expect("a member of its group");
         let runs = |index: usize| side.running.contains(&spec.resources[index].text);
+        let warm = |index: usize| {
+            let text = &spec.resources[index].text;
+            self.policy.resources.get(text).is_some_and(|options| options.warm)
+        };
         let overlap = side.pending.iter().any(|pending| {
-            let beside = pending.monitor || operation.monitor;
+            let beside = pending.monitor || operation.monitor || !self.policy.resources.is_empty();
             pending.group == operation.group && (!beside || pending.resource == operation.resource)
         });
         assert!(!overlap, "no overlap: {operation:?}");
@@ -359,28 +366,47 @@ impl World {
             });
             members.any(|(text, member)| text == name && member.state != ResourceState::Unknown)
         };
-        let others = |name: &String| other.running.contains(name) && known(name);
+        let others = |index: usize| {
+            let name = &spec.resources[index].text;
+            !warm(index) && other.running.contains(name) && known(name)
+        };
         let moves = matches!(operation.action, Action::Start | Action::Stop);
         assert!(!moves || !side.manager.in_maintenance(), "in maintenance: {operation:?}");
-        if operation.action == Action::Start && side.manager.is_lost() {
+        if operation.action == Action::Start && side.manager.is_lost() && !warm(at) {
             let mine = side.kept.contains(&operation.group);
             assert!(mine, "S2: started though the lost peer may run it: {operation:?}");
         }
         match operation.action {
+            Action::Start if warm(at) => {}
             Action::Start => {
-                assert!((0..at).all(runs), "S3: started before what is left of it: {operation:?}");
-                let there = spec.resources.iter().any(|member| others(&member.text));
-                let split = self.sides[number].running.contains(&spec.resources[0].text);
+                let believed = |index: usize| {
+                    let mut groups = side.manager.groups();
+                    let group = groups.find(|group| group.key() == operation.group);
+                    let state = group.map(|group| group.members()[index].state);
+                    let ended = side.ended.contains(&spec.resources[index].text);
+                    ended && state == Some(ResourceState::Running)
+                };
+                let left = (0..at).all(|index| runs(index) || believed(index));
+                assert!(left, "S3: started before what is left of it: {operation:?}");
+                let there = (0..spec.resources.len()).any(others);
+                let split = runs(0) || believed(0);
                 assert!(
                     !there || !self.talks() || split,
                     "S1/S2: started while the peer, which is reachable, runs it: {operation:?}"
                 );
             }
             Action::Stop => {
-                let right = (at + 1..spec.resources.len()).any(runs);
+                let right = (at + 1..spec.resources.len()).any(|index| !warm(index) && runs(index));
                 assert!(!right, "S3: stopped before what is right of it: {operation:?}");
             }
             Action::Status | Action::Announce | Action::Validate => {}
+        }
+    }
+
+    /// Something ends by itself. Until its manager knows, it acts as if it ran.
+    pub(super) fn ends(&mut self, number: usize, text: &str) {
+        if self.sides[number].running.remove(text) {
+            self.sides[number].ended.insert(text.to_owned());
         }
     }
 
@@ -407,6 +433,7 @@ impl World {
                 Action::Status => Outcome::NotRunning,
                 Action::Start => {
                     side.running.insert(name.clone());
+                    side.ended.remove(&name);
                     Outcome::Ok
                 }
                 Action::Stop => {

@@ -164,3 +164,67 @@ fn the_way_home_is_told_with_its_time() {
     assert_eq!(status(&world, 0).groups[0].failback, None);
     wait(&mut world, 25_000, |world| world.machines[0].serves("www"));
 }
+
+#[test]
+fn a_one_way_link_is_named_with_its_direction_by_both() {
+    let mut world = pair_with(|_| {});
+    world.network.path_mut(0, 1).up = false;
+    world.run(ms(3_000));
+    for (machine, direction) in [(0, "node2 does not hear us"), (1, "nothing of it arrives")] {
+        assert_eq!(ids(&world, machine), ["link_one_way"]);
+        let status = world.status(machine).expect("runs");
+        let problem = &status.problems[0];
+        assert!(problem.text.contains("eth1") && problem.text.contains(direction), "{problem:?}");
+        assert!(problem.hint.contains("grep 694"), "{problem:?}");
+        assert!(status.failover_ready, "the other link works: {:?}", status.unready);
+        let links = status.peer.expect("a peer").links;
+        let hears: Vec<_> = links.iter().map(|link| (link.up, link.peer_hears)).collect();
+        let expect = [(machine == 0, Some(false)), (false, Some(true))][machine];
+        assert_eq!(hears, [(true, Some(true)), expect], "{machine}");
+    }
+    // Both directions: no word of one-way.
+    world.network.path_mut(1, 1).up = false;
+    world.run(ms(3_000));
+    assert_eq!([ids(&world, 0), ids(&world, 1)], [["link_down"], ["link_down"]]);
+}
+
+#[test]
+fn a_node_that_is_not_heard_says_so_and_is_no_standby() {
+    let mut world = pair_with(|_| {});
+    for link in 0..2 {
+        world.network.path_mut(1, link).up = false;
+    }
+    world.run(ms(3_000));
+    // node1 hears nothing; node2 hears node1 and is told that it is not heard.
+    assert_eq!(ids(&world, 0), ["peer_dead"]);
+    let status = world.status(1).expect("runs");
+    let one_way = |id: &&String| **id == "link_one_way";
+    assert_eq!(ids(&world, 1).iter().filter(one_way).count(), 2, "{:?}", world.status(1));
+    assert!(!status.failover_ready);
+    let reasons = status.unready.join("; ");
+    assert!(reasons.contains("node1 does not hear this node on any link"), "{reasons}");
+}
+
+#[test]
+fn configurations_that_differ_are_named_by_file() {
+    let check = |change: fn(&mut Settings), part: &str| {
+        let groups = [group("node1", &["www", "nginx"])];
+        let mut settings = setup::pair(timing(KEEPALIVE_MS), &groups);
+        change(&mut settings[1]);
+        let mut world = World::new(settings, 11);
+        world.start(0);
+        world.start(1);
+        world.run(ms(5_000));
+        for machine in 0..2 {
+            let status = world.status(machine).expect("runs");
+            let differs: Vec<_> =
+                status.problems.iter().filter(|problem| problem.id == "config_differs").collect();
+            assert_eq!(differs.len(), 1, "{part}: {:?}", status.problems);
+            assert!(differs[0].text.starts_with(part), "{:?}", differs[0]);
+            assert!(status.unready.iter().any(|why| why.starts_with(part)), "{:?}", status.unready);
+        }
+    };
+    check(|settings| settings.timing.deadtime_ms += 100, "ha.cf");
+    check(|settings| settings.groups[0].resources.truncate(1), "haresources");
+    check(|settings| settings.native.recovery.restarts_max = 9, "hb.toml");
+}

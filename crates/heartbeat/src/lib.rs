@@ -30,6 +30,7 @@ mod run;
 mod service;
 mod shell;
 mod signals;
+mod sleep;
 mod sys;
 mod watch;
 mod watch_record;

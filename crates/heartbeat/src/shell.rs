@@ -23,6 +23,7 @@ use crate::logging::unix_s;
 use crate::perform::Edge;
 use crate::reload::Reload;
 use crate::signals::{Signal, Signals};
+use crate::sleep::SleepMeter;
 
 /// Datagrams and timers that are handled without looking at anything else: a flood on one side
 /// delays the others by this many inputs, some milliseconds at most.
@@ -40,6 +41,7 @@ pub(crate) struct Shell {
     reload: Reload,
     began: Clock,
     tick: Interval,
+    sleep: SleepMeter,
     /// Reused for every input.
     effects: Vec<Effect>,
     /// Set by `Effect::Exit`.
@@ -74,6 +76,7 @@ impl Shell {
             reload,
             began: Clock::now(),
             tick,
+            sleep: SleepMeter::new(),
             effects: Vec::new(),
             exit: None,
         }
@@ -92,6 +95,10 @@ impl Shell {
                 return code;
             }
             let wake = self.wait().await;
+            // Before anything that may be as old as the sleep.
+            if let Some(ms) = self.sleep.slept() {
+                self.feed(Input::Slept { ms });
+            }
             self.take(wake);
             let flooded = !self.drain();
             self.fire();

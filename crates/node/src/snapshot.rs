@@ -7,9 +7,10 @@ use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 use hb_resource::group::Group;
 use hb_resource::input::GroupClaim;
-use hb_resource::manager::{Maintenance, Phase};
+use hb_resource::manager::{FailbackState, Maintenance, Phase};
 use hb_resource::output::Timer;
 
+use crate::activity::short;
 use crate::api::{
     GroupStatus, LinkStatus, MaintenanceStatus, PeerNode, PingStatus, ResourceStatus,
     StatusSnapshot, ThisNode, VERSION, Verdict,
@@ -245,9 +246,23 @@ impl View<'_> {
             resources: resources.collect(),
             unready_here: self.unready_here(key),
             unready_peer: self.unready_peer(key),
-            failback: None,
+            failback: self.failback(key, now),
             would_do: self.node.manager.would_do(key),
         }
+    }
+
+    /// When a group goes home, in words, if it will.
+    fn failback(&self, key: &str, now: Instant) -> Option<String> {
+        let state = self.node.manager.failback(key)?;
+        let due = self.node.timers.due(&Timer::FailbackStable(key.to_owned()));
+        Some(match (&state, due) {
+            (FailbackState::Window, Some(at)) => {
+                let left = short(at - now.min(at));
+                format!("in {left}, if {} stays ready", self.peer_name())
+            }
+            (FailbackState::Window, None)
+            | (FailbackState::Waits { .. } | FailbackState::Going, _) => state.words(),
+        })
     }
 
     /// One line for the service manager, without anything that changes by itself.

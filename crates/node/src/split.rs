@@ -26,12 +26,12 @@ impl Apart {
     }
 
     /// Unix time of its beginning.
-    pub(crate) fn from_unix_s(&self, now: Instant) -> u64 {
+    pub(crate) fn begun_unix_s(&self, now: Instant) -> u64 {
         self.unix_s.saturating_sub(self.lasted(now).as_secs())
     }
 
     /// Unix time of its end.
-    pub(crate) fn to_unix_s(&self) -> u64 {
+    pub(crate) fn ended_unix_s(&self) -> u64 {
         self.unix_s
     }
 }
@@ -191,7 +191,7 @@ mod tests {
             panic!("not found")
         };
         assert_eq!(apart.lasted(at(99_999)), Duration::from_millis(10_200));
-        assert_eq!((apart.from_unix_s(at(99_999)), apart.to_unix_s()), (50, 60));
+        assert_eq!((apart.begun_unix_s(at(99_999)), apart.ended_unix_s()), (50, 60));
         assert_eq!(note(Held, Some(Held), 11_310), None);
         assert_eq!(note(Held, Some(Releasing), 11_320), None);
         let overlap = Duration::from_millis(43);

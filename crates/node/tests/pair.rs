@@ -51,7 +51,9 @@ fn settle_after(world: &mut World, past: &[&str]) {
         (0..2).all(|machine| {
             world.status(machine).is_some_and(|status| {
                 let known = status.problems.iter().all(|problem| past.contains(&&*problem.id));
-                status.verdict == Verdict::Healthy || (known && status.failover_ready)
+                // A group that is due to go home has not settled yet.
+                let home = status.groups.iter().all(|group| group.failback.is_none());
+                home && (status.verdict == Verdict::Healthy || (known && status.failover_ready))
             })
         })
     };
@@ -638,6 +640,7 @@ fn a_wrong_key_is_a_problem_and_nothing_else() {
     for machine in 0..2 {
         let ids = ids(&world, machine);
         assert!(ids.contains(&"bad_auth".to_owned()), "{ids:?}");
+        // Packets that nobody can verify arrive: it may well live.
         assert!(ids.contains(&"peer_lost".to_owned()), "{ids:?}");
         assert!(!world.status(machine).expect("runs").failover_ready);
     }
@@ -690,71 +693,6 @@ fn one_dead_link_of_two_is_a_problem_and_not_a_transition() {
     world.run(ms(1_000));
     assert_eq!(ids(&world, 1), Vec::<String>::new());
     assert_eq!(stops(&world, 0), 0);
-}
-
-#[test]
-fn a_one_way_link_is_named_with_its_direction_by_both() {
-    let mut world = pair();
-    world.network.path_mut(0, 1).up = false;
-    world.run(ms(3_000));
-    for (machine, direction) in [(0, "node2 does not hear us"), (1, "nothing of it arrives")] {
-        assert_eq!(ids(&world, machine), ["link_one_way"]);
-        let status = world.status(machine).expect("runs");
-        let problem = &status.problems[0];
-        assert!(problem.text.contains("eth1") && problem.text.contains(direction), "{problem:?}");
-        assert!(problem.hint.contains("grep 694"), "{problem:?}");
-        assert!(status.failover_ready, "the other link works: {:?}", status.unready);
-        let links = status.peer.expect("a peer").links;
-        let hears: Vec<_> = links.iter().map(|link| (link.up, link.peer_hears)).collect();
-        let expect = [(machine == 0, Some(false)), (false, Some(true))][machine];
-        assert_eq!(hears, [(true, Some(true)), expect], "{machine}");
-    }
-    // Both directions: no word of one-way.
-    world.network.path_mut(1, 1).up = false;
-    world.run(ms(3_000));
-    assert_eq!([ids(&world, 0), ids(&world, 1)], [["link_down"], ["link_down"]]);
-}
-
-#[test]
-fn a_node_that_is_not_heard_says_so_and_is_no_standby() {
-    let mut world = pair();
-    for link in 0..2 {
-        world.network.path_mut(1, link).up = false;
-    }
-    world.run(ms(3_000));
-    // node1 hears nothing; node2 hears node1 and is told that it is not heard.
-    assert_eq!(ids(&world, 0), ["peer_dead"]);
-    let status = world.status(1).expect("runs");
-    let one_way = |id: &&String| **id == "link_one_way";
-    assert_eq!(ids(&world, 1).iter().filter(one_way).count(), 2, "{:?}", problems(&world, 1));
-    assert!(!status.failover_ready);
-    let reasons = status.unready.join("; ");
-    assert!(reasons.contains("node1 does not hear this node on any link"), "{reasons}");
-}
-
-#[test]
-fn configurations_that_differ_are_named_by_file() {
-    let check = |change: fn(&mut Settings), part: &str| {
-        let mut world = world_of(&www(), |settings| {
-            if settings.node.as_str() == "node2" {
-                change(settings);
-            }
-        });
-        world.start(0);
-        world.start(1);
-        world.run(ms(5_000));
-        for machine in 0..2 {
-            let status = world.status(machine).expect("runs");
-            let differs: Vec<_> =
-                status.problems.iter().filter(|problem| problem.id == "config_differs").collect();
-            assert_eq!(differs.len(), 1, "{part}: {:?}", problems(&world, machine));
-            assert!(differs[0].text.starts_with(part), "{:?}", differs[0]);
-            assert!(status.unready.iter().any(|why| why.starts_with(part)), "{:?}", status.unready);
-        }
-    };
-    check(|settings| settings.timing.deadtime_ms += 100, "ha.cf");
-    check(|settings| settings.groups[0].resources.truncate(1), "haresources");
-    check(|settings| settings.native.recovery.restarts_max = 9, "hb.toml");
 }
 
 #[test]

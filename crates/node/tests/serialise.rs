@@ -88,6 +88,7 @@ fn every_input_survives_a_recording() {
         Input::Link { link: LinkId(0), failure: Some("Network is down".into()) },
         Input::Timeout,
         Input::ClientGone { client },
+        Input::Slept { ms: 8_000 },
         Input::Shutdown,
     ];
     inputs.extend(outcomes.map(|outcome| Input::Done { op: OpId(u64::MAX), outcome }));
@@ -133,6 +134,16 @@ fn control_lines_read_and_write_as_documented() {
     let text = r#"{"v":1,"id":8,"cmd":"cleanup"}"#;
     let line: RequestLine = serde_json::from_str(text).expect("reads");
     assert_eq!(line.request, Request::Cleanup { group: None });
+}
+
+/// Lines of a history that an earlier version wrote.
+#[test]
+fn an_entry_without_overlap_is_read() {
+    let text = serde_json::to_string(&entry()).expect("serialises");
+    let old = text.replace(",\"overlap_ms\":null", "");
+    assert_ne!(old, text);
+    let read: HistoryEntry = serde_json::from_str(&old).expect("reads");
+    assert_eq!(read, entry());
 }
 
 #[test]

@@ -27,6 +27,8 @@ pub struct Habits {
     pub unstoppable: bool,
     /// `start` and `stop` hang until the operation's limit.
     pub hangs: bool,
+    /// `validate` fails.
+    pub invalid: bool,
 }
 
 impl Default for Habits {
@@ -39,6 +41,7 @@ impl Default for Habits {
             stop_fails: false,
             unstoppable: false,
             hangs: false,
+            invalid: false,
         }
     }
 }
@@ -93,6 +96,7 @@ impl Agents {
         match operation.action {
             Action::Status if self.running.contains(&resource) => Outcome::Ok,
             Action::Status => Outcome::NotRunning,
+            Action::Validate if habits.invalid => failed("its configuration is not valid"),
             Action::Announce | Action::Validate => Outcome::Ok,
             Action::Start => {
                 if habits.hangs || habits.start > operation.timeout {
@@ -114,6 +118,11 @@ impl Agents {
                 Outcome::Ok
             }
         }
+    }
+
+    /// The resource dies by itself.
+    pub fn crash(&mut self, group: &str, text: &str) {
+        self.running.remove(&(group.to_owned(), text.to_owned()));
     }
 
     /// Whether the resource may be running.

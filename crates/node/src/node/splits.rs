@@ -82,8 +82,8 @@ impl Node {
             .with("overlap_ms", overlap_ms);
         if let Some(apart) = apart {
             line = line
-                .with("from_unix_s", apart.from_unix_s(self.now))
-                .with("to_unix_s", apart.to_unix_s());
+                .with("from_unix_s", apart.begun_unix_s(self.now))
+                .with("to_unix_s", apart.ended_unix_s());
         }
         turn.log(line);
         let entry = self.history.add(HistoryEntry {

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
-use crate::{address, check, cl_status, demo, explain, key, lab, migrate, status};
+use crate::{
+    address, check, cl_status, demo, explain, key, lab, migrate, operate, probe, status, witness,
+};
 
 /// Looks at and operates a two-node Twinbeat cluster
 #[derive(Debug, Parser)]
@@ -30,6 +32,8 @@ enum Verb {
     Takeover(MoveArgs),
     /// Forget failures of a group and try it again
     Cleanup(CleanupArgs),
+    Maintenance(operate::MaintenanceArgs),
+    Fence(operate::FenceArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
@@ -40,6 +44,10 @@ enum Verb {
     Soak(demo::soak::SoakArgs),
     /// Set, remove, look at or announce a floating address
     Address(address::AddressArgs),
+    #[command(hide = true)]
+    Probe(probe::ProbeArgs),
+    #[command(hide = true)]
+    Witness(witness::WitnessArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
     ClStatus {
@@ -60,6 +68,10 @@ pub fn main() -> ExitCode {
         Verb::Standby(args) => moves::run(run_dir, Direction::Standby, &args),
         Verb::Takeover(args) => moves::run(run_dir, Direction::Takeover, &args),
         Verb::Cleanup(args) => moves::cleanup(run_dir, &args),
+        Verb::Maintenance(args) => operate::maintenance(run_dir, &args),
+        Verb::Fence(args) => operate::fence(run_dir, &args),
+        Verb::Probe(args) => probe::run(&args),
+        Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Migrate(args) => migrate::run(&args),

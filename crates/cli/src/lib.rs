@@ -14,7 +14,10 @@ mod key;
 pub mod lab;
 mod migrate;
 mod moves;
+mod operate;
 mod print;
+mod probe;
 mod status;
 #[cfg(test)]
 mod testing;
+mod witness;

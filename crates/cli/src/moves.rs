@@ -109,8 +109,13 @@ pub(crate) fn run(run_dir: &Path, direction: Direction, args: &MoveArgs) -> Exit
 
 /// Runs `hb cleanup`.
 pub(crate) fn cleanup(run_dir: &Path, args: &CleanupArgs) -> ExitCode {
+    command(run_dir, Request::Cleanup { group: args.group.clone() })
+}
+
+/// Gives a command and waits for its answer.
+pub(crate) fn command(run_dir: &Path, request: Request) -> ExitCode {
     match Client::connect(run_dir, api::CONTROL_SOCKET, None) {
-        Ok(mut client) => report(client.ask(Request::Cleanup { group: args.group.clone() })),
+        Ok(mut client) => report(client.ask(request)),
         Err(error) => unreachable_daemon(&error),
     }
 }
@@ -133,7 +138,7 @@ fn report(answer: Result<Response, ClientError>) -> ExitCode {
     }
 }
 
-fn unreachable_daemon(error: &ClientError) -> ExitCode {
+pub(crate) fn unreachable_daemon(error: &ClientError) -> ExitCode {
     let _ = writeln!(io::stderr(), "hb: {error}");
     exit::code(exit::UNREACHABLE)
 }

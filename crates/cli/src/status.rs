@@ -122,7 +122,8 @@ pub(crate) fn screen(snapshot: &StatusSnapshot, style: Style) -> String {
     for (number, problem) in snapshot.problems.iter().enumerate() {
         out.push_str(&problem_lines(number + 1, problem));
     }
-    if !snapshot.problems.is_empty() {
+    out += &readiness(snapshot);
+    if !snapshot.problems.is_empty() || !snapshot.unready.is_empty() {
         out.push('\n');
     }
     out.push_str(&nodes(snapshot));
@@ -166,8 +167,37 @@ fn problem_lines(number: usize, problem: &Problem) -> String {
     out
 }
 
+/// Why the other node could not take over, and who else has a say.
+fn readiness(snapshot: &StatusSnapshot) -> String {
+    let mut out = String::new();
+    for reason in &snapshot.unready {
+        let _ = writeln!(out, "   not ready: {reason}");
+    }
+    out
+}
+
+/// Lines that stand only where something is configured or switched on.
+fn extras(snapshot: &StatusSnapshot) -> String {
+    let mut out = String::new();
+    if let Some(it) = &snapshot.maintenance {
+        let word = |on| if on { "MAINTENANCE" } else { "no maintenance" };
+        let ends = it.ends_in_ms.map(|ms| format!(", ends in {}", age(ms))).unwrap_or_default();
+        out += &row("maintenance", &format!("{}{ends}", word(it.here)), word(it.peer));
+    }
+    if let Some(fencing) = &snapshot.fencing {
+        let last = fencing.last.as_ref().map(|last| format!(": {last}")).unwrap_or_default();
+        out += &row("fencing", &format!("{}{last}", fencing.state), &fencing.devices.join(", "));
+    }
+    if let Some(witness) = &snapshot.witness {
+        out += &row("witness", witness, "");
+    }
+    out
+}
+
 fn row(label: &str, here: &str, there: &str) -> String {
-    let line = format!(" {label:<LABEL$}{here:<COLUMN$}{there}");
+    // A long entry still ends before the next column begins.
+    let gap = if here.chars().count() < COLUMN { "" } else { "  " };
+    let line = format!(" {label:<LABEL$}{here:<COLUMN$}{gap}{there}");
     format!("{}\n", line.trim_end())
 }
 
@@ -177,7 +207,7 @@ fn nodes(snapshot: &StatusSnapshot) -> String {
         let mut out = row("", &format!("{} (this node)", this.name), "no other node in ha.cf");
         out += &row("node", &this.status, "");
         out += &row("holds", &this.rscstatus, "");
-        return out + &pings(snapshot);
+        return out + &pings(snapshot) + &extras(snapshot);
     };
     let mut out = row("", &format!("{} (this node)", this.name), &peer.name);
     out += &row("node", &this.status, &format!("{}, {}", peer.status, heard(peer.heard_ms_ago)));
@@ -191,7 +221,11 @@ fn nodes(snapshot: &StatusSnapshot) -> String {
     for link in &peer.links {
         let here = match &link.failure {
             Some(failure) => format!("FAILED: {failure}"),
-            None => "works".to_owned(),
+            None => match link.peer_hears {
+                Some(true) => "works, heard by the other".to_owned(),
+                Some(false) => "NOT HEARD by the other".to_owned(),
+                None => "works".to_owned(),
+            },
         };
         let there = match link.up {
             true => format!("up, {}", heard(link.heard_ms_ago)),
@@ -201,7 +235,7 @@ fn nodes(snapshot: &StatusSnapshot) -> String {
     }
     out += &row("key", &this.key, &peer.keys.as_deref().map(signing).unwrap_or_default());
     out += &further_keys(&this.keys, peer.keys.as_deref());
-    out + &pings(snapshot)
+    out + &pings(snapshot) + &extras(snapshot)
 }
 
 /// The key that signs, as `ThisNode::key` says it.
@@ -265,13 +299,39 @@ fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> 
     for resource in &group.resources {
         out.push_str(&resource_line(resource, group, style));
     }
+    let peer = snapshot.peer.as_ref().map_or("the other", |peer| peer.name.as_str());
+    let lines = [
+        ("   goes home: ", group.failback.clone()),
+        ("   would do: ", group.would_do.clone()),
+        ("   could not run here: ", group.unready_here.clone()),
+        (
+            "   could not run there: ",
+            group.unready_peer.as_ref().map(|why| format!("{peer}: {why}")),
+        ),
+    ];
+    for (label, text) in lines {
+        if let Some(text) = text {
+            let _ = writeln!(out, "{label}{text}");
+        }
+    }
     out
 }
 
 fn resource_line(resource: &ResourceStatus, group: &GroupStatus, style: Style) -> String {
-    let last = resource.last.as_ref().map(|last| format!("   last: {last}")).unwrap_or_default();
+    let last = match (resource.checked_ms_ago, &resource.last) {
+        (Some(ms), Some(last)) => format!("   checked {} ago: {last}", age(ms)),
+        (None, Some(last)) => format!("   last: {last}"),
+        (Some(_) | None, None) => String::new(),
+    };
+    let failures = match resource.failures {
+        0 => String::new(),
+        1 => "   1 failure".to_owned(),
+        count => format!("   {count} failures"),
+    };
+    let busy = resource.under_way.as_ref().map(|it| format!("     under way: {it}\n"));
+    let busy = busy.unwrap_or_default();
     format!(
-        "   {} {:<34} {} for {}{last}\n",
+        "   {} {:<34} {} for {}{last}{failures}\n{busy}",
         style.dot(group.here),
         resource.text,
         resource.state,
@@ -315,6 +375,8 @@ pub(crate) fn age(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use hb_node::api::{FencingStatus, MaintenanceStatus};
+
     use super::*;
     use crate::testing;
 
@@ -331,6 +393,32 @@ mod tests {
         insta::assert_snapshot!("healthy", text);
         let widest = text.lines().map(|line| line.chars().count()).max();
         assert!(widest <= Some(100), "{text}");
+    }
+
+    #[test]
+    fn what_is_only_sometimes_there_has_its_lines() {
+        let mut snapshot = testing::healthy();
+        snapshot.unready = vec!["node2: nginx: configuration invalid".into()];
+        snapshot.failover_ready = false;
+        snapshot.maintenance =
+            Some(MaintenanceStatus { here: true, peer: false, ends_in_ms: Some(1_740_000) });
+        snapshot.fencing = Some(FencingStatus {
+            devices: vec!["ipmi-node2".into()],
+            state: "failed".into(),
+            last: Some("ipmi-node2: timed out".into()),
+        });
+        snapshot.witness = Some("etcd: granted".into());
+        let peer = snapshot.peer.as_mut().unwrap();
+        peer.links[0].peer_hears = Some(true);
+        peer.links[1].peer_hears = Some(false);
+        let group = &mut snapshot.groups[0];
+        group.failback = Some("in 12 s, when node2 has been ready for 20 s".into());
+        group.would_do = Some("restart nginx".into());
+        group.unready_peer = Some("nginx: configuration invalid".into());
+        group.resources[1].checked_ms_ago = Some(2_300);
+        group.resources[1].failures = 2;
+        group.resources[1].under_way = Some("stop for 12 s, limit 60 s".into());
+        insta::assert_snapshot!("everything", screen(&snapshot, PLAIN));
     }
 
     #[test]

@@ -3,16 +3,20 @@
 //! come and go; heartbeats must not wait for that (starts a thread). What is done is in
 //! `hb_resource::address`.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, mpsc as threads};
 use std::thread::Builder;
+use std::time::Duration;
 
-use hb_config::settings::{Announce, BuiltIn};
-use hb_resource::address::Addresses;
-use hb_resource::operation::{Action, Outcome};
+use hb_config::settings::{AddressSpec, Announce, BuiltIn, Settings};
+use hb_resource::address::{Addresses, Notice};
+use hb_resource::operation::{Action, GroupKey, Operation, Outcome};
 use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::hint::{Hint, HintSender};
 use crate::sys;
 
 /// Operations that may wait for the thread: more than any haresources has groups.
@@ -24,9 +28,48 @@ const STACK_BYTES: usize = 512 * 1024;
 #[derive(Debug)]
 struct Job {
     built_in: BuiltIn,
-    action: Action,
-    announce: Announce,
+    operation: Operation,
     outcome: oneshot::Sender<Outcome>,
+}
+
+/// What the thread knows of the configuration.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    announce: Announce,
+    probe: Duration,
+    refresh: Duration,
+    /// The addresses of each group.
+    groups: BTreeMap<GroupKey, Vec<AddressSpec>>,
+    /// The group and the resource of each address.
+    owners: BTreeMap<IpAddr, (GroupKey, String)>,
+}
+
+impl Plan {
+    /// From what is configured.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let (mut groups, mut owners) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
+        for group in &settings.groups {
+            for resource in &group.resources {
+                if let Some(BuiltIn::Address(spec)) = &resource.built_in {
+                    groups.entry(group.key.clone()).or_default().push(spec.clone());
+                    owners.insert(spec.ip, (group.key.clone(), resource.text.clone()));
+                }
+            }
+        }
+        let guard = settings.native.address;
+        Self {
+            announce: settings.native.announce,
+            probe: Duration::from_millis(guard.probe_ms),
+            refresh: Duration::from_millis(guard.refresh_ms),
+            groups,
+            owners,
+        }
+    }
+
+    fn hint(&self, notice: Notice) -> Option<Hint> {
+        let (group, resource) = self.owners.get(&notice.ip)?.clone();
+        Some(Hint { group, resource, reason: notice.reason })
+    }
 }
 
 /// The way to the thread. Cloned freely; the thread ends with the last clone.
@@ -37,13 +80,13 @@ pub(crate) struct AddressThread {
 
 impl AddressThread {
     /// Starts the thread, with real-time priority when the core has it, for a takeover is as urgent
-    /// as a heartbeat.
+    /// as a heartbeat. What happens to a held address goes to `hints`.
     ///
     /// # Errors
     /// When there is no thread, no event loop or no netlink socket to be had.
-    pub(crate) fn start(priority: Option<u8>) -> io::Result<Self> {
+    pub(crate) fn start(priority: Option<u8>, plan: Plan, hints: HintSender) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel(JOBS_MAX);
-        let (ready, is_ready) = std::sync::mpsc::channel();
+        let (ready, is_ready) = threads::channel();
         Builder::new().name("addresses".into()).stack_size(STACK_BYTES).spawn(move || {
             if let Some(priority) = priority {
                 // The core has logged a refusal already.
@@ -51,7 +94,7 @@ impl AddressThread {
             }
             let runtime = RuntimeBuilder::new_current_thread().enable_all().build();
             match runtime {
-                Ok(runtime) => runtime.block_on(serve(queue, &ready)),
+                Ok(runtime) => runtime.block_on(serve(queue, &ready, plan, &hints)),
                 Err(error) => {
                     let _ = ready.send(Err(error));
                 }
@@ -61,23 +104,23 @@ impl AddressThread {
         Ok(Self { jobs })
     }
 
-    /// Performs `action`; as long as it takes.
-    pub(crate) async fn perform(
-        &self,
-        built_in: BuiltIn,
-        action: Action,
-        announce: Announce,
-    ) -> Outcome {
+    /// Performs the operation on what `built_in` says; as long as it takes.
+    pub(crate) async fn perform(&self, built_in: BuiltIn, operation: Operation) -> Outcome {
         let (outcome, result) = oneshot::channel();
         let gone = || Outcome::CouldNotRun { reason: "the address thread has ended".into() };
-        match self.jobs.send(Job { built_in, action, announce, outcome }).await {
+        match self.jobs.send(Job { built_in, operation, outcome }).await {
             Ok(()) => result.await.unwrap_or_else(|_| gone()),
             Err(_) => gone(),
         }
     }
 }
 
-async fn serve(mut queue: mpsc::Receiver<Job>, ready: &std::sync::mpsc::Sender<io::Result<()>>) {
+async fn serve(
+    mut queue: mpsc::Receiver<Job>,
+    ready: &threads::Sender<io::Result<()>>,
+    plan: Plan,
+    hints: &HintSender,
+) {
     let addresses = match Addresses::open() {
         Ok(addresses) => Arc::new(addresses),
         Err(error) => {
@@ -86,36 +129,69 @@ async fn serve(mut queue: mpsc::Receiver<Job>, ready: &std::sync::mpsc::Sender<i
         }
     };
     let _ = ready.send(Ok(()));
-    while let Some(job) = queue.recv().await {
-        let addresses = Arc::clone(&addresses);
-        tokio::spawn(async move {
-            let outcome = perform(&addresses, &job.built_in, job.action, job.announce).await;
-            // Nobody waits any more when the operation took too long.
-            let _ = job.outcome.send(outcome);
-        });
+    let plan = Arc::new(plan);
+    let mut watch = addresses.watch(plan.refresh).await;
+    loop {
+        tokio::select! {
+            job = queue.recv() => match job {
+                Some(job) => start(job, &addresses, &plan),
+                None => return,
+            },
+            notice = watch.recv() => {
+                if let Some(hint) = plan.hint(notice) {
+                    hints.send(hint);
+                }
+            }
+        }
     }
 }
 
+fn start(job: Job, addresses: &Arc<Addresses>, plan: &Arc<Plan>) {
+    let (addresses, plan) = (Arc::clone(addresses), Arc::clone(plan));
+    tokio::spawn(async move {
+        let outcome = perform(&addresses, &plan, &job.built_in, &job.operation).await;
+        // Nobody waits any more when the operation took too long.
+        let _ = job.outcome.send(outcome);
+    });
+}
+
 async fn perform(
-    addresses: &Addresses,
+    addresses: &Arc<Addresses>,
+    plan: &Plan,
     built_in: &BuiltIn,
-    action: Action,
-    announce: Announce,
+    operation: &Operation,
 ) -> Outcome {
-    match (built_in, action) {
+    let announce = plan.announce;
+    match (built_in, operation.action) {
         (BuiltIn::Address(spec), Action::Status) => addresses.status(spec).await,
+        (BuiltIn::Address(spec), Action::Start) if operation.probe => {
+            ask_for_all(addresses, plan, &operation.group);
+            addresses.start_probed(spec, announce, plan.probe).await
+        }
         // An adopted address is announced first thing: to start it again changes nothing, and makes
         // it ours to remove even if a Heartbeat before us had added it.
         (BuiltIn::Address(spec), Action::Start | Action::Announce) => {
             addresses.start(spec, announce).await
         }
         (BuiltIn::Address(spec), Action::Stop) => addresses.stop(spec).await,
+        (BuiltIn::Address(spec), Action::Validate) => addresses.validate(spec).await,
         (BuiltIn::SendArp { ip, interface }, Action::Start | Action::Announce) => {
             addresses.send_arp(*ip, interface, announce).await
         }
         // An announcement does not last: it never runs, and there is nothing to undo.
         (BuiltIn::SendArp { .. }, Action::Status) => Outcome::NotRunning,
         (BuiltIn::SendArp { .. }, Action::Stop) => Outcome::Ok,
-        (BuiltIn::Address(_) | BuiltIn::SendArp { .. }, Action::Validate) => Outcome::Ok,
+        (BuiltIn::SendArp { interface, .. }, Action::Validate) => {
+            addresses.validate_send_arp(interface).await
+        }
+    }
+}
+
+/// The first address of a group has the others asked for at the same time: they follow it.
+fn ask_for_all(addresses: &Arc<Addresses>, plan: &Plan, group: &GroupKey) {
+    let specs = plan.groups.get(group).cloned().unwrap_or_default();
+    if specs.len() > 1 {
+        let (addresses, limit) = (Arc::clone(addresses), plan.probe);
+        tokio::spawn(async move { addresses.probe_ahead(&specs, limit).await });
     }
 }

@@ -8,7 +8,9 @@ mod configuration;
 mod control;
 mod daemonize;
 mod exit;
+mod fence;
 mod foreign;
+mod hint;
 mod history;
 mod host;
 mod identity;
@@ -17,6 +19,7 @@ mod logging;
 mod operations;
 mod perform;
 mod pid_file;
+mod probes;
 mod realtime;
 mod reload;
 mod run;
@@ -24,6 +27,10 @@ mod service;
 mod shell;
 mod signals;
 mod sys;
+mod watch;
+mod watch_record;
+mod watchdog;
+mod witness;
 
 use std::process::ExitCode;
 

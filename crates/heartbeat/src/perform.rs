@@ -9,10 +9,14 @@ use hb_node::effect::{Effect, Level};
 
 use crate::control::Control;
 use crate::daemonize::Report;
+use crate::fence::Fence;
+use crate::hint::Hints;
 use crate::legacy::hooks::Hooks;
 use crate::logging::Logger;
 use crate::operations::Operations;
 use crate::service::Service;
+use crate::watchdog::Watchdog;
+use crate::witness::Witness;
 
 /// Everything outside of the node.
 pub(crate) struct Edge {
@@ -20,6 +24,10 @@ pub(crate) struct Edge {
     pub(crate) pings: Pings,
     pub(crate) control: Control,
     pub(crate) operations: Operations,
+    pub(crate) hints: Hints,
+    pub(crate) fence: Fence,
+    pub(crate) witness: Witness,
+    pub(crate) watchdog: Watchdog,
     pub(crate) hooks: Hooks,
     pub(crate) service: Service,
     pub(crate) logger: Logger,
@@ -33,11 +41,14 @@ impl Edge {
             Effect::Transmit { link, bytes } => self.links.send(link, &bytes),
             Effect::Echo { ping, sequence } => self.pings.send(ping, sequence),
             Effect::Run(operation) => self.operations.start(operation),
-            Effect::Cancel(_)
-            | Effect::Fence { .. }
-            | Effect::Witness { .. }
-            | Effect::Alive
-            | Effect::LetWatchdogBite { .. } => {}
+            Effect::Cancel(op) => self.operations.cancel(op),
+            Effect::Fence { attempt, target, device, action, timeout } => {
+                self.fence.start(attempt, target, device, action, timeout);
+            }
+            Effect::Witness { question, acquire } => self.witness.ask(question, acquire),
+            Effect::Alive => self.watchdog.feed(),
+            // Why was logged by the core.
+            Effect::LetWatchdogBite { .. } => self.watchdog.let_it_bite(),
             Effect::Reply { client, response } => {
                 self.control.reply(client, with_pid(response));
             }
@@ -53,6 +64,15 @@ impl Edge {
             Effect::Exit { code } => return Some(code),
         }
         None
+    }
+
+    /// The node has left in order: this machine need not be reset.
+    pub(crate) fn ended(&mut self) {
+        if let Err(error) = self.watchdog.disarm() {
+            let text =
+                format!("the watchdog could not be disarmed and may reset this machine: {error}");
+            self.logger.say(Level::Error, "watchdog", text);
+        }
     }
 
     /// The node has begun: whoever started us need not wait any longer. Not until the node is

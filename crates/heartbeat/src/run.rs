@@ -19,6 +19,7 @@ use crate::configuration::{self, Loaded};
 use crate::control::{self, Control};
 use crate::daemonize::Report;
 use crate::exit::Fatal;
+use crate::fence::Fence;
 use crate::history::FILE_NAME;
 use crate::legacy::hooks::Hooks;
 use crate::logging::{Destinations, Logger, unix_s};
@@ -29,7 +30,9 @@ use crate::reload::Reload;
 use crate::service::Service;
 use crate::shell::Shell;
 use crate::signals::Signals;
-use crate::{foreign, host, identity, legacy, realtime};
+use crate::watchdog::{self, Watchdog};
+use crate::witness::Witness;
+use crate::{foreign, hint, host, identity, legacy, realtime};
 
 /// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
 pub(crate) const SCRATCH: &str = "rsctmp";
@@ -184,7 +187,11 @@ async fn open(
 ) -> Result<Shell, Fatal> {
     let signals = Signals::take()?;
     let priority = realtime_priority(settings, args);
-    let operations = Operations::open(settings, &args.paths, priority, logger);
+    let (hints, hint_queue) = hint::channel();
+    let operations = Operations::open(settings, &args.paths, priority, &hints, logger);
+    operations.end_left_agents(logger).await;
+    let fence = Fence::open(settings, operations.runner().clone());
+    let witness = Witness::open(settings, operations.runner().clone());
     let (pings, warnings) = Pings::open(&settings.pings, identity::seed());
     for warning in warnings {
         logger.say(Level::Warn, "ping_socket", warning);
@@ -197,6 +204,10 @@ async fn open(
         control,
         hooks: Hooks::open(&args.paths.config, operations.runner().clone(), logger),
         operations,
+        hints: hint_queue,
+        fence,
+        witness,
+        watchdog: watchdog(settings, logger)?,
         service: Service::new(),
         logger: logger.clone(),
         report: std::mem::replace(report, Report::Nobody),
@@ -204,4 +215,35 @@ async fn open(
     let node = Node::new(settings, identity);
     let reload = Reload::new(args.paths.config.clone(), settings.clone());
     Ok(Shell::new(node, edge, signals, reload))
+}
+
+/// The watchdog. A node that is to be reset when it is stuck or isolated does not start without it.
+fn watchdog(settings: &Settings, logger: &Logger) -> Result<Watchdog, Fatal> {
+    let config = settings.native.watchdog.as_ref();
+    match Watchdog::open(config) {
+        Ok(watchdog) => {
+            if let Some(config) = config
+                && let Some(timeout_ms) = watchdog::timeout_ms(&config.device)
+                && timeout_ms != config.timeout_ms
+            {
+                let text = format!(
+                    "{} bites after {timeout_ms} ms, not after the {} ms of hb.toml: set its timeout \
+                     with its driver's options, or change hb.toml",
+                    config.device, config.timeout_ms
+                );
+                logger.say(Level::Warn, "watchdog", text);
+            }
+            Ok(watchdog)
+        }
+        Err(reason) => {
+            let required = config
+                .is_some_and(|config| config.reboot_when_stuck || config.suicide_when_isolated);
+            let text = format!("the watchdog cannot be used: {reason}");
+            if required {
+                return Err(Fatal::Refused(format!("{text}; [watchdog] of hb.toml relies on it")));
+            }
+            logger.say(Level::Warn, "watchdog", text);
+            Ok(Watchdog::default())
+        }
+    }
 }

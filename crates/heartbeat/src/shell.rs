@@ -13,11 +13,12 @@ use hb_messaging::time::Instant;
 use hb_node::Node;
 use hb_node::api::Request;
 use hb_node::effect::{Effect, Level};
-use hb_node::input::Input;
+use hb_node::input::{Input, WitnessAnswer};
 use hb_resource::operation::{OpId, Outcome};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::control::Asked;
+use crate::hint::Hint;
 use crate::logging::unix_s;
 use crate::perform::Edge;
 use crate::reload::Reload;
@@ -52,6 +53,9 @@ enum Wake {
     Done(OpId, Outcome),
     Echo(PingId, u16),
     Asked(Asked),
+    Hint(Hint),
+    Fenced(u64, Outcome),
+    Witness(u64, WitnessAnswer),
     Reloaded(Result<Box<Settings>, String>),
     Tick,
     Due,
@@ -82,6 +86,7 @@ impl Shell {
         self.edge.started();
         loop {
             if let Some(code) = self.exit {
+                self.edge.ended();
                 // Answers that were just given are written by tasks of their own.
                 tokio::time::sleep(LAST_WORDS).await;
                 return code;
@@ -113,6 +118,9 @@ impl Shell {
             (op, outcome) = self.edge.operations.recv() => Wake::Done(op, outcome),
             (ping, sequence) = self.edge.pings.recv() => Wake::Echo(ping, sequence),
             asked = self.edge.control.recv() => Wake::Asked(asked),
+            hint = self.edge.hints.recv() => Wake::Hint(hint),
+            (attempt, outcome) = self.edge.fence.recv() => Wake::Fenced(attempt, outcome),
+            (question, answer) = self.edge.witness.recv() => Wake::Witness(question, answer),
             loaded = self.reload.recv() => Wake::Reloaded(loaded),
             _ = self.tick.tick() => Wake::Tick,
             () = timer => Wake::Due,
@@ -137,6 +145,9 @@ impl Shell {
                 self.feed(Input::Request { client, request });
             }
             Wake::Asked(Asked::Gone(client)) => self.feed(Input::ClientGone { client }),
+            Wake::Hint(hint) => self.feed(hint.into()),
+            Wake::Fenced(attempt, outcome) => self.feed(Input::Fenced { attempt, outcome }),
+            Wake::Witness(question, answer) => self.feed(Input::Witness { question, answer }),
             Wake::Reloaded(Ok(settings)) => self.apply(&settings),
             Wake::Reloaded(Err(text)) => {
                 let text = format!("{text}; everything stays as it was");

@@ -45,6 +45,13 @@ pub fn fingerprint(key: &AuthKey) -> String {
     hex(digest.as_ref().get(..FINGERPRINT_BYTES).unwrap_or_default())
 }
 
+/// Eight hex digits by which two nodes compare a text without sending it: the first bytes of its
+/// SHA-256.
+pub fn short_digest(text: &str) -> String {
+    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    hex(digest.as_ref().get(..FINGERPRINT_BYTES).unwrap_or_default())
+}
+
 #[derive(Clone)]
 enum Key {
     Crc,

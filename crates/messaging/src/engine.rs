@@ -6,6 +6,7 @@ use hb_config::settings::{AuthKeys, Framing, NodeName, PingTarget, Timing};
 use serde::{Deserialize, Serialize};
 
 use crate::message::{Body, Extensions, NodeStatus};
+use crate::time::Instant;
 
 mod messaging;
 mod receive;
@@ -55,7 +56,8 @@ pub struct Config {
     pub max_rexmit_delay_ms: u64,
     /// Seed of every random delay.
     pub seed: u64,
-    /// Twinbeat's own fields put on each `status` message (capabilities, product version).
+    /// Twinbeat's own fields put on each `status` message (capabilities, product version), until
+    /// [`Input::Announce`] replaces them.
     pub announce: Extensions,
 }
 
@@ -98,10 +100,23 @@ pub enum Input {
         /// Sequence number of the request.
         sequence: u16,
     },
+    /// The machine slept without counting the time: every silence that is being measured may last
+    /// a dead time more, once.
+    Woke,
     /// `next_timeout()` is due.
     Timeout,
+    /// Ask every ping target at once, without waiting for its turn. For a moment of decision: not
+    /// more often than a peer can die.
+    AskPings,
     /// Sign and send to all links, kept for retransmission.
     Send(Body),
+    /// Other fields of Twinbeat's own on each `status` from here on.
+    Announce {
+        /// All of them, in place of those before.
+        extensions: Extensions,
+        /// Whether the peer is to know before the next heartbeat is due.
+        at_once: bool,
+    },
     /// New keys (SIGHUP after a change of authkeys).
     Rekey(AuthKeys),
     /// The node stops in order: `status` says so and nothing more is taken from the peer.
@@ -200,6 +215,16 @@ pub enum Event {
         /// Why: malformed, unsigned, wrong key, unknown node, replay …
         reason: String,
     },
+}
+
+/// A datagram of good form that names a member as its sender and whose signature does not fit.
+/// Anybody can send it: it may speak against the member's death, never for its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unverified {
+    /// When the last one arrived.
+    pub at: Instant,
+    /// Where.
+    pub link: LinkId,
 }
 
 /// What status shows of a node.

@@ -71,6 +71,11 @@ impl PingNode {
         self.next_echo
     }
 
+    /// The next request is due at once; the rhythm goes on from here.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.next_echo = self.next_echo.min(now);
+    }
+
     /// Sequence number of the request that is due at `now`.
     pub(crate) fn take_echo(&mut self, now: Instant) -> Option<u16> {
         if self.next_echo > now {

@@ -137,7 +137,8 @@ pub struct StatusSnapshot {
     pub uptime_ms: u64,
     /// Verdict.
     pub verdict: Verdict,
-    /// What is wrong, each with since, why and what to do; empty when healthy.
+    /// What is wrong, each with since, why and what to do. When healthy at most notes: something
+    /// that happened and is mended.
     pub problems: Vec<Problem>,
     /// Whether the peer could take over, as far as is known here.
     pub failover_ready: bool,
@@ -372,12 +373,18 @@ pub struct HistoryEntry {
     pub unix_s: u64,
     /// Group.
     pub group: String,
-    /// What happened here: `acquired`, `released`, `failed`, `blocked`.
+    /// What happened here: `acquired`, `released`, `failed`, `blocked`; `split` when both nodes had
+    /// it and one has let go.
     pub what: String,
     /// `peer_dead`, `standby`, `takeover`, `failback`, `startup`, `shutdown` …
     pub cause: String,
     /// A sentence.
     pub reason: String,
-    /// Milliseconds from the decision to the end.
+    /// Milliseconds from the decision to the end; of a `split` how long the nodes had not heard
+    /// each other before.
     pub elapsed_ms: u64,
+    /// Of a `split`: milliseconds from the moment at which this node learnt that both have it to
+    /// the moment at which one had let go.
+    #[serde(default)]
+    pub overlap_ms: Option<u64>,
 }

@@ -9,6 +9,7 @@ use hb_resource::operation::GroupKey;
 use hb_resource::output::Transition;
 
 use crate::api::HistoryEntry;
+use crate::report::millis;
 
 /// Moves kept: a year of weekly drills in both directions, and a screen that still scrolls.
 pub const ENTRIES_MAX: usize = 256;
@@ -38,7 +39,7 @@ impl History {
 
     /// The last completed move.
     pub fn last(&self) -> Option<&HistoryEntry> {
-        self.entries.back()
+        self.entries.iter().rev().find(|entry| entry.overlap_ms.is_none())
     }
 
     /// Takes note of a transition of the manager; returns the entry when it completes a move.
@@ -70,21 +71,27 @@ impl History {
             Some(begun) if !went_wrong => (begun.cause, begun.reason),
             Some(_) | None => (transition.cause.clone(), transition.reason.clone()),
         };
-        self.number += 1;
-        let entry = HistoryEntry {
-            number: self.number,
+        Some(self.add(HistoryEntry {
+            number: 0,
             unix_s,
             group: group.clone(),
             what: what.to_owned(),
             cause,
             reason,
-            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
-        };
+            elapsed_ms: millis(elapsed),
+            overlap_ms: None,
+        }))
+    }
+
+    /// Keeps an entry under the next number and returns it so.
+    pub(crate) fn add(&mut self, mut entry: HistoryEntry) -> HistoryEntry {
+        self.number += 1;
+        entry.number = self.number;
         if self.entries.len() == ENTRIES_MAX {
             self.entries.pop_front();
         }
         self.entries.push_back(entry.clone());
-        Some(entry)
+        entry
     }
 
     /// A change of direction in the middle is a decision of its own and starts the measurement

@@ -90,6 +90,11 @@ pub enum Input {
         /// What it said.
         answer: WitnessAnswer,
     },
+    /// The machine slept: time passed that the clock of `handle` did not count.
+    Slept {
+        /// How long, in ms.
+        ms: u64,
+    },
     /// SIGTERM or `heartbeat -k`: release everything in order, then `Effect::Exit`.
     Shutdown,
 }

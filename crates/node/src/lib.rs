@@ -4,21 +4,30 @@
 //! no socket, starts no process: `Node::handle(now, input, &mut effects)`.
 #![forbid(unsafe_code)]
 
+mod activity;
 pub mod api;
+mod doubt;
 pub mod effect;
+mod equal;
+mod extensions;
+mod fencing;
 pub mod history;
 pub mod input;
 mod ipfail;
 mod keys;
 mod node;
 mod problems;
+mod readiness;
 mod report;
 mod requests;
 mod since;
 mod snapshot;
+mod split;
 pub mod timers;
 pub mod translate;
 mod wake;
+mod watch;
+mod witness;
 pub mod words;
 
 pub use node::{Identity, Node};

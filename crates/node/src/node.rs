@@ -4,42 +4,47 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, NodeName, Settings, Timing};
+use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
-use hb_messaging::fields;
-use hb_messaging::message::{AskStep, Body, NodeStatus};
+use hb_messaging::message::{AskStep, Body};
 use hb_messaging::time::Instant;
-use hb_resource::group::{Group, ResourceState};
-use hb_resource::input::{self as resource, PeerMessage, PeerStatus};
+use hb_resource::group::ResourceState;
+use hb_resource::input::{self as resource, PeerMessage};
 use hb_resource::manager::{Manager, ManagerConfig};
-use hb_resource::operation::{GroupKey, OpId, Operation, Outcome};
+use hb_resource::operation::{GroupKey, OpId, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
 use hb_resource::policy::Policy;
 
+use crate::activity::Activity;
 use crate::api::{KeyStatus, Request, Response};
+use crate::doubt::Doubt;
 use crate::effect::{Effect, Level, LogEvent};
+use crate::equal;
+use crate::extensions::Saying;
 use crate::history::History;
 use crate::input::{ClientId, Input};
 use crate::ipfail::Ipfail;
-use crate::keys;
-use crate::problems::Watch;
 use crate::report;
 use crate::requests::Requests;
 use crate::since::Since;
+use crate::split::Splits;
 use crate::timers::TimerTable;
-use crate::translate::{Incoming, Translator};
+use crate::translate::Translator;
 use crate::wake::Pause;
+use crate::watch::Watch;
 
 mod clients;
+mod lasting;
+mod pause;
+mod peer;
 mod reach;
 mod refusal;
+mod saying;
+mod splits;
 
 /// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
 /// at most 500 messages; more means that two parts answer each other without end.
 const EVENTS_MAX: usize = 4_096;
-/// How long a node that woke waits for the peer's word: it hears our next heartbeat at once and
-/// answers at once; one keepalive more for a lost datagram.
-const WAKE_KEEPALIVES: u64 = 2;
 
 /// What the node is told by its surroundings besides the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +68,11 @@ pub(crate) struct Profile {
     pub(crate) auto_failback: AutoFailback,
     pub(crate) parameters: BTreeMap<String, String>,
     pub(crate) groups: Vec<GroupSpec>,
+    /// Interfaces of the links, by id.
+    pub(crate) links: Vec<String>,
     pub(crate) generation: u64,
+    /// The UDP port of each link.
+    pub(crate) ports: BTreeMap<String, u16>,
 }
 
 /// The whole node. Made once for each start of the daemon; fed by whoever owns it, with times that
@@ -89,18 +98,36 @@ pub struct Node {
     wanting: bool,
     /// What the peer says instead of an answer, while the manager is told that there is none.
     refusal: Option<String>,
+    /// The product version that the peer says it has.
+    pub(crate) peer_version: Option<String>,
+    /// What else the peer said of itself last.
+    pub(crate) peer_says: Saying,
+    /// Since when the peer says so of each link, by its position.
+    pub(crate) hears: Since<usize, Option<bool>>,
+    /// Digests of this node's configuration.
+    pub(crate) config: BTreeMap<String, String>,
+    /// What is done to each resource, and what was.
+    pub(crate) activity: Activity,
+    /// Groups that both nodes have.
+    pub(crate) splits: Splits,
+    /// What this node said of itself last.
+    said: Saying,
     pub(crate) stopping: bool,
     /// This node has just woken from a sleep that the peer may have taken for its death.
     pub(crate) pause: Option<Pause>,
     /// The comparison of ping nodes with the peer, when ha.cf wants it; gone once this node stops.
     pub(crate) ipfail: Option<Ipfail>,
+    /// What speaks against taking the peer's silence for its death.
+    pub(crate) doubt: Option<Doubt>,
+    /// The watchdog, when it is configured.
+    watchdog: Option<peer::Dog>,
+    /// Code of `Effect::Exit` at the end of an orderly stop.
+    exit_code: u8,
     /// What was due when this process was last found to have stood still.
     stalled_since: Option<Instant>,
     translator: Translator,
-    timers: TimerTable,
+    pub(crate) timers: TimerTable,
     requests: Requests,
-    /// Operations under way, as many as the manager has.
-    operations: BTreeMap<OpId, (Operation, Instant)>,
     now: Instant,
     unix_s: u64,
     /// The service manager's last line; `None` before this node was active.
@@ -124,6 +151,18 @@ impl Turn<'_> {
     fn log(&mut self, line: LogEvent) {
         self.effects.push(Effect::Log(line));
     }
+}
+
+/// The UDP port of each link, as its first medium has it.
+fn ports(settings: &Settings) -> BTreeMap<String, u16> {
+    let port = |medium: &Medium| match medium {
+        Medium::Multicast { port, .. } | Medium::Multicast6 { port, .. } => *port,
+        Medium::Broadcast { .. } | Medium::Unicast { .. } | Medium::Unicast6 { .. } => {
+            settings.udp_port
+        }
+    };
+    let media = settings.media.iter().rev();
+    media.map(|medium| (medium.interface().to_owned(), port(medium))).collect()
 }
 
 impl Node {
@@ -164,7 +203,9 @@ impl Node {
             auto_failback: settings.auto_failback,
             parameters: settings.parameters.clone(),
             groups: settings.groups.clone(),
+            links: settings.media.iter().map(|medium| medium.interface().to_owned()).collect(),
             generation,
+            ports: ports(settings),
         };
         let mut node = Self {
             profile,
@@ -179,14 +220,23 @@ impl Node {
             peer_clients: BTreeSet::new(),
             wanting: false,
             refusal: None,
+            peer_version: None,
+            peer_says: Saying::default(),
+            hears: Since::default(),
+            config: equal::digests(settings),
+            activity: Activity::default(),
+            splits: Splits::default(),
+            said: Saying::default(),
             stopping: false,
             pause: None,
             ipfail: Ipfail::new(settings),
+            doubt: Doubt::new(settings),
+            watchdog: settings.native.watchdog.as_ref().map(peer::Dog::new),
+            exit_code: 0,
             stalled_since: None,
             translator: Translator::new(settings),
             timers: TimerTable::default(),
             requests: Requests::default(),
-            operations: BTreeMap::new(),
             now: Instant::ZERO,
             unix_s: 0,
             notified: None,
@@ -211,8 +261,15 @@ impl Node {
         let mut turn = Turn { effects, events: VecDeque::new(), changed: false };
         self.note_lateness(&mut turn);
         self.end_pause(&mut turn);
+        let is_tick = matches!(input, Input::Environment { .. });
         self.take(input, &mut turn);
         self.settle(&mut turn);
+        self.weigh(&mut turn);
+        self.settle(&mut turn);
+        // The input may have been the word that was waited for.
+        self.end_pause(&mut turn);
+        self.settle(&mut turn);
+        self.feed_watchdog(is_tick, &mut turn);
         if turn.changed {
             self.refresh(&mut turn);
         }
@@ -232,7 +289,8 @@ impl Node {
     pub fn next_timeout(&self) -> Option<Instant> {
         let pause = self.pause.as_ref().map(Pause::until);
         let ipfail = self.ipfail.as_ref().and_then(Ipfail::due);
-        let due = [self.messaging.next_timeout(), self.timers.next(), pause, ipfail];
+        let doubt = self.doubt.as_ref().and_then(|doubt| doubt.due(self.now));
+        let due = [self.messaging.next_timeout(), self.timers.next(), pause, ipfail, doubt];
         due.into_iter().flatten().min()
     }
 
@@ -266,7 +324,9 @@ impl Node {
             Input::Look { group, resource, reason } => {
                 self.feed_manager(resource::Input::Look { group, resource, reason }, turn);
             }
-            Input::Fenced { .. } | Input::Witness { .. } => {}
+            Input::Fenced { attempt, outcome } => self.take_fence(attempt, &outcome, turn),
+            Input::Witness { question, answer } => self.take_witness(question, answer, turn),
+            Input::Slept { ms } => self.note_sleep(ms, turn),
             Input::Shutdown => self.stop(turn),
         }
     }
@@ -292,39 +352,10 @@ impl Node {
         }
     }
 
-    /// A timer that fires long after its time means that this process did not run, and so did not
-    /// say that it lives. From its dead time on the peer thinks it dead and goes on without it.
-    fn note_lateness(&mut self, turn: &mut Turn<'_>) {
-        let Some(due) = self.messaging.next_timeout() else { return };
-        let Timing { keepalive_ms, deadtime_ms, warntime_ms, .. } = self.profile.timing;
-        let late_ms = report::millis(self.now - due);
-        if late_ms <= warntime_ms || self.stalled_since == Some(due) {
-            return;
-        }
-        self.stalled_since = Some(due);
-        let text = format!("this process stood still for {late_ms} ms");
-        turn.log(LogEvent::new(Level::Warn, "core_stalled", text).with("elapsed_ms", late_ms));
-        self.watch.note_stall(self.now, late_ms);
-        turn.changed = true;
-        if self.active && late_ms + keepalive_ms >= deadtime_ms && self.pause.is_none() {
-            let patience = Duration::from_millis(keepalive_ms * WAKE_KEEPALIVES);
-            self.pause = Some(Pause::new(self.now + patience));
-        }
-    }
-
-    /// Tells the manager what was held back.
-    fn end_pause(&mut self, turn: &mut Turn<'_>) {
-        if let Some(pause) = self.pause.take_if(|pause| pause.is_over(self.now)) {
-            for input in pause.end() {
-                self.feed_manager(input, turn);
-            }
-        }
-    }
-
     fn take_result(&mut self, op: OpId, outcome: Outcome, turn: &mut Turn<'_>) {
-        match self.operations.remove(&op) {
-            Some((operation, begun)) => {
-                turn.log(report::operation_ended(&operation, &outcome, self.now - begun));
+        match self.activity.end(op, &outcome, self.now) {
+            Some((operation, elapsed)) => {
+                turn.log(report::operation_ended(&operation, &outcome, elapsed));
             }
             None => turn.log(report::operation_unknown(op)),
         }
@@ -357,9 +388,8 @@ impl Node {
                     limit,
                 });
             }
-            Request::FenceTest | Request::FenceConfirm { .. } => {
-                Response::Error { text: "fencing is not configured (hb.toml, [fencing])".into() }
-            }
+            Request::FenceTest => return self.test_fencing(client, turn),
+            Request::FenceConfirm { node } => self.confirm_fence(client, &node, turn),
             Request::Cleanup { group } => {
                 return self
                     .command(client, turn, |request| resource::Input::Cleanup { request, group });
@@ -448,10 +478,13 @@ impl Node {
             Output::Send(message) => self.send(message, turn),
             Output::Run(operation) => {
                 turn.log(report::operation_started(&operation));
-                self.operations.insert(operation.id, (operation.clone(), self.now));
+                self.activity.begin(&operation, self.now);
                 turn.effects.push(Effect::Run(operation));
             }
-            Output::Cancel(op) => turn.effects.push(Effect::Cancel(op)),
+            Output::Cancel(op) => {
+                self.activity.cancel(op);
+                turn.effects.push(Effect::Cancel(op));
+            }
             Output::SetTimer(timer, delay) => self.timers.start(timer, self.now, delay),
             Output::CancelTimer(timer) => self.timers.cancel(&timer),
             Output::Changed(transition) => self.note_transition(&transition, turn),
@@ -502,7 +535,7 @@ impl Node {
             turn.effects.push(Effect::Reply { client, response: Response::Error { text } });
         }
         turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
-        turn.effects.push(Effect::Exit { code: 0 });
+        turn.effects.push(Effect::Exit { code: self.exit_code });
     }
 
     fn take_event(&mut self, event: Event, turn: &mut Turn<'_>) {
@@ -516,145 +549,36 @@ impl Node {
                 self.greet_ipfail(turn);
                 self.feed_manager(resource::Input::Started, turn);
             }
-            Event::NodeStatus { node, to, .. } => {
+            Event::NodeStatus { node, from, to, .. } => {
                 self.note_reach(&node, to, turn);
+                self.note_parting(&node, from, to);
                 if self.is_peer(&node) {
-                    self.take_peer_status(node, to, turn);
+                    self.take_peer_status(to, turn);
                 }
             }
             Event::PeerRestarted { node, .. } => {
                 if self.is_peer(&node) {
                     self.greet_ipfail(turn);
+                    self.trust_again(turn);
                     self.feed_manager(resource::Input::PeerRestarted, turn);
                 }
             }
             Event::ReturnedAfterPartition { node } => {
-                if self.is_peer(&node) {
+                if self.is_peer(&node) && !self.is_distrusted() {
                     self.feed_manager(resource::Input::PeerReturned, turn);
                 }
             }
             Event::PeerExtensions { node, extensions } => {
                 if self.is_peer(&node) {
-                    let native = self.translator.learn(&extensions);
-                    self.peer_native = Some(native);
-                    self.peer_keys = extensions.get(fields::KEYS).map(|list| keys::read(list));
-                    self.feed_manager(resource::Input::PeerIsNative(native), turn);
+                    self.hear_saying(&extensions, turn);
                 }
             }
             Event::Received { from, body } => {
-                if self.is_peer(&from) {
+                if self.is_peer(&from) && !self.is_distrusted() {
                     self.take_message(&from, body, turn);
                 }
             }
             Event::LinkStatus { .. } | Event::LateHeartbeat { .. } | Event::Refused { .. } => {}
-        }
-    }
-
-    fn is_peer(&self, node: &NodeName) -> bool {
-        self.profile.peer.as_ref() == Some(node)
-    }
-
-    fn take_peer_status(&mut self, peer: NodeName, to: NodeStatus, turn: &mut Turn<'_>) {
-        let status = match to {
-            // A status word came from it: it speaks.
-            NodeStatus::Init | NodeStatus::Up => PeerStatus::Starting,
-            NodeStatus::Active => PeerStatus::Active,
-            NodeStatus::Dead => PeerStatus::Dead,
-            // No member has this status.
-            NodeStatus::Ping => PeerStatus::Unknown,
-        };
-        if status == PeerStatus::Dead {
-            self.takeover = Some((peer, self.now, self.groups_held()));
-        }
-        self.feed_manager(resource::Input::Peer(status), turn);
-    }
-
-    fn take_message(&mut self, from: &NodeName, body: Body, turn: &mut Turn<'_>) {
-        self.hear_ipfail(&body, turn);
-        self.hear_of_clients(&body, turn);
-        self.hear_refusal(&body, turn);
-        let kind = report::kind(&body).to_owned();
-        match self.translator.incoming(body) {
-            Incoming::Message { message, warning } => {
-                if matches!(message, PeerMessage::Resources { .. }) {
-                    self.watch.note_difference(warning.clone());
-                }
-                if let Some(text) = warning {
-                    turn.log(
-                        LogEvent::new(Level::Warn, "extension_ignored", text)
-                            .with("peer", from)
-                            .with("type", &kind),
-                    );
-                }
-                if matches!(message, PeerMessage::Shutdone) {
-                    self.takeover = Some((from.clone(), self.now, self.groups_held()));
-                }
-                let wanted = matches!(message, PeerMessage::HbTakeover { .. });
-                let refusal = if wanted { self.manager.why_not_give() } else { None };
-                self.feed_manager(resource::Input::Message(message), turn);
-                if let Some(reason) = refusal {
-                    self.refuse_takeover(reason, turn);
-                }
-            }
-            Incoming::Ignored => {}
-            Incoming::Refused(reason) => turn.log(
-                LogEvent::new(Level::Warn, "message_refused", format!("{kind} refused: {reason}"))
-                    .with("peer", from)
-                    .with("type", &kind),
-            ),
-        }
-    }
-
-    fn groups_held(&self) -> usize {
-        let held = |group: &&Group| group.claim() == resource::GroupClaim::Held;
-        self.manager.groups().filter(held).count()
-    }
-
-    /// Takes note of what the manager shows, for the ages in status.
-    fn note_states(&mut self) {
-        for group in self.manager.groups() {
-            let key = group.key().to_owned();
-            self.claims.note(key.clone(), group.claim(), self.now);
-            for (index, member) in group.members().iter().enumerate() {
-                self.members.note((key.clone(), index), member.state, self.now);
-            }
-        }
-    }
-
-    /// Two lines that scripts wait for: the end of the first negotiation and of a takeover.
-    fn note_milestones(&mut self, turn: &mut Turn<'_>) {
-        if !self.active || !self.manager.is_stable() {
-            return;
-        }
-        if !self.settled_once {
-            self.settled_once = true;
-            let text = "Initial resource acquisition complete";
-            turn.log(
-                LogEvent::new(Level::Info, "initial_acquisition", text)
-                    .with("to", self.manager.rscstatus()),
-            );
-        }
-        if let Some((peer, since, held)) = self.takeover.take()
-            && self.groups_held() > held
-        {
-            let text = format!("mach_down takeover complete for node {peer}.");
-            turn.log(
-                LogEvent::new(Level::Info, "takeover_complete", text)
-                    .with("peer", peer)
-                    .with("elapsed_ms", report::millis(self.now - since)),
-            );
-        }
-    }
-
-    /// Brings up to date what lasts over time, and tells the service manager when its line changed.
-    fn refresh(&mut self, turn: &mut Turn<'_>) {
-        let view = self.view(self.now);
-        let problems = view.problems(self.now);
-        let summary = view.summary(&problems);
-        self.watch.remember(&problems, self.now);
-        if self.active && self.notified.as_ref() != Some(&summary) {
-            self.notified = Some(summary.clone());
-            turn.effects.push(Effect::Notify { status: summary });
         }
     }
 }

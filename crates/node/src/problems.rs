@@ -1,24 +1,21 @@
 //! What is not as it should be: found from what is known here, each with why and what to do.
 //! It reports; it never acts.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+mod links;
+mod operator;
+mod recent;
 
-use hb_config::settings::NodeName;
-use hb_messaging::engine::Event;
-use hb_messaging::message::{Body, NodeStatus};
+use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 
-use crate::api::{KeyStatus, Problem, Verdict};
+use crate::activity::short;
+use crate::api::{KeyStatus, Verdict};
+use crate::doubt::Doubt;
+use crate::equal;
 use crate::ipfail::Ipfail;
 use crate::keys;
-use crate::since::Since;
 use crate::snapshot::{Service, View};
-
-/// How long something that happened once stays a problem: long enough to be seen by a monitoring
-/// system that asks every minute.
-const RECENT: Duration = Duration::from_secs(120);
 
 /// Something wrong. `id` and `subject` identify it over time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,142 +28,25 @@ pub(crate) struct Finding {
     pub(crate) verdict: Verdict,
 }
 
-/// A run of events of one kind, the worst of them in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Late {
-    last: Instant,
-    count: u64,
-    worst_ms: u64,
-}
-
-impl Late {
-    fn after(before: Option<Self>, now: Instant, late_ms: u64) -> Self {
-        let before = before.filter(|late| recent(late.last, now));
-        Self {
-            last: now,
-            count: before.map_or(0, |late| late.count) + 1,
-            worst_ms: before.map_or(0, |late| late.worst_ms).max(late_ms),
-        }
-    }
-}
-
-/// What must be remembered to find problems.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Watch {
-    /// One for each configured node at most.
-    late: BTreeMap<NodeName, Late>,
-    /// This process stood still.
-    stall: Option<Late>,
-    bad_auth_seen: u64,
-    bad_auth: Option<Late>,
-    /// The peer said that it leaves.
-    peer_left: bool,
-    /// How the peer's groups differ from ours.
-    difference: Option<String>,
-    since: Since<(&'static str, String), ()>,
-}
-
-impl Watch {
-    /// Takes note of what messaging noticed; `bad_auth` is the counter of refused signatures.
-    pub(crate) fn note(&mut self, event: &Event, now: Instant, bad_auth: u64) {
-        match event {
-            // Who slept hears everybody late.
-            Event::LateHeartbeat { .. } if self.stall.is_some_and(|own| own.last == now) => {}
-            Event::LateHeartbeat { node, interval_ms } => {
-                let late = Late::after(self.late.get(node).copied(), now, *interval_ms);
-                self.late.insert(node.clone(), late);
-            }
-            Event::Refused { .. } if bad_auth > self.bad_auth_seen => {
-                let before = self.bad_auth.filter(|late| recent(late.last, now));
-                let count = before.map_or(0, |late| late.count) + bad_auth - self.bad_auth_seen;
-                self.bad_auth_seen = bad_auth;
-                self.bad_auth = Some(Late { last: now, count, worst_ms: 0 });
-            }
-            Event::Received { body: Body::Shutdone, .. } => self.peer_left = true,
-            Event::NodeStatus {
-                node,
-                from,
-                to: NodeStatus::Init | NodeStatus::Up | NodeStatus::Active,
-                ..
-            } => {
-                self.peer_left = false;
-                if *from == NodeStatus::Dead {
-                    // The silence led to its death and was told as that.
-                    self.late.remove(node);
-                }
-            }
-            Event::PeerRestarted { .. } => self.peer_left = false,
-            Event::Active
-            | Event::NodeStatus { .. }
-            | Event::ReturnedAfterPartition { .. }
-            | Event::LinkStatus { .. }
-            | Event::PeerExtensions { .. }
-            | Event::Received { .. }
-            | Event::Refused { .. } => {}
-        }
-    }
-
-    /// This process stood still for so long and was found to at `now`.
-    pub(crate) fn note_stall(&mut self, now: Instant, late_ms: u64) {
-        self.stall = Some(Late::after(self.stall, now, late_ms));
-    }
-
-    /// How the peer's list of groups differs from ours, if it does.
-    pub(crate) fn note_difference(&mut self, difference: Option<String>) {
-        self.difference = difference;
-    }
-
-    /// Remembers since when each problem exists and forgets those that are over.
-    pub(crate) fn remember(&mut self, findings: &[Finding], now: Instant) {
-        let keys: BTreeSet<_> =
-            findings.iter().map(|finding| (finding.id, finding.subject.clone())).collect();
-        self.since.keep_only(&keys);
-        for key in keys {
-            self.since.note(key, (), now);
-        }
-    }
-
-    /// Findings with their ages, the worst first.
-    pub(crate) fn dated(&self, mut findings: Vec<Finding>, now: Instant) -> Vec<Problem> {
-        findings.sort_by_key(|finding| std::cmp::Reverse(finding.verdict));
-        findings
-            .into_iter()
-            .map(|Finding { id, subject, text, hint, .. }| Problem {
-                since_ms: self.since.lasted_ms(&(id, subject), now),
-                id: id.to_owned(),
-                text,
-                hint,
-            })
-            .collect()
-    }
-
-    pub(crate) fn has_recent_bad_auth(&self, now: Instant) -> bool {
-        self.bad_auth.is_some_and(|seen| recent(seen.last, now))
-    }
-
-    pub(crate) fn differs(&self) -> bool {
-        self.difference.is_some()
-    }
-}
-
-fn recent(at: Instant, now: Instant) -> bool {
-    now - at < RECENT
-}
-
 impl View<'_> {
     /// Everything that is not as it should be.
     pub(crate) fn problems(&self, now: Instant) -> Vec<Finding> {
         let mut found = Vec::new();
-        self.find_in_groups(&mut found);
+        self.find_in_groups(now, &mut found);
         self.find_in_peer(&mut found);
-        self.find_in_links(&mut found);
+        self.find_in_links(now, &mut found);
+        self.find_in_readiness(&mut found);
+        self.find_hung(now, &mut found);
+        self.find_maintenance(now, &mut found);
+        self.find_fencing(&mut found);
+        self.find_in_members(&mut found);
         self.find_in_pings(&mut found);
         self.find_in_reach(&mut found);
         self.find_in_traffic(now, &mut found);
         found
     }
 
-    fn find_in_groups(&self, found: &mut Vec<Finding>) {
+    fn find_in_groups(&self, now: Instant, found: &mut Vec<Finding>) {
         for group in self.node.manager.groups() {
             let key = group.key();
             let mut add = |id, verdict, text: String, hint: &str| {
@@ -178,7 +58,11 @@ impl View<'_> {
             let peer_name = self.peer_name();
             let service = self.service(key);
             if service == Service::Both {
-                let text = format!("both this node and {peer_name} claim group {key}");
+                let apart = self.node.splits.apart_before(key);
+                let after =
+                    apart.map(|apart| format!(", after {} apart", short(apart.lasted(now))));
+                let after = after.unwrap_or_default();
+                let text = format!("both this node and {peer_name} claim group {key}{after}");
                 let hint = "if this lasts, stop heartbeat on the node that must not serve it";
                 add("split", Verdict::Split, text, hint);
             }
@@ -231,9 +115,9 @@ impl View<'_> {
             return;
         };
         let name = &peer.name;
-        if let Some(difference) = &self.node.watch.difference {
-            let text = format!("haresources differs: {difference}");
-            add("config_differs", name.as_str(), text, "make haresources the same on both nodes");
+        for (part, text) in self.differences() {
+            let hint = format!("make {part} the same on both nodes and restart heartbeat there");
+            add("config_differs", part, text, &hint);
         }
         if let Some(key) = self.unconfirmed_key() {
             let KeyStatus { index, method, fingerprint, .. } = key;
@@ -246,7 +130,10 @@ impl View<'_> {
         if peer.status != NodeStatus::Dead {
             return;
         }
-        if self.node.watch.peer_left {
+        if let Some(hold) = self.node.doubt.as_ref().and_then(Doubt::hold) {
+            let text = format!("{name} is silent, not taken for dead: {}", hold.text);
+            add("peer_lost", name.as_str(), text, &hold.hint);
+        } else if self.node.watch.peer_left() {
             let text = format!("{name} was stopped in order");
             add("peer_dead", name.as_str(), text, "start heartbeat there to have a standby again");
         } else if peer.generation == 0 && peer.heard_ms_ago.is_none() {
@@ -259,6 +146,22 @@ impl View<'_> {
         }
     }
 
+    /// What differs between the configurations of the two nodes: the file, and in words.
+    pub(crate) fn differences(&self) -> Vec<(&str, String)> {
+        let node = self.node;
+        let theirs = &node.peer_says.config;
+        let same_version = node.peer_version.as_deref() == Some(env!("CARGO_PKG_VERSION"));
+        let mut found: Vec<(&str, String)> = equal::differing(&node.config, theirs, same_version)
+            .into_iter()
+            .map(|part| (part, format!("{part} does not mean the same on both nodes")))
+            .collect();
+        if let Some(difference) = node.watch.difference() {
+            found.retain(|(part, _)| *part != equal::HARESOURCES);
+            found.push((equal::HARESOURCES, format!("haresources differs: {difference}")));
+        }
+        found
+    }
+
     /// The key that signs here, when the peer says that it does not have it.
     fn unconfirmed_key(&self) -> Option<KeyStatus> {
         let theirs = self.node.peer_keys.as_ref()?;
@@ -266,29 +169,6 @@ impl View<'_> {
         let signs = own.into_iter().find(|key| key.active)?;
         let confirmed = theirs.iter().any(|key| key.is_same_key(&signs));
         (!confirmed).then_some(signs)
-    }
-
-    /// A link is only called down while the peer is heard otherwise, or when our own socket fails:
-    /// a silent peer is one problem, not one for each link.
-    fn find_in_links(&self, found: &mut Vec<Finding>) {
-        let Some(peer) = self.peer() else { return };
-        let heard = matches!(peer.status, NodeStatus::Up | NodeStatus::Active);
-        for link in &peer.links {
-            let name = &link.name;
-            let (text, hint) = match &link.failure {
-                Some(failure) => (
-                    format!("link {name} does not work here: {failure}"),
-                    format!("ip link show {name}"),
-                ),
-                None if heard && !link.up => (
-                    format!("nothing of {} arrives on link {name}", peer.name),
-                    format!("check cable, switch and firewall of {name} on both nodes"),
-                ),
-                None => continue,
-            };
-            let (subject, verdict) = (name.clone(), Verdict::Degraded);
-            found.push(Finding { id: "link_down", subject, text, hint, verdict });
-        }
     }
 
     fn find_in_pings(&self, found: &mut Vec<Finding>) {
@@ -318,109 +198,10 @@ impl View<'_> {
         });
     }
 
-    fn find_in_traffic(&self, now: Instant, found: &mut Vec<Finding>) {
-        for (name, late) in &self.node.watch.late {
-            if !recent(late.last, now) {
-                continue;
-            }
-            let Late { count, worst_ms, .. } = late;
-            found.push(Finding {
-                id: "late_heartbeats",
-                subject: name.to_string(),
-                text: format!("{count} late heartbeats of {name}, the worst after {worst_ms} ms"),
-                hint: "load or network: mend it, or raise warntime and deadtime".to_owned(),
-                verdict: Verdict::Degraded,
-            });
-        }
-        if let Some(stall) = self.node.watch.stall.filter(|stall| recent(stall.last, now)) {
-            let Late { count, worst_ms, .. } = stall;
-            found.push(Finding {
-                id: "core_stalled",
-                subject: String::new(),
-                text: format!("this node stood still {count} times, at worst for {worst_ms} ms"),
-                hint: "a frozen virtual machine, SIGSTOP, or no processor time left".to_owned(),
-                verdict: Verdict::Degraded,
-            });
-        }
-        if let Some(seen) = self.node.watch.bad_auth.filter(|seen| recent(seen.last, now)) {
-            found.push(Finding {
-                id: "bad_auth",
-                subject: String::new(),
-                text: format!("{} datagrams with a wrong signature: key mismatch?", seen.count),
-                hint: "compare authkeys on both nodes; another cluster on this port?".to_owned(),
-                verdict: Verdict::Degraded,
-            });
-        }
-    }
-
     /// The worst of the findings; a transition under way is no fault but not healthy either.
     pub(crate) fn verdict(&self, findings: &[Finding]) -> Verdict {
         let worst = findings.iter().map(|finding| finding.verdict).max();
         let base = if self.is_settled() { Verdict::Healthy } else { Verdict::Transition };
         worst.map_or(base, |worst| worst.max(base))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use hb_messaging::engine::LinkId;
-
-    use super::*;
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_millis(millis)
-    }
-
-    fn refused() -> Event {
-        Event::Refused { link: LinkId(0), reason: "wrong key".into() }
-    }
-
-    #[test]
-    fn only_wrong_signatures_count_as_such_and_they_are_forgotten() {
-        let mut watch = Watch::default();
-        watch.note(&refused(), at(0), 0);
-        assert!(!watch.has_recent_bad_auth(at(1)));
-        watch.note(&refused(), at(1_000), 7);
-        assert!(watch.has_recent_bad_auth(at(60_000)));
-        assert!(!watch.has_recent_bad_auth(at(121_000)));
-    }
-
-    #[test]
-    fn late_heartbeats_are_counted_while_they_are_recent() {
-        let mut watch = Watch::default();
-        let node = NodeName::new("node2");
-        let mut late = |millis: u64, interval_ms| {
-            let event = Event::LateHeartbeat { node: node.clone(), interval_ms };
-            watch.note(&event, at(millis), 0);
-            watch.late[&node]
-        };
-        assert_eq!(late(0, 700).count, 1);
-        let second = late(5_000, 500);
-        assert_eq!((second.count, second.worst_ms), (2, 700));
-        let much_later = late(500_000, 300);
-        assert_eq!((much_later.count, much_later.worst_ms), (1, 300));
-    }
-
-    #[test]
-    fn a_problem_keeps_its_age_while_it_lasts() {
-        let mut watch = Watch::default();
-        let finding = |id| Finding {
-            id,
-            subject: "eth1".into(),
-            text: String::new(),
-            hint: String::new(),
-            verdict: Verdict::Degraded,
-        };
-        watch.remember(&[finding("link_down")], at(10));
-        watch.remember(&[finding("link_down"), finding("ping_dead")], at(20));
-        let ages = |watch: &Watch, millis| {
-            let findings = vec![finding("link_down"), finding("ping_dead")];
-            let dated = watch.dated(findings, at(millis));
-            dated.iter().map(|problem| problem.since_ms).collect::<Vec<_>>()
-        };
-        assert_eq!(ages(&watch, 30), [20, 10]);
-        watch.remember(&[finding("ping_dead")], at(40));
-        watch.remember(&[finding("link_down"), finding("ping_dead")], at(50));
-        assert_eq!(ages(&watch, 60), [10, 40]);
     }
 }

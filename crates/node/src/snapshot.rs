@@ -7,15 +7,18 @@ use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 use hb_resource::group::Group;
 use hb_resource::input::GroupClaim;
-use hb_resource::manager::Phase;
+use hb_resource::manager::{Maintenance, Phase};
+use hb_resource::output::Timer;
 
 use crate::api::{
-    GroupStatus, LinkStatus, PeerNode, PingStatus, ResourceStatus, StatusSnapshot, ThisNode,
-    VERSION, Verdict,
+    GroupStatus, LinkStatus, MaintenanceStatus, PeerNode, PingStatus, ResourceStatus,
+    StatusSnapshot, ThisNode, VERSION, Verdict,
 };
+use crate::doubt::Doubt;
 use crate::keys;
 use crate::node::Node;
 use crate::problems::Finding;
+use crate::report::millis;
 
 /// Who serves a group, as far as is known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +50,7 @@ impl Node {
     pub fn status(&self, now: Instant) -> StatusSnapshot {
         let view = self.view(now);
         let findings = view.problems(now);
+        let unready = view.unready(now);
         StatusSnapshot {
             v: VERSION,
             cluster: self.profile.cluster.clone(),
@@ -55,11 +59,11 @@ impl Node {
             pid: 0,
             uptime_ms: now.as_millis(),
             verdict: view.verdict(&findings),
-            failover_ready: view.is_failover_ready(now),
-            unready: Vec::new(),
-            maintenance: None,
-            fencing: None,
-            witness: None,
+            failover_ready: unready.is_empty(),
+            unready,
+            maintenance: self.maintenance(now),
+            fencing: self.doubt.as_ref().and_then(Doubt::fencing_status),
+            witness: self.doubt.as_ref().and_then(Doubt::witness_words),
             problems: self.watch.dated(findings, now),
             this_node: view.this_node(),
             peer: view.peer_node(),
@@ -74,6 +78,16 @@ impl Node {
     }
 }
 
+impl Node {
+    /// What both nodes were asked to leave alone, and until when.
+    pub(crate) fn maintenance(&self, now: Instant) -> Option<MaintenanceStatus> {
+        let Maintenance { here, peer } = self.manager.maintenance();
+        let ends = self.timers.due(&Timer::MaintenanceEnd).filter(|_| here);
+        let ends_in_ms = ends.map(|at| millis(at - now.min(at)));
+        (here || peer).then_some(MaintenanceStatus { here, peer, ends_in_ms })
+    }
+}
+
 impl View<'_> {
     pub(crate) fn peer(&self) -> Option<&NodeView> {
         let name = self.node.profile.peer.as_ref()?;
@@ -85,11 +99,21 @@ impl View<'_> {
     }
 
     /// What a peer says counts only while it lives.
-    fn peer_lives(&self) -> bool {
+    pub(crate) fn peer_lives(&self) -> bool {
         self.peer().is_some_and(|peer| match peer.status {
             NodeStatus::Up | NodeStatus::Active => true,
             NodeStatus::Init | NodeStatus::Dead | NodeStatus::Ping => false,
         })
+    }
+
+    /// Whether the peer says that it hears us on this link of ours.
+    pub(crate) fn peer_hears(&self, index: usize) -> Option<bool> {
+        if !self.peer_lives() {
+            return None;
+        }
+        let links = &self.peer()?.links;
+        let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
+        self.node.peer_says.hears_on(&names, index)
     }
 
     /// The peer's own word on one group; only a Twinbeat peer gives it.
@@ -140,25 +164,6 @@ impl View<'_> {
         here && peer_settled && !node.stopping && node.pause.is_none()
     }
 
-    /// Whether the other node could take over, as far as is known here: it is fully started and
-    /// settled, hears and is heard on at least one link, no group failed on either side, and
-    /// nothing speaks against the keys or haresources being the same. It does not mean that its
-    /// agents were tried.
-    fn is_failover_ready(&self, now: Instant) -> bool {
-        let Some(peer) = self.peer() else { return false };
-        let sound = |claim| !matches!(claim, Some(GroupClaim::Failed | GroupClaim::Blocked));
-        peer.status == NodeStatus::Active
-            && self.is_settled()
-            && peer.links.iter().any(|link| link.up && link.failure.is_none())
-            && !self.node.watch.has_recent_bad_auth(now)
-            && !self.node.watch.differs()
-            && self.node.manager.groups().all(|group| {
-                sound(Some(group.claim()))
-                    && sound(self.peer_claim(group.key()))
-                    && self.service(group.key()) != Service::Both
-            })
-    }
-
     fn this_node(&self) -> ThisNode {
         let node = self.node;
         let (index, method) = node.messaging.signing_key();
@@ -188,7 +193,12 @@ impl View<'_> {
             generation: peer.generation,
             keys: self.node.peer_keys.clone(),
             clients: self.node.peer_clients.clone(),
-            links: peer.links.iter().map(link_status).collect(),
+            links: peer
+                .links
+                .iter()
+                .enumerate()
+                .map(|(index, link)| link_status(link, self.peer_hears(index)))
+                .collect(),
         })
     }
 
@@ -212,14 +222,17 @@ impl View<'_> {
             Service::Nobody | Service::Unknown => None,
         };
         let members = spec.resources.iter().zip(group.members()).enumerate();
+        let activity = &self.node.activity;
         let resources = members.map(|(index, (resource, member))| ResourceStatus {
             text: resource.text.clone(),
             state: member.state.word().to_owned(),
             since_ms: self.node.members.lasted_ms(&(key.to_owned(), index), now),
-            last: member.last.as_ref().map(|outcome| outcome.describe()),
-            checked_ms_ago: None,
-            failures: 0,
-            under_way: None,
+            last: activity.last(key, &resource.text),
+            checked_ms_ago: activity
+                .checked_ms_ago(key, &resource.text, now)
+                .filter(|_| member.is_watched()),
+            failures: member.failures(),
+            under_way: activity.under_way(key, &resource.text, now),
         });
         GroupStatus {
             key: key.to_owned(),
@@ -230,10 +243,10 @@ impl View<'_> {
             since_ms: self.node.claims.lasted_ms(&key.to_owned(), now),
             reason: group.reason().to_owned(),
             resources: resources.collect(),
-            unready_here: None,
-            unready_peer: None,
+            unready_here: self.unready_here(key),
+            unready_peer: self.unready_peer(key),
             failback: None,
-            would_do: None,
+            would_do: self.node.manager.would_do(key),
         }
     }
 
@@ -257,12 +270,12 @@ impl View<'_> {
     }
 }
 
-fn link_status(link: &LinkView) -> LinkStatus {
+fn link_status(link: &LinkView, peer_hears: Option<bool>) -> LinkStatus {
     LinkStatus {
         name: link.name.clone(),
         up: link.up,
         heard_ms_ago: link.heard_ms_ago,
         failure: link.failure.clone(),
-        peer_hears: None,
+        peer_hears,
     }
 }

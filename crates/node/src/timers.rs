@@ -34,6 +34,11 @@ impl TimerTable {
         self.due.values().min().copied()
     }
 
+    /// When `timer` is due; `None` when it does not run.
+    pub fn due(&self, timer: &Timer) -> Option<Instant> {
+        self.due.get(timer).copied()
+    }
+
     /// Takes out the earliest timer that is due at `now`; of several due at one moment the first
     /// in the order of `Timer`, so that a replay fires them as the recording did.
     pub fn pop(&mut self, now: Instant) -> Option<Timer> {

@@ -1,6 +1,6 @@
 //! A node that stood still for longer than its dead time wakes with datagrams and results that
 //! are as old as its sleep, and the peer has gone on without it. What they say is held back until
-//! the peer has had time to say how things stand. It decides nothing about resources.
+//! the peer has said how things stand, or has had time to. It decides nothing about resources.
 
 use hb_messaging::time::Instant;
 use hb_resource::input::{Input, PeerMessage};
@@ -14,11 +14,34 @@ const INPUTS_MAX: usize = 4_096;
 pub(crate) struct Pause {
     until: Instant,
     inputs: Vec<Input>,
+    word: Word,
+    evidence: Evidence,
+}
+
+/// How much of its word the peer has given: `starting`, then what it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Nothing,
+    Starting,
+    Claims,
+}
+
+/// Whether what arrives was said after this node woke. A peer that missed us said for as long that
+/// it does not hear us (`x_hears`): that it does again is a word that no datagram can hold which
+/// was sent while we slept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    None,
+    /// It said that it does not hear us.
+    Missed,
+    /// It has heard us since we woke.
+    Fresh,
 }
 
 impl Pause {
     pub(crate) fn new(until: Instant) -> Self {
-        Self { until, inputs: Vec::new() }
+        let (word, evidence) = (Word::Nothing, Evidence::None);
+        Self { until, inputs: Vec::new(), word, evidence }
     }
 
     /// When what was held back is to be told.
@@ -27,11 +50,50 @@ impl Pause {
     }
 
     pub(crate) fn hold(&mut self, input: Input) {
+        match &input {
+            Input::Message(PeerMessage::Starting) => self.word = Word::Starting,
+            Input::Message(PeerMessage::Resources { groups: Some(_), .. })
+                if self.word == Word::Starting =>
+            {
+                self.word = Word::Claims;
+            }
+            Input::PeerRestarted => {
+                (self.word, self.evidence) = (Word::Nothing, Evidence::None);
+            }
+            Input::Message(_)
+            | Input::Started
+            | Input::Peer(_)
+            | Input::PeerReturned
+            | Input::PeerIsNative(_)
+            | Input::Timer(_)
+            | Input::Done { .. }
+            | Input::Standby { .. }
+            | Input::Takeover { .. }
+            | Input::GiveUp { .. }
+            | Input::PeerIsWorse(_)
+            | Input::Cleanup { .. }
+            | Input::Stop
+            | Input::Look { .. }
+            | Input::Maintenance { .. }
+            | Input::PeerMaintenance(_)
+            | Input::PeerUnready(_)
+            | Input::MayTake(_) => {}
+        }
         self.inputs.push(input);
     }
 
+    /// The peer says whether it hears us.
+    pub(crate) fn hear(&mut self, heard: bool) {
+        self.evidence = match (self.evidence, heard) {
+            (_, false) => Evidence::Missed,
+            (Evidence::Missed | Evidence::Fresh, true) => Evidence::Fresh,
+            (Evidence::None, true) => Evidence::None,
+        };
+    }
+
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        now >= self.until || self.inputs.len() >= INPUTS_MAX
+        let told = self.word == Word::Claims && self.evidence == Evidence::Fresh;
+        told || now >= self.until || self.inputs.len() >= INPUTS_MAX
     }
 
     /// What the manager is told in the end. A Twinbeat peer that thought this node dead says
@@ -115,6 +177,37 @@ mod tests {
             vec![done(1), step(StandbyStep::Done), done(2)],
             &[step(StandbyStep::Done), done(1), done(2)],
         );
+    }
+
+    #[test]
+    fn a_pause_ends_with_the_fresh_word_of_the_peer_and_not_with_an_old_one() {
+        let claims = || {
+            Input::Message(PeerMessage::Resources {
+                holdings: Holdings::ALL,
+                full: true,
+                stable: Some(true),
+                info: None,
+                groups: Some(std::collections::BTreeMap::new()),
+            })
+        };
+        let starting = || Input::Message(PeerMessage::Starting);
+        let check = |steps: &[(Option<Input>, Option<bool>)], over: bool| {
+            let mut pause = Pause::new(Instant::from_millis(10));
+            for (input, heard) in steps {
+                input.iter().for_each(|input| pause.hold(input.clone()));
+                heard.iter().for_each(|heard| pause.hear(*heard));
+            }
+            assert_eq!(pause.is_over(Instant::ZERO), over, "{steps:?}");
+        };
+        let word = |input: Input| (Some(input), None);
+        let (deaf, hears) = ((None, Some(false)), (None, Some(true)));
+        check(&[deaf.clone(), word(starting()), word(claims()), hears.clone()], true);
+        check(&[deaf.clone(), hears.clone(), word(starting()), word(claims())], true);
+        check(&[deaf.clone(), word(claims()), word(starting()), hears.clone()], false);
+        check(&[word(starting()), word(claims()), hears.clone()], false);
+        check(&[deaf.clone(), word(starting()), word(claims())], false);
+        check(&[word(starting()), word(claims()), deaf.clone()], false);
+        check(&[deaf, word(claims()), hears], false);
     }
 
     #[test]

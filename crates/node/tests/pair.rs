@@ -498,6 +498,135 @@ fn after_a_sleep_of_the_owner_there_is_one_owner_again() {
     }
 }
 
+/// keepalive 200 ms, deadtime 1 s, eight seconds of sleep.
+#[test]
+fn a_sleeper_acts_on_the_first_fresh_word_and_the_winner_never_lets_go() {
+    for owner in 0..2 {
+        for preferred in 0..2 {
+            let groups = [group(setup::NODES[preferred], &["www", "nginx"])];
+            let mut settings = setup::pair(timing(200), &groups);
+            settings.iter_mut().for_each(|of| of.auto_failback = AutoFailback::Off);
+            let mut world = World::new(settings, 5);
+            world.start(0);
+            world.start(1);
+            wait_served(&mut world, "www", preferred, 60_000);
+            settle(&mut world);
+            if owner != preferred {
+                assert_done(&ask(&mut world, preferred, Request::Standby { which: all() }));
+                settle(&mut world);
+            }
+            world.halt(owner);
+            world.run(ms(8_000));
+            assert_eq!(owners(&world, "www"), [0, 1]);
+            let before = [stops(&world, 0), stops(&world, 1)];
+            world.resume(owner);
+            let took = world.run_until(ms(5_000), |world| owners(world, "www").len() == 1);
+            assert!(took.is_some_and(|took| took <= ms(200)), "{took:?} {owner} {preferred}");
+            assert!(served_by(&world, "www", preferred), "{owner} {preferred}");
+            settle_after(&mut world, &["core_stalled"]);
+            assert_eq!(stops(&world, preferred), before[preferred], "the winner let go");
+            for machine in 0..2 {
+                let split = world.machines[machine].history.iter().find(|of| of.what == "split");
+                let split = split.unwrap_or_else(|| panic!("{machine}: no entry"));
+                let overlap = split.overlap_ms.expect("measured");
+                assert!(overlap <= 200, "{split:?}");
+                assert!((6_000..=9_000).contains(&split.elapsed_ms), "{split:?}");
+                let keeps = format!("{} keeps it", setup::NODES[preferred]);
+                assert!(split.reason.contains(&keeps), "{split:?}");
+                assert_eq!(world.machines[machine].logged("split").len(), 1);
+                assert_eq!(world.machines[machine].logged("split_healed").len(), 1);
+                let last = world.status(machine).and_then(|status| status.last_move);
+                assert_ne!(last.map(|last| last.what), Some("split".into()));
+            }
+        }
+    }
+}
+
+/// The clock that the node is given stands still while the machine sleeps.
+#[test]
+fn a_sleep_that_the_clock_did_not_count_is_a_pause_too() {
+    let mut world = pair();
+    world.feed(0, hb_node::input::Input::Slept { ms: KEEPALIVE_MS });
+    assert!(world.machines[0].logged("core_stalled").is_empty(), "too short to matter");
+    world.feed(0, hb_node::input::Input::Slept { ms: 60_000 });
+    assert_eq!(world.machines[0].logged("core_stalled").len(), 1);
+    // Paused: a command waits for the peer's word.
+    let client = world.request(0, Request::Standby { which: all() });
+    world.run(ms(KEEPALIVE_MS));
+    assert_eq!(world.reply(client), None);
+    assert_eq!(stops(&world, 0), 0);
+    wait_served(&mut world, "www", 1, 10_000);
+}
+
+#[test]
+fn a_split_is_told_with_its_length_and_who_kept_what() {
+    let mut world = pair();
+    world.network.each(|path| path.up = false);
+    world.run(ms(10_000));
+    world.network.each(|path| path.up = true);
+    let mut seen = false;
+    let healed = world.run_until(ms(5_000), |world| {
+        let verdict = |machine| world.status(machine).map(|status| status.verdict);
+        seen |= (0..2).any(|machine| verdict(machine) == Some(Verdict::Split));
+        world.machines.iter().all(|machine| !machine.logged("split_healed").is_empty())
+    });
+    assert!(healed.is_some() && seen, "{healed:?} {seen}");
+    for machine in &world.machines {
+        let line = machine.logged("split_healed")[0];
+        assert!(line.text.contains("after 10 s apart"), "{}", line.text);
+        assert!(line.text.contains("node1 keeps it, node2 released it"), "{}", line.text);
+        let field = |name: &str| {
+            let field = line.fields.iter().find(|(field, _)| field == name);
+            field.and_then(|(_, value)| value.parse::<u64>().ok()).unwrap_or_default()
+        };
+        assert_eq!(field("to_unix_s") - field("from_unix_s"), 10);
+        assert!((1..500).contains(&field("overlap_ms")), "{line:?}");
+    }
+    settle(&mut world);
+}
+
+#[test]
+fn a_hanging_operation_is_named_with_its_limit() {
+    let mut world = pair_of(&www(), |settings| settings.auto_failback = AutoFailback::Off);
+    world.machines[0].agents.change("nginx", |habits| habits.stop = ms(30_000));
+    world.request(0, Request::Standby { which: all() });
+    world.run(ms(12_100));
+    let status = world.status(0).expect("runs");
+    let hung = status.problems.iter().find(|problem| problem.id == "hung").expect("found");
+    assert_eq!(hung.text, "nginx stop: under way for 12 s, limit 60 s");
+    let nginx = &status.groups[0].resources[1];
+    assert_eq!(nginx.under_way.as_deref(), Some("stop: under way for 12 s, limit 60 s"));
+    assert_eq!(status.verdict, Verdict::Degraded);
+    wait_served(&mut world, "www", 1, 60_000);
+    assert!(!ids(&world, 0).contains(&"hung".to_owned()));
+}
+
+#[test]
+fn a_failed_group_tells_what_failed() {
+    let mut world = world_of(&www(), |settings| settings.native.failure.offer_delay_ms = 60_000);
+    world.machines[0].agents.change("nginx", |habits| habits.start_fails = true);
+    world.start(0);
+    world.start(1);
+    world.run(ms(5_000));
+    let status = world.status(0).expect("runs");
+    let last = |index: usize| status.groups[0].resources[index].last.clone().unwrap_or_default();
+    assert_eq!(last(0), "stop ok");
+    assert!(last(1).starts_with("start failed"), "{}", last(1));
+}
+
+#[test]
+fn a_short_standstill_leaves_the_verdict_alone() {
+    let mut world = pair_of(&www(), |settings| settings.timing.warntime_ms = 140);
+    world.halt(0);
+    world.run(ms(KEEPALIVE_MS * 5 / 2 - 1));
+    world.resume(0);
+    world.run(ms(1_000));
+    let status = world.status(0).expect("runs");
+    let stalled = status.problems.iter().find(|problem| problem.id == "core_stalled");
+    assert!(stalled.is_some(), "{:?}", status.problems);
+    assert_eq!(status.verdict, Verdict::Healthy);
+}
+
 #[test]
 fn a_wrong_key_is_a_problem_and_nothing_else() {
     let mut settings = setup::pair(timing(KEEPALIVE_MS), &www());
@@ -551,7 +680,7 @@ fn one_dead_link_of_two_is_a_problem_and_not_a_transition() {
     let mut world = pair();
     world.network.path_mut(0, 1).up = false;
     world.run(ms(3_000));
-    assert_eq!(ids(&world, 1), ["link_down"]);
+    assert_eq!(ids(&world, 1), ["link_one_way"]);
     assert!(served_by(&world, "www", 0));
     assert_eq!(
         world.machines[1].logged("link_status").last().map(|l| l.text.as_str()),
@@ -561,6 +690,71 @@ fn one_dead_link_of_two_is_a_problem_and_not_a_transition() {
     world.run(ms(1_000));
     assert_eq!(ids(&world, 1), Vec::<String>::new());
     assert_eq!(stops(&world, 0), 0);
+}
+
+#[test]
+fn a_one_way_link_is_named_with_its_direction_by_both() {
+    let mut world = pair();
+    world.network.path_mut(0, 1).up = false;
+    world.run(ms(3_000));
+    for (machine, direction) in [(0, "node2 does not hear us"), (1, "nothing of it arrives")] {
+        assert_eq!(ids(&world, machine), ["link_one_way"]);
+        let status = world.status(machine).expect("runs");
+        let problem = &status.problems[0];
+        assert!(problem.text.contains("eth1") && problem.text.contains(direction), "{problem:?}");
+        assert!(problem.hint.contains("grep 694"), "{problem:?}");
+        assert!(status.failover_ready, "the other link works: {:?}", status.unready);
+        let links = status.peer.expect("a peer").links;
+        let hears: Vec<_> = links.iter().map(|link| (link.up, link.peer_hears)).collect();
+        let expect = [(machine == 0, Some(false)), (false, Some(true))][machine];
+        assert_eq!(hears, [(true, Some(true)), expect], "{machine}");
+    }
+    // Both directions: no word of one-way.
+    world.network.path_mut(1, 1).up = false;
+    world.run(ms(3_000));
+    assert_eq!([ids(&world, 0), ids(&world, 1)], [["link_down"], ["link_down"]]);
+}
+
+#[test]
+fn a_node_that_is_not_heard_says_so_and_is_no_standby() {
+    let mut world = pair();
+    for link in 0..2 {
+        world.network.path_mut(1, link).up = false;
+    }
+    world.run(ms(3_000));
+    // node1 hears nothing; node2 hears node1 and is told that it is not heard.
+    assert_eq!(ids(&world, 0), ["peer_dead"]);
+    let status = world.status(1).expect("runs");
+    let one_way = |id: &&String| **id == "link_one_way";
+    assert_eq!(ids(&world, 1).iter().filter(one_way).count(), 2, "{:?}", problems(&world, 1));
+    assert!(!status.failover_ready);
+    let reasons = status.unready.join("; ");
+    assert!(reasons.contains("node1 does not hear this node on any link"), "{reasons}");
+}
+
+#[test]
+fn configurations_that_differ_are_named_by_file() {
+    let check = |change: fn(&mut Settings), part: &str| {
+        let mut world = world_of(&www(), |settings| {
+            if settings.node.as_str() == "node2" {
+                change(settings);
+            }
+        });
+        world.start(0);
+        world.start(1);
+        world.run(ms(5_000));
+        for machine in 0..2 {
+            let status = world.status(machine).expect("runs");
+            let differs: Vec<_> =
+                status.problems.iter().filter(|problem| problem.id == "config_differs").collect();
+            assert_eq!(differs.len(), 1, "{part}: {:?}", problems(&world, machine));
+            assert!(differs[0].text.starts_with(part), "{:?}", differs[0]);
+            assert!(status.unready.iter().any(|why| why.starts_with(part)), "{:?}", status.unready);
+        }
+    };
+    check(|settings| settings.timing.deadtime_ms += 100, "ha.cf");
+    check(|settings| settings.groups[0].resources.truncate(1), "haresources");
+    check(|settings| settings.native.recovery.restarts_max = 9, "hb.toml");
 }
 
 #[test]

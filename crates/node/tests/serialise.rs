@@ -65,6 +65,7 @@ fn entry() -> HistoryEntry {
         cause: "peer_dead".into(),
         reason: "node2 is dead".into(),
         elapsed_ms: 44,
+        overlap_ms: None,
     }
 }
 

@@ -161,6 +161,14 @@ pub fn unit_query(unit: &str, systemctl: &Path) -> Result<Invocation, AgentError
     systemctl_call(unit, systemctl, &["show", "--property=LoadState,ActiveState,SubState", "--"])
 }
 
+/// The call that tells which processes `unit` has.
+///
+/// # Errors
+/// When `unit` is not the name of one unit.
+pub fn unit_processes(unit: &str, systemctl: &Path) -> Result<Invocation, AgentError> {
+    systemctl_call(unit, systemctl, &["show", "--property=MainPID,ControlGroup", "--"])
+}
+
 /// The call that kills every process of `unit`: systemd keeps them in one control group.
 ///
 /// # Errors

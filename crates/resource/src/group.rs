@@ -1,111 +1,37 @@
-//! One resource group: started left to right, stopped right to left, one operation at a time.
+//! One resource group: started left to right, stopped right to left, one step at a time, with checks
+//! beside the steps.
 //!
 //! A group has a *goal*; each finished operation leads to the next step towards it, so that a change
 //! of mind in the middle needs no case of its own. Which goal a group has is the manager's decision.
+//! How members are checked is in `monitor`, what follows when one fails in `recover`, how stops are
+//! repeated and escalated in `stop`, what runs on both nodes in `warm`, and whether a group that is
+//! not held could be in `ready`.
+
+mod cause;
+mod member;
+mod monitor;
+mod probe;
+mod ready;
+mod recover;
+mod stop;
+mod warm;
 
 use std::time::Duration;
 
-use hb_config::settings::{BuiltIn, FailurePolicy, GroupSpec, Operations};
+use hb_config::settings::{FailurePolicy, GroupSpec, Operations};
 use serde::Serialize;
 
 use crate::input::GroupClaim;
 use crate::operation::{Action, OpId, Operation, Outcome};
 use crate::output::{Output, Timer, Transition};
-
-/// Why a group moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub enum Cause {
-    /// This node started.
-    Startup,
-    /// It ran here already when the daemon started.
-    Adopted,
-    /// The peer was declared dead.
-    PeerDead,
-    /// The peer stopped in order.
-    PeerLeft,
-    /// An operator moved it.
-    Standby,
-    /// The peer's operator asked for it.
-    Takeover,
-    /// Its preferred node is back.
-    Failback,
-    /// The peer reaches more ping nodes.
-    PingNodes,
-    /// It failed to start on the other node.
-    Offered,
-    /// It failed to start here.
-    StartFailed,
-    /// The peer could not start what it was given.
-    TakenBack,
-    /// Both nodes held it.
-    Conflict,
-    /// An operator had its failure forgotten.
-    Cleanup,
-    /// This node stops.
-    Shutdown,
-}
-
-impl Cause {
-    /// Stable id for logs and history.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Startup => "startup",
-            Self::Adopted => "adopted",
-            Self::PeerDead => "peer_dead",
-            Self::PeerLeft => "peer_left",
-            Self::Standby => "standby",
-            Self::Takeover => "takeover",
-            Self::Failback => "failback",
-            Self::PingNodes => "ping_nodes",
-            Self::Offered => "offered",
-            Self::StartFailed => "start_failed",
-            Self::TakenBack => "taken_back",
-            Self::Conflict => "conflict",
-            Self::Cleanup => "cleanup",
-            Self::Shutdown => "shutdown",
-        }
-    }
-}
-
-/// What is known of one member on this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub enum ResourceState {
-    /// Not looked at yet.
-    Unknown,
-    /// Does not run here.
-    Stopped,
-    /// `start` is under way.
-    Starting,
-    /// Runs here.
-    Running,
-    /// `stop` is under way.
-    Stopping,
-    /// `start` or `stop` failed: it may run in part.
-    Failed,
-}
-
-impl ResourceState {
-    /// The word in status.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Stopped => "stopped",
-            Self::Starting => "starting",
-            Self::Running => "running",
-            Self::Stopping => "stopping",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// One resource of the group.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
-pub struct Member {
-    /// Its state.
-    pub state: ResourceState,
-    /// How its last operation ended.
-    pub last: Option<Outcome>,
-}
+use crate::policy::Policy;
+pub use cause::Cause;
+pub use member::{Member, ResourceState};
+use member::{is_address, is_script};
+use ready::Ready;
+use recover::Breaker;
+pub(crate) use recover::in_words;
+use stop::StopProgress;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 enum Goal {
@@ -122,19 +48,15 @@ struct Running {
     known: bool,
 }
 
-/// How far a failing stop has come: repeated, then with KILL, then looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
-struct StopProgress {
-    attempts: u32,
-    waits_for_retry: bool,
-    killed: bool,
-}
-
 /// What a step needs besides the group.
 pub(crate) struct Context<'a> {
     pub(crate) next_id: &'a mut u64,
     pub(crate) operations: Operations,
     pub(crate) failure: FailurePolicy,
+    pub(crate) policy: &'a Policy,
+    /// The peer has just said, in a dialogue or by its claim, that nothing of the group runs there:
+    /// nobody is asked for an address before it is set.
+    pub(crate) peer_confirmed: bool,
     pub(crate) out: &'a mut Vec<Output>,
 }
 
@@ -147,13 +69,24 @@ pub struct Group {
     running: Option<Running>,
     /// The member to be looked at next, while what runs here is being found out.
     probing: Option<usize>,
-    failed: bool,
+    /// The member because of which the group failed here, as long as that counts.
+    failed: Option<usize>,
     blocked: bool,
     /// The peer may run it: nothing more is started until it says otherwise.
     held_back: bool,
     /// The member whose status was asked for in this acquisition.
     checked: Option<usize>,
     stop: StopProgress,
+    /// The members from here rightwards are stopped before they are started again.
+    recovering: Option<usize>,
+    /// All of it has run since it was acquired: a failure is one of a service and not of its start.
+    was_held: bool,
+    /// Hands off: checks go on, nothing is started or stopped.
+    maintenance: bool,
+    /// The node stops: warm members stop as well.
+    stopping: bool,
+    breaker: Breaker,
+    ready: Ready,
     /// Members still to be announced, the next one last.
     announcements: Vec<usize>,
     cause: Cause,
@@ -162,19 +95,28 @@ pub struct Group {
 }
 
 impl Group {
-    pub(crate) fn new(spec: GroupSpec) -> Self {
-        let member = Member { state: ResourceState::Unknown, last: None };
+    pub(crate) fn new(spec: GroupSpec, policy: &Policy) -> Self {
+        let warm: Vec<bool> =
+            spec.resources.iter().map(|resource| policy.is_warm(&resource.text)).collect();
+        // Something must move, or both nodes would hold the group.
+        let any_moves = warm.iter().any(|warm| !warm);
         Self {
-            members: vec![member; spec.resources.len()],
+            members: warm.into_iter().map(|warm| Member::new(warm && any_moves)).collect(),
             spec,
             goal: Goal::Released,
             running: None,
             probing: None,
-            failed: false,
+            failed: None,
             blocked: false,
             held_back: false,
             checked: None,
             stop: StopProgress::default(),
+            recovering: None,
+            was_held: false,
+            maintenance: false,
+            stopping: false,
+            breaker: Breaker::default(),
+            ready: Ready::default(),
             announcements: Vec::new(),
             cause: Cause::Startup,
             reason: "not started yet".into(),
@@ -211,7 +153,7 @@ impl Group {
             Goal::Held if all(ResourceState::Running) => GroupClaim::Held,
             Goal::Held => GroupClaim::Acquiring,
             Goal::Released if !self.is_stopped() => GroupClaim::Releasing,
-            Goal::Released if self.failed => GroupClaim::Failed,
+            Goal::Released if self.failed.is_some() => GroupClaim::Failed,
             Goal::Released => GroupClaim::Released,
         }
     }
@@ -221,7 +163,7 @@ impl Group {
     }
 
     pub(crate) fn has_failed(&self) -> bool {
-        self.failed
+        self.failed.is_some()
     }
 
     /// Runs here or shall run here.
@@ -238,22 +180,32 @@ impl Group {
         matches!(self.claim(), GroupClaim::Acquiring | GroupClaim::Releasing)
     }
 
+    /// Something is under way, or must still be stopped because the node stops.
     pub(crate) fn is_busy(&self) -> bool {
-        self.running.is_some()
+        let beside = self.members.iter().any(|member| member.beside.is_some());
+        let more = self.stopping && !self.blocked && self.to_stop().is_some();
+        self.running.is_some() || beside || more
     }
 
+    /// The step of the group that is under way: its id, what it does and to which member.
+    pub fn operation_under_way(&self) -> Option<(OpId, Action, usize)> {
+        self.running.map(|op| (op.id, op.action, op.member))
+    }
+
+    /// What is under way on the member with this index: a step of the group, or a check.
+    pub fn under_way(&self, member: usize) -> Option<(OpId, Action)> {
+        let step = self.running.filter(|op| op.member == member).map(|op| (op.id, op.action));
+        let beside = || self.members.get(member)?.beside.map(|op| (op.id, op.action));
+        step.or_else(beside)
+    }
+
+    /// Nothing of it runs here, as far as is known. Warm members do not count.
     fn is_stopped(&self) -> bool {
-        let at_rest =
-            |m: &Member| matches!(m.state, ResourceState::Stopped | ResourceState::Unknown);
-        self.members.iter().all(at_rest)
-            && self.running.is_none_or(|op| op.action == Action::Announce)
-    }
-
-    /// Looks at each member to find what already runs here.
-    pub(crate) fn probe(&mut self, ctx: &mut Context<'_>) {
-        self.probing = Some(0);
-        self.reason = "looking at what runs here".into();
-        self.advance(ctx);
+        let at_rest = |member: &Member| {
+            member.warm || matches!(member.state, ResourceState::Stopped | ResourceState::Unknown)
+        };
+        let idle = |op: Running| op.action == Action::Announce || self.members[op.member].warm;
+        self.members.iter().all(at_rest) && self.running.is_none_or(idle)
     }
 
     pub(crate) fn acquire(&mut self, cause: Cause, reason: String, ctx: &mut Context<'_>) {
@@ -262,10 +214,13 @@ impl Group {
         }
         self.goal = Goal::Held;
         self.blocked = false;
+        self.was_held = false;
+        self.recovering = None;
         self.checked = None;
-        if std::mem::take(&mut self.failed) {
+        if self.failed.take().is_some() {
             ctx.out.push(Output::CancelTimer(Timer::OfferGroup(self.spec.key.clone())));
         }
+        self.end_pause(ctx);
         self.end_stop_retries(ctx);
         self.because(cause, reason);
         self.report(ctx);
@@ -273,20 +228,22 @@ impl Group {
     }
 
     pub(crate) fn release(&mut self, cause: Cause, reason: String, ctx: &mut Context<'_>) {
+        self.stopping |= cause == Cause::Shutdown;
         if self.goal == Goal::Released && !self.is_probing() {
-            return;
+            return self.advance(ctx);
         }
         self.goal = Goal::Released;
+        self.recovering = None;
         self.announcements.clear();
         self.because(cause, reason);
         self.report(ctx);
         self.advance(ctx);
     }
 
-    /// Forgets a failure; a blocked group tries its stop again.
+    /// Forgets failures; a blocked group tries its stop again.
     pub(crate) fn cleanup(&mut self, cause: Cause, reason: &str, ctx: &mut Context<'_>) {
         ctx.out.push(Output::CancelTimer(Timer::OfferGroup(self.spec.key.clone())));
-        self.failed = false;
+        self.forgive(ctx);
         self.end_stop_retries(ctx);
         if self.blocked || self.shown == GroupClaim::Failed {
             self.blocked = false;
@@ -301,9 +258,7 @@ impl Group {
         if self.claim() != GroupClaim::Held {
             return;
         }
-        let address = |index: &usize| {
-            matches!(self.spec.resources[*index].built_in, Some(BuiltIn::Address(_)))
-        };
+        let address = |index: &usize| is_address(&self.spec.resources[*index]);
         self.announcements = (0..self.members.len()).rev().filter(address).collect();
         self.advance(ctx);
     }
@@ -315,16 +270,22 @@ impl Group {
         }
     }
 
-    pub(crate) fn retry_stop(&mut self, ctx: &mut Context<'_>) {
-        if self.stop.waits_for_retry {
-            self.stop.waits_for_retry = false;
-            self.advance(ctx);
+    /// Takes the result of an operation; `false` when none such is under way.
+    pub(crate) fn done(&mut self, id: OpId, outcome: &Outcome, ctx: &mut Context<'_>) -> bool {
+        let beside = |member: &Member| member.beside.as_ref().is_some_and(|beside| beside.id == id);
+        if let Some(op) = self.running.take_if(|op| op.id == id) {
+            self.step_done(op, outcome, ctx);
+        } else if let Some(index) = self.members.iter().position(beside) {
+            self.beside_done(index, outcome, ctx);
+        } else {
+            return false;
         }
+        self.report(ctx);
+        self.advance(ctx);
+        true
     }
 
-    /// Takes the result of an operation; `false` when it is not the one under way.
-    pub(crate) fn done(&mut self, id: OpId, outcome: &Outcome, ctx: &mut Context<'_>) -> bool {
-        let Some(op) = self.running.take_if(|op| op.id == id) else { return false };
+    fn step_done(&mut self, op: Running, outcome: &Outcome, ctx: &mut Context<'_>) {
         if op.action != Action::Announce {
             self.members[op.member].last = Some(outcome.clone());
         }
@@ -335,74 +296,28 @@ impl Group {
             Action::Announce => self.announce_done(op.member, outcome, ctx),
             Action::Validate => {}
         }
-        self.report(ctx);
-        self.advance(ctx);
-        true
     }
 
-    fn status_done(&mut self, index: usize, outcome: &Outcome, ctx: &mut Context<'_>) {
-        if self.stop.killed {
-            return self.verified(index, outcome, ctx);
-        }
-        if self.goal == Goal::Held && !self.is_probing() {
-            match outcome {
-                Outcome::CouldNotRun { .. } => self.start_failed(index, outcome, ctx),
-                Outcome::Ok => self.members[index].state = ResourceState::Running,
-                Outcome::NotRunning => {
-                    self.members[index].state = ResourceState::Stopped;
-                    self.checked = Some(index);
-                }
-                // A check without a result: a start will tell, as in Heartbeat.
-                Outcome::Failed { .. } | Outcome::TimedOut => {
-                    self.members[index].state = ResourceState::Unknown;
-                    self.checked = Some(index);
-                }
+    /// What ran beside the steps of the group has ended.
+    fn beside_done(&mut self, index: usize, outcome: &Outcome, ctx: &mut Context<'_>) {
+        let Some(op) = self.members[index].beside.take() else { return };
+        match op.action {
+            _ if op.cancelled => {}
+            Action::Status if op.check => self.check_done(index, outcome, ctx),
+            Action::Validate => self.validate_done(index, outcome, ctx),
+            Action::Status | Action::Start | Action::Stop | Action::Announce => {
+                self.warm_done(index, op.action, outcome, ctx);
             }
-            return;
         }
-        self.members[index].state = match outcome {
-            Outcome::Ok => ResourceState::Running,
-            Outcome::NotRunning => ResourceState::Stopped,
-            // A check that could not be made says nothing. An address that may be here is removed
-            // to be sure; the daemon removes only what it had added.
-            Outcome::Failed { .. } | Outcome::TimedOut | Outcome::CouldNotRun { .. } => {
-                match self.spec.resources[index].built_in {
-                    Some(_) => ResourceState::Failed,
-                    None => ResourceState::Unknown,
-                }
-            }
-        };
-    }
-
-    /// The look after a stop that failed even with KILL.
-    fn verified(&mut self, index: usize, outcome: &Outcome, ctx: &mut Context<'_>) {
-        let name = &self.spec.resources[index].text;
-        self.stop = StopProgress::default();
-        if *outcome == Outcome::NotRunning {
-            self.members[index].state = ResourceState::Stopped;
-            let text = format!("{name} failed to stop, but does not run any more; going on");
-            ctx.out.push(Output::Alert { error: false, text });
-            return;
-        }
-        let text = format!(
-            "{name} cannot be stopped: {}. Group {} is blocked: it will not be started on the \
-             other node. Stop it by hand, then `hb cleanup {}`",
-            outcome.describe(),
-            self.spec.key,
-            self.spec.key
-        );
-        self.members[index].state = ResourceState::Failed;
-        if self.goal == Goal::Released {
-            self.blocked = true;
-            self.reason = format!("{name} cannot be stopped");
-        }
-        ctx.out.push(Output::Alert { error: true, text });
     }
 
     fn start_done(&mut self, op: Running, outcome: &Outcome, ctx: &mut Context<'_>) {
         let index = op.member;
         match outcome {
-            Outcome::Ok => self.members[index].state = ResourceState::Running,
+            Outcome::Ok => {
+                let script = is_script(&self.spec.resources[index]);
+                self.members[index].started(script);
+            }
             Outcome::NotRunning | Outcome::Failed { .. } | Outcome::TimedOut => {
                 self.members[index].state = ResourceState::Failed;
                 self.start_failed(index, outcome, ctx);
@@ -416,52 +331,6 @@ impl Group {
                 };
                 self.start_failed(index, outcome, ctx);
             }
-        }
-    }
-
-    /// The members to the left are stopped again; the group is offered to the peer after a while.
-    fn start_failed(&mut self, index: usize, outcome: &Outcome, ctx: &mut Context<'_>) {
-        if self.goal != Goal::Held {
-            return;
-        }
-        let name = self.spec.resources[index].text.clone();
-        let why = outcome.describe();
-        self.failed = true;
-        self.goal = Goal::Released;
-        self.because(Cause::StartFailed, format!("{name} failed to start: {why}"));
-        let text = format!("{name} of group {} failed to start here: {why}", self.spec.key);
-        ctx.out.push(Output::Alert { error: true, text });
-    }
-
-    fn stop_done(&mut self, op: Running, outcome: &Outcome, ctx: &mut Context<'_>) {
-        let index = op.member;
-        let member = &mut self.members[index];
-        // An agent that is not there cannot have started anything.
-        let absent = !op.known && matches!(outcome, Outcome::CouldNotRun { .. });
-        if absent || matches!(outcome, Outcome::Ok | Outcome::NotRunning) {
-            member.state = ResourceState::Stopped;
-            self.stop = StopProgress::default();
-            return;
-        }
-        member.state = ResourceState::Failed;
-        if self.goal == Goal::Held {
-            self.stop = StopProgress::default();
-            return;
-        }
-        let name = &self.spec.resources[index].text;
-        self.stop.attempts += 1;
-        if self.stop.attempts == 1 {
-            let text = format!("{name} failed to stop ({}): trying again", outcome.describe());
-            ctx.out.push(Output::Alert { error: false, text });
-        }
-        if self.stop.killed {
-            // The next step looks whether it runs in spite of KILL.
-            return;
-        }
-        if self.stop.attempts <= ctx.failure.stop_retries_max {
-            self.stop.waits_for_retry = true;
-            let delay = Duration::from_millis(ctx.failure.stop_retry_delay_ms);
-            ctx.out.push(Output::SetTimer(Timer::StopRetry(self.spec.key.clone()), delay));
         }
     }
 
@@ -486,50 +355,21 @@ impl Group {
             self.probed(ctx);
         }
         match self.goal {
-            Goal::Held => self.start_next(ctx),
-            Goal::Released => self.stop_next(ctx),
-        }
-    }
-
-    /// Everything runs: adopted. The first member or an address runs: a daemon was killed here
-    /// while it started or stopped the group, which is released as a whole, for it may be served
-    /// elsewhere. Only others run: left alone, because whoever started them was not heartbeat.
-    fn probed(&mut self, ctx: &mut Context<'_>) {
-        self.probing = None;
-        let here = |index: &usize| {
-            matches!(self.members[*index].state, ResourceState::Running | ResourceState::Failed)
-        };
-        let running: Vec<usize> = (0..self.members.len()).filter(here).collect();
-        let all = self.members.iter().all(|member| member.state == ResourceState::Running);
-        if all && self.goal == Goal::Released {
-            self.goal = Goal::Held;
-            self.because(Cause::Adopted, "it ran here already when heartbeat started".into());
-            self.report(ctx);
-            self.announce(ctx);
-            return;
-        }
-        let ours = |index: &usize| *index == 0 || self.spec.resources[*index].built_in.is_some();
-        let names: Vec<&str> =
-            running.iter().map(|index| self.spec.resources[*index].text.as_str()).collect();
-        if running.iter().any(ours) {
-            let text = format!(
-                "of group {} only {} runs here: releasing it, as the group may run on the other node",
-                self.spec.key,
-                names.join(" ")
-            );
-            ctx.out.push(Output::Alert { error: false, text });
-        } else if !running.is_empty() {
-            let text = format!(
-                "{} runs here though group {} does not; left alone",
-                names.join(" "),
-                self.spec.key
-            );
-            ctx.out.push(Output::Alert { error: false, text });
-            for index in running {
-                self.members[index].state = ResourceState::Unknown;
+            _ if self.maintenance => {
+                if self.claim() == GroupClaim::Held {
+                    self.announce_next(ctx);
+                }
+            }
+            Goal::Held => {
+                if !self.stop_next(ctx) {
+                    self.recovering = None;
+                    self.start_next(ctx);
+                }
+            }
+            Goal::Released => {
+                self.stop_next(ctx);
             }
         }
-        self.reason = "not running here when heartbeat started".into();
         self.report(ctx);
     }
 
@@ -537,16 +377,16 @@ impl Group {
         let missing = |member: &Member| member.state != ResourceState::Running;
         let Some(index) = self.members.iter().position(missing) else {
             self.report(ctx);
-            if let Some(index) = self.announcements.pop() {
-                self.run(index, Action::Announce, false, ctx);
-            }
-            return;
+            return self.announce_next(ctx);
         };
-        if self.held_back {
+        if self.held_back || !self.is_free(index, ctx) {
             return;
         }
-        // Setting an address is idempotent; an agent is asked first, as Heartbeat does.
-        if self.spec.resources[index].built_in.is_some() || self.checked == Some(index) {
+        // Setting an address is idempotent, and what was stopped a moment ago does not run; any
+        // other agent is asked first, as Heartbeat does.
+        let stopped = self.was_held && self.members[index].state == ResourceState::Stopped;
+        let built_in = self.spec.resources[index].built_in.is_some();
+        if built_in || stopped || self.checked == Some(index) {
             self.run(index, Action::Start, false, ctx);
             self.members[index].state = ResourceState::Starting;
         } else {
@@ -554,25 +394,44 @@ impl Group {
         }
     }
 
-    fn stop_next(&mut self, ctx: &mut Context<'_>) {
-        if self.is_stopped() {
-            return self.report(ctx);
+    fn announce_next(&mut self, ctx: &mut Context<'_>) {
+        if let Some(index) = self.announcements.last().copied()
+            && self.is_free(index, ctx)
+        {
+            self.announcements.pop();
+            self.run(index, Action::Announce, false, ctx);
         }
-        // Once anything of the group is to be stopped, so is what could not be looked at.
-        let there = |member: &Member| member.state != ResourceState::Stopped;
-        let Some(index) = self.members.iter().rposition(there) else { return };
-        if self.stop.killed {
-            return self.run(index, Action::Status, false, ctx);
+    }
+
+    /// Whether nothing is under way beside that is done to this member; a check is cancelled, and
+    /// whoever needs the member waits for its end.
+    fn is_free(&mut self, index: usize, ctx: &mut Context<'_>) -> bool {
+        self.cancel_check(index, ctx);
+        self.members[index].beside.is_none()
+    }
+
+    fn cancel_check(&mut self, index: usize, ctx: &mut Context<'_>) {
+        if let Some(op) = &mut self.members[index].beside
+            && op.check
+            && !op.cancelled
+        {
+            op.cancelled = true;
+            ctx.out.push(Output::Cancel(op.id));
         }
-        let kill = self.stop.attempts > ctx.failure.stop_retries_max;
-        self.stop.killed = kill;
-        self.run(index, Action::Stop, kill, ctx);
-        self.members[index].state = ResourceState::Stopping;
     }
 
     fn run(&mut self, index: usize, action: Action, kill: bool, ctx: &mut Context<'_>) {
+        let known = self.members[index].state != ResourceState::Unknown;
+        // What was held here a moment ago is put back at once.
+        let asks = action == Action::Start && !ctx.peer_confirmed && !self.was_held;
+        let probe = asks && is_address(&self.spec.resources[index]);
+        let operation = self.operation(index, action, ctx);
+        self.running = Some(Running { id: operation.id, action, member: index, known });
+        ctx.out.push(Output::Run(Operation { kill, probe, ..operation }));
+    }
+
+    fn operation(&self, index: usize, action: Action, ctx: &mut Context<'_>) -> Operation {
         *ctx.next_id += 1;
-        let id = OpId(*ctx.next_id);
         let timeout = match action {
             Action::Start => ctx.operations.start_timeout_ms,
             Action::Stop => ctx.operations.stop_timeout_ms,
@@ -580,25 +439,16 @@ impl Group {
                 ctx.operations.status_timeout_ms
             }
         };
-        let known = self.members[index].state != ResourceState::Unknown;
-        self.running = Some(Running { id, action, member: index, known });
-        ctx.out.push(Output::Run(Operation {
-            id,
+        Operation {
+            id: OpId(*ctx.next_id),
             group: self.spec.key.clone(),
             resource: self.spec.resources[index].clone(),
             action,
             timeout: Duration::from_millis(timeout),
-            kill,
+            kill: false,
             monitor: false,
             probe: false,
-        }));
-    }
-
-    fn end_stop_retries(&mut self, ctx: &mut Context<'_>) {
-        if self.stop.waits_for_retry {
-            ctx.out.push(Output::CancelTimer(Timer::StopRetry(self.spec.key.clone())));
         }
-        self.stop = StopProgress::default();
     }
 
     fn because(&mut self, cause: Cause, reason: String) {
@@ -621,10 +471,15 @@ impl Group {
             reason: self.reason.clone(),
         }));
         self.shown = claim;
+        if claim == GroupClaim::Held {
+            self.was_held = true;
+            self.breaker = Breaker::default();
+        }
         if claim == GroupClaim::Failed {
             // Not earlier: what is still being stopped cannot be given to the peer.
-            let delay = Duration::from_millis(ctx.failure.offer_delay_ms);
-            ctx.out.push(Output::SetTimer(Timer::OfferGroup(self.spec.key.clone()), delay));
+            let delay = if self.was_held { 0 } else { ctx.failure.offer_delay_ms };
+            let timer = Timer::OfferGroup(self.spec.key.clone());
+            ctx.out.push(Output::SetTimer(timer, Duration::from_millis(delay)));
         }
     }
 }

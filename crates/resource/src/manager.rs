@@ -4,11 +4,15 @@
 //! `Manager::settle` derives what follows. A lost or repeated message therefore costs a
 //! delay, never a dead end. How a group is started and stopped is in `group`.
 
+mod breaker;
 mod dialogue;
+mod failback;
+mod maintenance;
 mod peer;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +25,9 @@ use crate::operation::{GroupKey, OpId, Outcome};
 use crate::output::{Answer, Output, Timer};
 use crate::policy::Policy;
 use dialogue::Dialogue;
+pub use failback::FailbackState;
+use failback::{Due, Home};
+pub use maintenance::Maintenance;
 
 /// What the manager must know.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -91,6 +98,8 @@ struct Peer {
     left: bool,
     /// Groups that it could not stop before it left. They may still run there.
     blocked: BTreeSet<GroupKey>,
+    /// It was away, and has not settled since.
+    away: bool,
 }
 
 impl Peer {
@@ -105,6 +114,7 @@ impl Peer {
             fresh: false,
             left: false,
             blocked: BTreeSet::new(),
+            away: false,
         }
     }
 
@@ -134,12 +144,25 @@ pub struct Manager {
     greeted: bool,
     /// The 10 s of a joint start with a 3.0.6 peer are over.
     waited: bool,
-    /// Groups of the peer came here because it was away.
-    failback_due: bool,
+    /// Groups that prefer the peer may be here since it was away or reached fewer ping nodes.
+    failback_due: Option<Due>,
+    /// Groups that are to go home, as far as the peer is a Twinbeat node.
+    going_home: BTreeMap<GroupKey, Home>,
+    /// Returns of the peer within about an hour.
+    returns: u8,
+    /// Groups that the peer could not run, as it says, and why.
+    peer_unready: BTreeMap<GroupKey, String>,
     /// The peer reaches fewer ping nodes.
     peer_worse: bool,
     /// The peer claimed what this node keeps: announce again when it lets go.
     contested: BTreeSet<GroupKey>,
+    /// Groups that may be taken although the peer is lost.
+    may_take: BTreeSet<GroupKey>,
+    maintenance: Maintenance,
+    /// Groups that are left as they are: they had come to rest since maintenance began.
+    frozen: BTreeSet<GroupKey>,
+    /// This node stops in maintenance: its resources go on without it.
+    leaves_running: bool,
     said: Option<Said>,
     next_id: u64,
     late_results: u64,
@@ -149,7 +172,10 @@ impl Manager {
     /// A manager that has seen nothing.
     pub fn new(config: ManagerConfig) -> Self {
         Self {
-            groups: config.groups.iter().cloned().map(Group::new).collect(),
+            groups: {
+                let group = |spec: &GroupSpec| Group::new(spec.clone(), &config.policy);
+                config.groups.iter().map(group).collect()
+            },
             config,
             phase: Phase::Init,
             peer: Peer::new(),
@@ -157,9 +183,16 @@ impl Manager {
             booked: Holdings::NONE,
             greeted: false,
             waited: false,
-            failback_due: false,
+            failback_due: None,
+            going_home: BTreeMap::new(),
+            returns: 0,
+            peer_unready: BTreeMap::new(),
             peer_worse: false,
             contested: BTreeSet::new(),
+            may_take: BTreeSet::new(),
+            maintenance: Maintenance::default(),
+            frozen: BTreeSet::new(),
+            leaves_running: false,
             said: None,
             next_id: 0,
             late_results: 0,
@@ -173,7 +206,7 @@ impl Manager {
             Input::Peer(status) => self.peer_status(status, out),
             Input::PeerRestarted => self.peer_restarted(out),
             Input::PeerReturned => self.peer_returned(out),
-            Input::PeerIsNative(native) => self.peer.native = native,
+            Input::PeerIsNative(native) => self.peer_is_native(native, out),
             Input::Message(message) => self.message(message, out),
             Input::Timer(timer) => self.timer(timer, out),
             Input::Done { op, outcome } => self.done(op, &outcome, out),
@@ -183,13 +216,16 @@ impl Manager {
             Input::PeerIsWorse(worse) => self.peer_worse = worse,
             Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
             Input::Stop => self.stop(out),
-            Input::Look { .. }
-            | Input::Maintenance { .. }
-            | Input::PeerMaintenance(_)
-            | Input::PeerUnready(_)
-            | Input::MayTake(_) => {}
+            Input::Maintenance { request, on, limit } => {
+                self.set_maintenance(request, on, limit, out);
+            }
+            Input::PeerMaintenance(on) => self.peer_maintenance(on, out),
+            Input::MayTake(keys) => self.may_take = keys,
+            Input::PeerUnready(why) => self.peer_unready = why,
+            Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
         }
         self.settle(out);
+        self.tend(out);
     }
 
     /// Phase of the negotiation.
@@ -241,7 +277,8 @@ impl Manager {
 
     /// Why every group cannot be given to the peer at this moment; `None` when it can.
     pub fn why_not_give(&self) -> Option<String> {
-        self.cannot_move(&Which::Sets(Holdings::ALL))
+        let all = Which::Sets(Holdings::ALL);
+        self.cannot_move(&all).or_else(|| self.not_ready_there(&all))
     }
 
     /// `none`, `local`, `foreign`, `all` or `transition` (`cl_status rscstatus`).
@@ -287,6 +324,11 @@ impl Manager {
         self.config.peer.is_none() || self.peer.status == PeerStatus::Dead || self.peer.left
     }
 
+    /// The peer is silent, but may run everything.
+    fn is_lost(&self) -> bool {
+        self.peer.status == PeerStatus::Lost && !self.is_alone()
+    }
+
     fn peer_claim(&self, key: &str) -> Option<GroupClaim> {
         self.peer.groups.as_ref().and_then(|groups| groups.get(key).copied())
     }
@@ -306,6 +348,23 @@ impl Manager {
         (0..self.groups.len()).filter(|index| chosen(&self.groups[*index])).collect()
     }
 
+    /// The peer has just said that nothing of the group runs there. One that is dead, lost or left
+    /// a while ago has said nothing lately, and somebody else may have the address since.
+    fn peer_confirmed(&self, index: usize) -> bool {
+        let active = self.peer.status == PeerStatus::Active && self.config.peer.is_some();
+        let claim = self.peer_claim(self.groups[index].key());
+        let released = match claim {
+            Some(claim) => matches!(claim, GroupClaim::Released | GroupClaim::Failed),
+            // A 3.0.6 giver has said `done`.
+            None => {
+                !self.peer.native
+                    && matches!(self.dialogue, Dialogue::Acquiring(_))
+                    && self.in_dialogue(index)
+            }
+        };
+        active && (self.peer.left || released)
+    }
+
     /// Borrows a group and what its steps need.
     fn with_group<T>(
         &mut self,
@@ -313,10 +372,13 @@ impl Manager {
         out: &mut Vec<Output>,
         step: impl FnOnce(&mut Group, &mut Context<'_>) -> T,
     ) -> T {
+        let peer_confirmed = self.peer_confirmed(index);
         let mut ctx = Context {
             next_id: &mut self.next_id,
             operations: self.config.operations,
             failure: self.config.failure,
+            policy: &self.config.policy,
+            peer_confirmed,
             out,
         };
         step(&mut self.groups[index], &mut ctx)
@@ -345,21 +407,19 @@ impl Manager {
             Timer::StartupWait => self.startup_waited(out),
             Timer::StandbyAnswer => self.no_answer(out),
             Timer::StandbyEnd => self.dialogue_too_long(out),
-            Timer::FailbackRetry => self.failback_due = true,
+            Timer::FailbackRetry => self.due_home(Due::Back),
             Timer::OfferGroup(key) => self.offer(&key, out),
-            Timer::StopRetry(key) => {
-                if let Some(index) = self.groups.iter().position(|group| group.key() == key) {
-                    self.with_group(index, out, Group::retry_stop);
-                }
-            }
+            Timer::StopRetry(key) => self.with_key(&key, out, Group::retry_stop),
             Timer::AnnounceAgain => self.announce_contested(out),
-            Timer::Monitor(..)
-            | Timer::ForgetFailures(..)
-            | Timer::Retry(_)
-            | Timer::Ready(_)
-            | Timer::FailbackStable(_)
-            | Timer::ForgetReturns
-            | Timer::MaintenanceEnd => {}
+            Timer::Monitor(key, member) => {
+                self.with_key(&key, out, |group, _| group.monitor_due(member));
+            }
+            Timer::ForgetFailures(key, member) => self.forget_member(&key, member, out),
+            Timer::Retry(key) => self.retry(&key, out),
+            Timer::Ready(key) => self.with_key(&key, out, |group, _| group.ready_due()),
+            Timer::FailbackStable(key) => self.window_over(&key, out),
+            Timer::ForgetReturns => self.returns = 0,
+            Timer::MaintenanceEnd => self.maintenance_over(out),
             Timer::Linger => {
                 if self.phase == Phase::Stopped {
                     out.push(Output::Stopped);
@@ -391,6 +451,10 @@ impl Manager {
     }
 
     fn cleanup(&mut self, request: RequestId, key: Option<&str>, out: &mut Vec<Output>) {
+        if let Some(reason) = self.in_maintenance_words() {
+            out.push(Output::Answer(request, Answer::Refused { reason }));
+            return;
+        }
         let named = |group: &Group| key.is_none_or(|key| group.key() == key);
         let chosen: Vec<usize> =
             (0..self.groups.len()).filter(|index| named(&self.groups[*index])).collect();
@@ -429,8 +493,12 @@ impl Manager {
         }
         self.cancel_dialogue("this node stops", out);
         self.phase = Phase::Stopping;
+        if self.hands_off() && self.leave_running(out) {
+            return;
+        }
         self.booked = Holdings::NONE;
-        self.failback_due = false;
+        self.end_windows(out);
+        self.failback_due = None;
         for timer in [Timer::StartupWait, Timer::FailbackRetry] {
             out.push(Output::CancelTimer(timer));
         }
@@ -467,7 +535,8 @@ impl Manager {
         let claims =
             |group: &Group| (!group.is_probing()).then(|| (group.key().to_owned(), group.claim()));
         let groups = self.peer.native.then(|| self.groups.iter().filter_map(claims).collect());
-        let stopping = matches!(self.phase, Phase::Stopping | Phase::Stopped);
+        let stopping =
+            matches!(self.phase, Phase::Stopping | Phase::Stopped) && !self.leaves_running;
         // Heartbeat says `none` as soon as it begins to stop; only `shutdone` means released.
         let holdings = if stopping { Holdings::NONE } else { self.holdings() };
         let stable = self.is_stable() || self.only_wants();

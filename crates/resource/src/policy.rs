@@ -33,6 +33,29 @@ impl Policy {
         Self::new(&settings.native, settings.timing.deadtime_ms)
     }
 
+    /// Whether the resource written as `text` is watched.
+    pub fn monitors(&self, text: &str) -> bool {
+        let said = self.resources.get(text).and_then(|options| options.monitor);
+        said.unwrap_or(self.monitor.enabled)
+    }
+
+    /// Between two checks of the resource written as `text`, in ms.
+    pub fn interval_ms(&self, text: &str) -> u64 {
+        let said = self.resources.get(text).and_then(|options| options.interval_ms);
+        said.unwrap_or(self.monitor.interval_ms)
+    }
+
+    /// Restarts in place of the resource written as `text` before its group moves.
+    pub fn restarts_max(&self, text: &str) -> u32 {
+        let said = self.resources.get(text).and_then(|options| options.restarts_max);
+        said.unwrap_or(self.recovery.restarts_max)
+    }
+
+    /// Whether the resource written as `text` runs on both nodes.
+    pub fn is_warm(&self, text: &str) -> bool {
+        self.resources.get(text).is_some_and(|options| options.warm)
+    }
+
     fn new(native: &Native, deadtime_ms: u64) -> Self {
         Self {
             monitor: native.monitor,

@@ -82,6 +82,8 @@ fn ocf(action: Action, code: i32, text: Text<'_>) -> Outcome {
         // The agent could not look, which says nothing of the service.
         (Action::Status, 2..=6) | (_, 5 | 126 | 127) => could_not_run(code, text),
         (Action::Stop, 7) => Outcome::Ok,
+        // An agent without `validate-all` has nothing to object.
+        (Action::Validate, 3) => Outcome::Ok,
         (
             Action::Status | Action::Start | Action::Stop | Action::Announce | Action::Validate,
             _,
@@ -193,12 +195,22 @@ pub fn judge_unit(action: Action, state: &UnitState, job: Text<'_>) -> Outcome {
         code: None,
         reason: with_output(format!("{what}: unit is {} ({})", state.active, state.sub), job.all),
     };
+    let refused = |what: &str| Outcome::Failed {
+        code: None,
+        reason: format!("unit cannot be started: {what}"),
+    };
     let missing = || Outcome::CouldNotRun {
         reason: "systemd has no such unit: install it or correct its name in haresources".into(),
     };
     match action {
         Action::Status | Action::Start | Action::Validate if state.is_missing() => missing(),
-        Action::Validate => Outcome::Ok,
+        Action::Validate => match state.load.as_str() {
+            "masked" => refused("it is masked: systemctl unmask it"),
+            "error" | "bad-setting" => {
+                refused("systemd cannot read it: see systemctl status and systemd-analyze verify")
+            }
+            _ => Outcome::Ok,
+        },
         Action::Status if state.is_up() => Outcome::Ok,
         // On its way up is not running yet.
         Action::Status if state.is_down() || state.active == "activating" => Outcome::NotRunning,

@@ -166,6 +166,35 @@ async fn init_scripts_and_ocf_agents_are_judged_by_their_codes() {
 }
 
 #[tokio::test]
+async fn only_scripts_that_say_so_are_told_to_validate() {
+    let bench = Bench::new();
+    let marked = "# heartbeat-actions: validate\necho $1 >>$D/calls; echo line 3 is wrong; exit 1";
+    let silent = "echo $1 >>$D/calls; exit 1";
+    bench.script("resource.d/ours", marked).script("resource.d/foreign", silent);
+    bench.script("init.d/init", silent).script("init.d/marked", marked);
+    let late = format!("{}\n{marked}", "#\n".repeat(2048));
+    bench.script("resource.d/late", &late).file("resource.d/plain", "#!/bin/sh\n", 0o644);
+    bench.script("ocf/resource.d/heartbeat/Agent", r"echo $1 >>$D/calls; exit 3");
+    let check = async |agent: AgentSpec, expect: &str, call: &str| {
+        bench.file("calls", "", 0o644);
+        let outcome = bench.run(agent.clone(), Action::Validate).await;
+        assert_eq!((short(&outcome).as_str(), bench.read("calls").trim()), (expect, call));
+        outcome
+    };
+    let outcome = check(script("ours", &[]), "failed 1", "validate").await;
+    assert_eq!(reason(&outcome), "line 3 is wrong");
+    check(script("marked", &[]), "failed 1", "validate").await;
+    for name in ["foreign", "init", "late"] {
+        check(script(name, &[]), "ok", "").await;
+    }
+    for name in ["plain", "missing"] {
+        check(script(name, &[]), "could not run", "").await;
+    }
+    check(ocf("Agent", &[]), "ok", "validate-all").await;
+    check(ocf("Missing", &[]), "could not run", "").await;
+}
+
+#[tokio::test]
 async fn an_agent_that_is_killed_has_failed() {
     let bench = Bench::new();
     bench.script("resource.d/shot", "echo running; kill -9 $$");

@@ -9,9 +9,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use hb_resource::exec::watch::{Search, Ticks, Watched};
 use hb_resource::operation::{Action, Outcome};
 
-use bench::{Bench, PATH, is_alive, reason, script, short, skip, until};
+use bench::{Bench, LONG, PATH, is_alive, operation, reason, script, short, skip, until};
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../resource.d").canonicalize().unwrap()
@@ -147,6 +148,12 @@ async fn an_installed_ocf_agent_does_the_work() {
         &["start", "OCF_RESKEY_configfile=/etc/a.conf", "OCF_RESOURCE_INSTANCE=apache_/etc/a.conf"],
     )
     .await;
+    for (code, expect) in [(0, "ok"), (3, "ok"), (1, "failed 1"), (6, "failed 6")] {
+        bench.file("code", &format!("code={code}\n"), 0o644);
+        let outcome = bench.run(script("apache", &[]), Action::Validate).await;
+        assert_eq!(short(&outcome), expect, "{code}");
+        assert!(bench.read("seen").starts_with("validate-all\n"));
+    }
     for (code, expect) in [(0, "ok"), (7, "not running"), (1, "not running"), (5, "could not run")]
     {
         bench.file("code", &format!("code={code}\n"), 0o644);
@@ -182,11 +189,45 @@ async fn resources_that_are_a_fact_start_and_stop() {
     assert_eq!(fs::read_dir(bench.path("rsctmp")).unwrap().count(), 0);
 }
 
+#[tokio::test]
+async fn what_a_start_needs_is_missed_before() {
+    let bench = bench();
+    bench.script("bin/ip", "[ ! -e $D/route ] || echo default via 10.0.0.1 dev eth0");
+    fs::create_dir(bench.path("mnt")).unwrap();
+    let (here, gone) =
+        (bench.path("mnt").display().to_string(), bench.path("no").display().to_string());
+    let check = async |name: &str, args: &[&str], word: &str| {
+        let outcome = bench.run(script(name, args), Action::Validate).await;
+        if word.is_empty() {
+            assert_eq!(outcome, Outcome::Ok, "{name} {args:?}");
+        } else {
+            assert_eq!(short(&outcome), "failed 1", "{name} {args:?}");
+            assert!(reason(&outcome).contains(word), "{word:?} in {outcome:?}");
+        }
+    };
+    check("Filesystem", &["/dev/null", &here], "").await;
+    check("Filesystem", &["/dev/null", &here, "ext4", "ro"], "").await;
+    check("Filesystem", &["/dev/null", &gone], "is not a directory").await;
+    check("Filesystem", &["/dev/no-such-disk", &here], "/dev/no-such-disk does not exist").await;
+    // May appear when what stands to its left has started.
+    for device in ["/dev/mapper/no", "/dev/no-such-vg/lv", "LABEL=no", "server:/export", "tmpfs"] {
+        check("Filesystem", &[device, &here], "").await;
+    }
+    check("IPsrcaddr", &["10.0.0.9"], "no default route").await;
+    bench.file("route", "", 0o644);
+    check("IPsrcaddr", &["10.0.0.9"], "").await;
+    // These cannot tell, and are not asked.
+    check("Dummy", &[], "").await;
+    check("MailTo", &["root@example.org"], "").await;
+    assert_eq!(bench.run(script("Dummy", &[]), Action::Status).await, Outcome::NotRunning);
+}
+
 /// An httpd as far as the script can tell: it goes into the background, writes its pid file, and
 /// ends at TERM unless it is told not to.
 const HTTPD: &str = r#"case $* in
     -V) echo " -D HTTPD_ROOT=\"$D\""; echo ' -D DEFAULT_PIDLOG="httpd.pid"'
         echo ' -D SERVER_CONFIG_FILE="httpd.conf"' ;;
+    *-t) [ ! -e $D/broken ] || { echo 'Syntax error on line 1' >&2; exit 1; } ;;
     *"-k start") [ ! -e $D/broken ] || { echo 'Syntax error on line 1' >&2; exit 1; }
         setsid "$0" serve </dev/null >/dev/null 2>&1 & ;;
     serve) [ ! -e $D/stubborn ] || trap '' TERM
@@ -203,7 +244,9 @@ async fn apache_starts_stops_and_is_killed_when_it_must_be() {
     let run = async |action| bench.run(script("apache", &[]), action).await;
     bench.file("broken", "", 0o644);
     assert_eq!(reason(&run(Action::Start).await), "Syntax error on line 1");
+    assert_eq!(reason(&run(Action::Validate).await), "Syntax error on line 1");
     fs::remove_file(bench.path("broken")).unwrap();
+    assert_eq!(run(Action::Validate).await, Outcome::Ok);
     for stubborn in [false, true] {
         if stubborn {
             bench.file("stubborn", "", 0o644);
@@ -295,7 +338,11 @@ async fn web(name: &str, config: &str) -> Option<(Bench, Namespace)> {
     bench.file("conf", &config.replace("$D", &bench.dir.display().to_string()), 0o644);
     let script = shipped().join(name);
     let holder = namespace.0.id();
-    let call = format!(r#"exec nsenter -t {holder} -n '{}' "$D/conf" "$@""#, script.display());
+    let call = format!(
+        r#"# heartbeat-actions: validate
+        exec nsenter -t {holder} -n '{}' "$D/conf" "$@""#,
+        script.display()
+    );
     bench.script("resource.d/web", &call);
     Some((bench, namespace))
 }
@@ -313,6 +360,8 @@ async fn starts_and_stops(name: &str, config: &str) {
     let service = Service { bench: &bench, pid_file: bench.path("web.pid") };
     for _ in 0..2 {
         assert_eq!(service.run(Action::Status).await, Outcome::NotRunning);
+        assert_eq!(service.run(Action::Validate).await, Outcome::Ok);
+        assert!(!namespace.listens(8099));
         assert_eq!(service.run(Action::Start).await, Outcome::Ok);
         assert!(namespace.listens(8099));
         let pid = service.pid();
@@ -356,11 +405,48 @@ async fn a_faulty_configuration_fails_the_start_and_says_why() {
     ];
     for (name, config, word) in faults {
         let Some((bench, _namespace)) = web(name, &config).await else { continue };
-        let outcome = bench.run(script("web", &[]), Action::Start).await;
-        assert_eq!(short(&outcome), "failed 1", "{outcome:?}");
-        assert!(reason(&outcome).contains(word), "{}", reason(&outcome));
+        for action in [Action::Validate, Action::Start] {
+            let outcome = bench.run(script("web", &[]), action).await;
+            assert_eq!(short(&outcome), "failed 1", "{outcome:?}");
+            assert!(reason(&outcome).contains(word), "{}", reason(&outcome));
+        }
         assert_eq!(bench.run(script("web", &[]), Action::Stop).await, Outcome::Ok);
     }
+}
+
+/// On the standby node the floating address is not there, and only that may be missing.
+#[tokio::test]
+async fn nginx_is_valid_without_the_address_that_moves() {
+    for (config, expect) in [
+        (NGINX.replace("listen 127.0.0.1", "listen 192.0.2.9"), "ok"),
+        (NGINX.replace("listen 127.0.0.1", "lisen 192.0.2.9"), "failed 1"),
+    ] {
+        let Some((bench, _namespace)) = web("nginx", &config).await else { return };
+        let outcome = bench.run(script("web", &[]), Action::Validate).await;
+        assert_eq!(short(&outcome), expect, "{outcome:?}");
+    }
+}
+
+/// The number of a dead master can be given out again.
+#[tokio::test]
+async fn a_worker_is_not_taken_for_the_master() {
+    let Some((bench, _namespace)) = web("nginx", NGINX).await else { return };
+    let service = Service { bench: &bench, pid_file: bench.path("web.pid") };
+    assert_eq!(service.run(Action::Start).await, Outcome::Ok);
+    let master = service.pid();
+    let workers = || fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
+    let named = |pid: &str| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    until("a worker has its title", || {
+        let first = workers().split_ascii_whitespace().next().map(str::to_owned);
+        first.is_some_and(|pid| named(&pid).starts_with("nginx: worker"))
+    })
+    .await;
+    let worker = workers().split_ascii_whitespace().next().unwrap().to_owned();
+    bench.file("web.pid", &format!("{worker}\n"), 0o644);
+    assert_eq!(service.run(Action::Status).await, Outcome::NotRunning);
+    bench.file("web.pid", &format!("{master}\n"), 0o644);
+    assert_eq!(service.run(Action::Status).await, Outcome::Ok);
+    assert_eq!(service.run(Action::Stop).await, Outcome::Ok);
 }
 
 /// Workers whose master was killed hold the port (ClusterLabs/resource-agents#1553).
@@ -382,6 +468,45 @@ async fn nginx_recovers_from_a_killed_master() {
         assert_eq!(service.run(Action::Status).await, Outcome::NotRunning);
         assert_eq!(service.run(next).await, Outcome::Ok);
         assert_eq!(namespace.listens(8099), next == Action::Start);
+        assert_eq!(service.run(Action::Stop).await, Outcome::Ok);
+        assert!(!namespace.listens(8099));
+    }
+}
+
+/// All of nginx is killed: its end is seen, the check agrees, and a stop and a start bring it back.
+#[tokio::test]
+async fn nginx_that_is_killed_is_noticed_and_back() {
+    let Some((bench, namespace)) = web("nginx", NGINX).await else { return };
+    let service = Service { bench: &bench, pid_file: bench.path("web.pid") };
+    let runner = bench.runner();
+    for _ in 0..3 {
+        let since = Ticks::now();
+        assert_eq!(service.run(Action::Start).await, Outcome::Ok);
+        let pid = service.pid();
+        // It lives in a namespace of its own here, so it is not looked for but known.
+        let resource = operation(script("web", &[]), Action::Status).resource;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let start = stat.rsplit_once(") ").unwrap().1.split(' ').nth(19).unwrap();
+        let known = Watched {
+            pid: pid.parse().unwrap(),
+            start: start.parse().unwrap(),
+            name: "nginx".into(),
+        };
+        let search = Search {
+            group: "the group".into(),
+            resource,
+            known: vec![known.clone()],
+            since: Some(since),
+            names: vec!["nginx".into()],
+        };
+        let found = runner.find(search, LONG).await;
+        assert_eq!(found, [known]);
+        let grip = found[0].grip().unwrap();
+        let workers = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+        let all = workers.split_ascii_whitespace().chain([pid.as_str()]);
+        assert!(Command::new("kill").arg("-KILL").args(all).status().unwrap().success());
+        grip.ended().await;
+        assert_eq!(service.run(Action::Status).await, Outcome::NotRunning);
         assert_eq!(service.run(Action::Stop).await, Outcome::Ok);
         assert!(!namespace.listens(8099));
     }

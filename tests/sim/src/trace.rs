@@ -89,6 +89,7 @@ impl Trace {
             | Input::Request { .. }
             | Input::ClientGone { .. }
             | Input::Look { .. }
+            | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }
             | Input::Shutdown => self.line(now, machine, format_args!("<- {input:?}")),

@@ -44,6 +44,8 @@ pub struct Machine {
     pub history: Vec<HistoryEntry>,
     /// What the service manager shows.
     pub notified: Vec<String>,
+    /// What its daemon wanted of fence devices, of the witness and of the watchdog, in order.
+    pub asked: Vec<Effect>,
     /// Exit code of the last daemon that left by itself.
     pub exit: Option<u8>,
     /// Agents that run, whichever daemon started them.
@@ -383,13 +385,13 @@ impl World {
                 self.news.push(News::Begun { machine, run: run.clone() });
                 self.plan(after, Coming::Ended { machine, run });
             }
-            // A check that is in the way ends by itself; this world has no device, no witness and no
-            // watchdog.
-            Effect::Cancel(_)
-            | Effect::Fence { .. }
+            // A check that is in the way ends by itself.
+            Effect::Cancel(_) => {}
+            // This world has no device, no witness and no watchdog: a test plays them.
+            effect @ (Effect::Fence { .. }
             | Effect::Witness { .. }
             | Effect::Alive
-            | Effect::LetWatchdogBite { .. } => {}
+            | Effect::LetWatchdogBite { .. }) => self.machines[machine].asked.push(effect),
             Effect::Reply { client, response } => {
                 self.machines[machine].replies.push((client, response));
             }
@@ -428,6 +430,7 @@ impl Machine {
             logs: Vec::new(),
             history: Vec::new(),
             notified: Vec::new(),
+            asked: Vec::new(),
             exit: None,
             under_way: Vec::new(),
             waiting: None,

@@ -320,7 +320,7 @@ pub const KEYS: &[NativeKey] = &[
         section: "address",
         name: "probe",
         kind: Kind::Time { min: 0, max: 300 },
-        default: "200ms",
+        default: "50ms",
         doc: "How long the network is asked whether another host has an address, before it is \
               added. 0: not at all. Not asked when the peer has just said that it released it.",
     },
@@ -330,7 +330,8 @@ pub const KEYS: &[NativeKey] = &[
         name: "refresh",
         kind: Kind::Time { min: 0, max: DAY_MS },
         default: "60s",
-        doc: "Time between two announcements of an address that is held. 0: none.",
+        doc: "Time between two announcements of an address that is held, at least a second. 0: \
+              none.",
     },
     NativeKey {
         id: KeyId::AddressRestores,

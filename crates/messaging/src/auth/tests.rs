@@ -115,3 +115,10 @@ fn fingerprints_tell_keys_apart_and_nothing_else() {
     let crc = of(AuthMethod::Crc, "");
     assert_eq!(keys.key_list(), format!("1:crc:{crc} 2:sha1:b694c9c1:active"));
 }
+
+#[test]
+fn a_short_digest_is_the_beginning_of_sha_256() {
+    // By sha256sum.
+    assert_eq!(short_digest("abc"), "ba7816bf");
+    assert_ne!(short_digest("abc"), short_digest("abd"));
+}

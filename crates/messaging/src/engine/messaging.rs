@@ -7,7 +7,7 @@ use std::time::Duration;
 use hb_config::settings::{AuthKeys, AuthMethod, Framing, NodeName, PingTarget};
 
 use super::receive::Refusal;
-use super::{Config, Counters, Event, Input, LinkId, NodeView, Output, PingId};
+use super::{Config, Counters, Event, Input, LinkId, NodeView, Output, PingId, Unverified};
 use crate::auth::Authenticator;
 use crate::history::History;
 use crate::liveness::{LocalLink, Peer, Silence};
@@ -56,6 +56,8 @@ pub struct Messaging {
     pub(super) early: VecDeque<(usize, Body)>,
     /// When a refusal was last told.
     pub(super) refusals: BTreeMap<(LinkId, Refusal), Instant>,
+    /// Last datagram that named this peer as its sender and could not be verified, by index.
+    pub(super) unverified: BTreeMap<usize, Unverified>,
     /// Beginning of the current second of refused retransmissions, and how many there were.
     pub(super) naks: (Instant, u32),
     pub(super) counters: Counters,
@@ -136,6 +138,7 @@ impl Messaging {
             next_keepalive: Instant::ZERO,
             early: VecDeque::new(),
             refusals: BTreeMap::new(),
+            unverified: BTreeMap::new(),
             naks: (Instant::ZERO, 0),
             counters: Counters::default(),
         }
@@ -152,8 +155,13 @@ impl Messaging {
             Input::LinkFailed { link, reason } => self.link_failed(link, &reason, outputs),
             Input::LinkRestored { link } => self.link_restored(link),
             Input::EchoReply { ping, sequence } => self.echo_reply(ping, sequence, outputs),
+            Input::Woke => self.put_deaths_off(self.times.deadtime),
             Input::Timeout => self.timeout(outputs),
+            Input::AskPings => self.ask_pings(outputs),
             Input::Send(body) => self.send_body(&body, outputs),
+            Input::Announce { extensions, at_once } => {
+                self.announce(extensions, at_once, outputs);
+            }
             Input::Rekey(keys) => self.rekey(&keys),
             Input::Stopping => self.stop(outputs),
         }
@@ -163,6 +171,12 @@ impl Messaging {
     pub fn nodes(&self, now: Instant) -> Vec<NodeView> {
         let members = self.peers.iter().map(|peer| peer.view(now, &self.links));
         members.chain(self.pings.iter().map(|ping| ping.view(now))).collect()
+    }
+
+    /// The last datagram that named `node`, a member, as its sender and could not be verified.
+    pub fn last_unverified(&self, node: &NodeName) -> Option<Unverified> {
+        let index = self.peers.iter().position(|peer| peer.name == *node)?;
+        self.unverified.get(&index).copied()
     }
 
     /// Counters since start.
@@ -193,6 +207,13 @@ impl Messaging {
         self.unix_s = unix_s;
         // One line without NUL, or it would not fit the wire.
         self.load = load.lines().next().unwrap_or_default().replace('\0', "");
+    }
+
+    fn announce(&mut self, extensions: Extensions, at_once: bool, outputs: &mut Vec<Output>) {
+        self.announce = extensions;
+        if at_once && self.phase != Phase::Idle {
+            self.send_status(self.local_status(), outputs);
+        }
     }
 
     /// All keys verify from here on, and what a peer used before does not count against it.

@@ -8,7 +8,7 @@ use hb_config::settings::{AuthMethod, NodeName};
 
 use super::messaging::{Messaging, Phase};
 use super::status::Begin;
-use super::{Event, LinkId, Output};
+use super::{Event, LinkId, Output, Unverified};
 use crate::error::{AuthError, DecodeError, PeerError};
 use crate::fields::{self, FieldList};
 use crate::message::codec::{ACK, ASK_NODES, CONTROL_PREFIX, NAK, NODES, REXMIT, STATUS};
@@ -68,7 +68,7 @@ impl Messaging {
         if self.phase == Phase::Idle {
             return;
         }
-        let taken = match self.admit(bytes) {
+        let taken = match self.admit(link, bytes) {
             Ok(None) => Ok(()),
             Ok(Some(packet)) if packet.kind.starts_with(CONTROL_PREFIX) => {
                 self.control(&packet, outputs)
@@ -83,11 +83,12 @@ impl Messaging {
 
     /// Decodes, verifies, finds the sender. `None` for this node's own packets, which broadcast
     /// and multicast return.
-    fn admit(&self, bytes: &[u8]) -> Result<Option<Packet>, Refused> {
+    fn admit(&mut self, link: LinkId, bytes: &[u8]) -> Result<Option<Packet>, Refused> {
         let frame = wire::decode(bytes)?;
-        let signature = frame.signature.as_ref().ok_or(AuthError::Unsigned)?;
-        let method = self.keys.verify(signature, &frame.signed)?;
+        let signature = frame.signature.as_ref().ok_or(AuthError::Unsigned);
+        let verified = signature.and_then(|signature| self.keys.verify(signature, &frame.signed));
         let fields = frame.fields;
+        let method = verified.inspect_err(|_| self.note_unverified(link, &fields))?;
         let name = NodeName::new(text(&fields, fields::SRC)?);
         if name == self.node {
             let other = fields.uuid(fields::SRC_UUID).is_some_and(|uuid| uuid != self.uuid);
@@ -112,6 +113,16 @@ impl Messaging {
         };
         let kind = kind.to_owned();
         Ok(Some(Packet { peer, method, generation, fields, kind }))
+    }
+
+    /// Somebody says that a member speaks, and nothing vouches for it.
+    fn note_unverified(&mut self, link: LinkId, list: &FieldList) {
+        let claimed = list.text(fields::SRC).map(NodeName::new);
+        let Some(peer) = self.peers.iter().position(|peer| Some(&peer.name) == claimed.as_ref())
+        else {
+            return;
+        };
+        self.unverified.insert(peer, Unverified { at: self.now, link });
     }
 
     /// A key line left over in authkeys, typically `crc`, would let anybody speak for the peer. So

@@ -36,7 +36,7 @@ impl Messaging {
     pub(super) fn timeout(&mut self, outputs: &mut Vec<Output>) {
         let Some(due) = self.next_timeout().filter(|due| *due <= self.now) else { return };
         if self.now.since(due) > self.times.keepalive {
-            self.put_deaths_off();
+            self.put_deaths_off(self.times.keepalive * GRACE_KEEPALIVES);
         }
         // Our own heartbeat goes first: the peer's patience is running.
         self.send_keepalive(outputs);
@@ -56,8 +56,8 @@ impl Messaging {
     /// This timer is late, so this node did not run: it may have heartbeats in its sockets, and
     /// the silence it measured is its own. What is due soon waits once for fresh evidence; a
     /// second pause within the same silence puts nothing off.
-    fn put_deaths_off(&mut self) {
-        let until = self.now + self.times.keepalive * GRACE_KEEPALIVES;
+    pub(super) fn put_deaths_off(&mut self, grace: Duration) {
+        let until = self.now + grace;
         let limits: Vec<Duration> = self.peers.iter().map(|peer| self.limit(peer)).collect();
         for (peer, limit) in self.peers.iter_mut().zip(limits) {
             peer.silence.put_off(limit, until);
@@ -161,6 +161,16 @@ impl Messaging {
             }
         }
         self.advance_start(outputs);
+    }
+
+    pub(super) fn ask_pings(&mut self, outputs: &mut Vec<Output>) {
+        if self.phase == Phase::Idle {
+            return;
+        }
+        for ping in &mut self.pings {
+            ping.hurry(self.now);
+        }
+        self.send_echoes(outputs);
     }
 
     pub(super) fn send_echoes(&mut self, outputs: &mut Vec<Output>) {

@@ -3,7 +3,7 @@
 use hb_messaging::engine::{Event, Input, LinkId};
 use hb_messaging::message::{Body, Extensions, NodeStatus};
 
-use crate::harness::{Net, config, forge, ms, numbered};
+use crate::harness::{KEEPALIVE_MS, Net, config, forge, ms, numbered};
 
 fn numbers(range: std::ops::Range<usize>) -> Vec<String> {
     range.map(|number| number.to_string()).collect()
@@ -384,4 +384,28 @@ fn messages_for_others_are_counted_and_not_delivered() {
     net.run(ms(10));
     assert_eq!(net.received(0), ["num_ping_nodes", "1"]);
     assert_eq!(net.members[0].engine.counters().lost, 0);
+}
+
+#[test]
+fn what_a_node_says_of_itself_can_change_at_once_or_with_the_next_heartbeat() {
+    for at_once in [true, false] {
+        let mut net = Net::active();
+        net.members[1].events.clear();
+        let extensions = Extensions::from([("x_product".to_owned(), "other".to_owned())]);
+        net.feed(0, Input::Announce { extensions: extensions.clone(), at_once });
+        let heard = |net: &Net| {
+            net.has(1, |event| {
+                matches!(event, Event::PeerExtensions { extensions, .. }
+                    if extensions.get("x_product").is_some_and(|word| word == "other"))
+            })
+        };
+        let latency = net.latency[0];
+        net.run(latency);
+        assert_eq!(heard(&net), at_once);
+        net.run(ms(KEEPALIVE_MS) + latency);
+        assert!(heard(&net));
+        net.members[1].events.clear();
+        net.run(ms(KEEPALIVE_MS * 3));
+        assert!(!heard(&net), "told again though nothing changed");
+    }
 }

@@ -68,6 +68,20 @@ impl Announcer {
         sent.map_err(|error| format!("not sent on {}: {error}", interface.name))
     }
 
+    /// Announces one single time, whatever repeats are under way.
+    pub(super) fn once(&self, ip: IpAddr, interface: &Interface) -> Result<(), String> {
+        let Some(ethernet) = interface.ethernet else { return Ok(()) };
+        let router = ip.is_ipv6() && forwards_ipv6(&interface.name);
+        let frames = frames::announcement(ip, ethernet, router);
+        frames.iter().try_for_each(|frame| self.send(interface.index, frame))
+    }
+
+    /// Sends one frame.
+    pub(super) fn send(&self, interface: u32, frame: &Frame) -> Result<(), String> {
+        let socket = self.socket.as_ref().map_err(Clone::clone)?;
+        socket.send(interface, frame).map_err(|error| format!("not sent: {error}"))
+    }
+
     /// Ends the repeats of `ip` on all interfaces: it is about to leave this machine.
     pub(super) fn cancel(&self, ip: IpAddr) {
         self.repeats().retain(|(announced, _), task| {

@@ -1,28 +1,52 @@
-//! Floating addresses: adds, removes and announces them, without a fork. Does I/O (netlink, packet
-//! sockets, two kernel settings). When an address moves is decided by the manager.
+//! Floating addresses: adds, removes, announces and guards them, without a fork. Does I/O (netlink,
+//! packet sockets, kernel settings). When an address moves is decided by the manager.
 //!
 //! Ownership: each address is added with the mark [`ADDRESS_PROTOCOL`] and remembered. Only an
 //! address that carries the mark or is remembered is ever removed; the loopback is never touched.
 #![expect(clippy::disallowed_methods, reason = "reads and sets two kernel settings")]
 
 mod announcer;
+mod claims;
+mod filter;
 mod frames;
+mod guard;
+mod listen;
 mod netlink;
 mod packet;
 mod plan;
+mod probe;
+mod ready;
+mod tagged;
+mod watch;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hb_config::settings::{AddressSpec, Announce};
+use tokio::time::sleep;
 
 use self::announcer::Announcer;
+pub use self::guard::{Health, Notice};
+use self::listen::Ears;
 use self::netlink::{Failure, Netlink, Which};
 pub use self::plan::ADDRESS_PROTOCOL;
 use self::plan::{Entry, Interface, Place};
+use self::probe::{Probes, Verdict};
+pub use self::tagged::{Removal, Tagged, remove_tagged};
+pub use self::watch::Watch;
+use self::watch::Watched;
 use crate::operation::Outcome;
+
+/// Longest probe: every ms of it is an outage when the other host is dead.
+const PROBE_MAX: Duration = Duration::from_millis(300);
+/// How long a start waits for the kernel to find out whether another host has an IPv6 address that
+/// somebody else has just added: longer than its one second (RFC 4862, §5.1).
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
+/// Between two looks meanwhile.
+const SETTLE_EVERY: Duration = Duration::from_millis(20);
 
 /// Adds, removes and announces floating addresses.
 ///
@@ -30,8 +54,11 @@ use crate::operation::Outcome;
 /// same address must not overlap, as those on one group never do.
 #[derive(Debug)]
 pub struct Addresses {
-    netlink: Netlink,
-    announcer: Announcer,
+    netlink: Arc<Netlink>,
+    announcer: Arc<Announcer>,
+    ears: Ears,
+    probes: Probes,
+    watched: Watched,
     /// Address, prefix length and interface of what this process added or took charge of. One per
     /// address resource at most.
     owned: Mutex<BTreeSet<(IpAddr, u8, u32)>>,
@@ -49,8 +76,14 @@ impl Addresses {
     /// # Panics
     /// Outside of a tokio runtime that has I/O and time enabled.
     pub fn open() -> io::Result<Self> {
-        let netlink = Netlink::open()?;
-        Ok(Self { netlink, announcer: Announcer::open(), owned: Mutex::default() })
+        Ok(Self {
+            netlink: Arc::new(Netlink::open()?),
+            announcer: Arc::new(Announcer::open()),
+            ears: Ears::new(),
+            probes: Probes::default(),
+            watched: Watched::new(),
+            owned: Mutex::default(),
+        })
     }
 
     /// Makes this machine have the address and announces it once before it returns; the other
@@ -58,9 +91,43 @@ impl Addresses {
     ///
     /// Without an interface, it is the one whose subnet contains the address, else the one that
     /// the routing table names. Without a prefix length, it is that of the subnet, else of a host.
-    /// An address that is already there counts as started and is taken charge of.
+    /// An address that is already there counts as started and is taken charge of. An interface
+    /// without carrier serves nobody: it fails.
     pub async fn start(&self, spec: &AddressSpec, announce: Announce) -> Outcome {
-        outcome(self.try_start(spec, announce).await)
+        outcome(self.try_start(spec, announce, None).await)
+    }
+
+    /// As [`Self::start`], and asks the network first whether another host has the address, for
+    /// `limit`, at most 300 ms (ARP Probe of RFC 5227, duplicate address detection of RFC 4862); it fails if one
+    /// has. Not asked: for an address that is already there, and where there is no Ethernet. When
+    /// nobody could be asked it goes on.
+    pub async fn start_probed(
+        &self,
+        spec: &AddressSpec,
+        announce: Announce,
+        limit: Duration,
+    ) -> Outcome {
+        let limit = Some(limit.min(PROBE_MAX)).filter(|limit| !limit.is_zero());
+        outcome(self.try_start(spec, announce, limit).await)
+    }
+
+    /// Begins to ask for addresses that are about to be started one after the other, so that they do
+    /// not wait one after the other. What is found is used by [`Self::start_probed`] within a second.
+    pub async fn probe_ahead(&self, specs: &[AddressSpec], limit: Duration) {
+        if limit.is_zero() {
+            return;
+        }
+        let limit = limit.min(PROBE_MAX);
+        for spec in specs {
+            // What is wrong with it is told when it is started.
+            let Ok(entries) = self.netlink.addresses(spec.ip).await else { continue };
+            if plan::validate(spec).is_ok()
+                && plan::held(spec.ip, &entries).is_empty()
+                && let Ok(interface) = self.interface_for(spec, &entries).await
+            {
+                drop(self.probes.begin(spec.ip, &interface, limit, &self.tools()));
+            }
+        }
     }
 
     /// Makes this machine not have the address; its neighbours in the subnet survive. Fails on one
@@ -73,7 +140,8 @@ impl Addresses {
     }
 
     /// Whether this machine has the address, usable, on the named interface or, without a name, on
-    /// any but the loopback.
+    /// any but the loopback: with the prefix length that is written, on an interface that is up and
+    /// has a carrier, and not one that another host was found to have.
     pub async fn status(&self, spec: &AddressSpec) -> Outcome {
         outcome(self.find_held(spec).await.map(|_held| ()))
     }
@@ -105,28 +173,56 @@ impl Addresses {
         self.announcer.finished().await;
     }
 
-    async fn try_start(&self, spec: &AddressSpec, announce: Announce) -> Step<()> {
+    async fn try_start(
+        &self,
+        spec: &AddressSpec,
+        announce: Announce,
+        probe: Option<Duration>,
+    ) -> Step<()> {
         plan::validate(spec).map_err(failed)?;
         let entries = self.netlink.addresses(spec.ip).await.map_err(unanswered)?;
         let interface = self.interface_for(spec, &entries).await?;
-        if !interface.carrier {
-            tracing::warn!(ip = %spec.ip, interface = interface.name, "interface has no carrier");
-        }
         let held = plan::held(spec.ip, &entries);
-        if let Some(entry) = held.iter().find(|entry| entry.index == interface.index) {
-            self.take_charge(entry, &interface)?;
+        let is_right =
+            |entry: &Entry| entry.index == interface.index && plan::prefix_fits(spec, entry);
+        let prefix_len = if let Some(entry) = held.iter().find(|entry| is_right(entry)) {
+            self.take_charge(entry, &interface).await?;
+            entry.prefix_len
         } else {
-            self.leave_other_interfaces(&held, &interface).await?;
-            self.add(spec, &interface, &entries).await?;
-        }
+            self.make_way(&held, &interface, spec).await?;
+            if let Some(limit) = probe {
+                self.probe(spec.ip, &interface, limit).await?;
+            }
+            self.add(spec, &interface, &entries).await?
+        };
         // The address serves; the repeats make good for an announcement that was not sent.
         if let Err(reason) = self.announcer.announce(spec.ip, &interface, announce) {
             tracing::warn!(ip = %spec.ip, interface = interface.name, reason, "not announced");
         }
+        self.hold(spec, announce, interface.index, prefix_len);
         Ok(())
     }
 
-    async fn add(&self, spec: &AddressSpec, interface: &Interface, entries: &[Entry]) -> Step<()> {
+    /// Fails when another host has the address.
+    async fn probe(&self, ip: IpAddr, interface: &Interface, limit: Duration) -> Step<()> {
+        let asked = self.probes.begin(ip, interface, limit, &self.tools());
+        match probe::verdict(asked).await {
+            Verdict::Free => Ok(()),
+            Verdict::Taken(ethernet) => Err(failed(format!(
+                "{ip} is in use by {} on {}",
+                claims::show(ethernet),
+                interface.name
+            ))),
+            Verdict::Unknown(reason) => {
+                let interface = &interface.name;
+                tracing::warn!(%ip, interface, reason, "could not ask whether another host has it");
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns the prefix length.
+    async fn add(&self, spec: &AddressSpec, interface: &Interface, entries: &[Entry]) -> Step<u8> {
         let prefix_len = plan::prefix_len(spec, interface.index, entries);
         let key = (spec.ip, prefix_len, interface.index);
         match self.netlink.add(spec, interface.index, prefix_len).await {
@@ -140,11 +236,13 @@ impl Addresses {
             Err(failure) => return Err(unanswered(failure)),
         }
         self.owned().insert(key);
-        Ok(())
+        Ok(prefix_len)
     }
 
-    /// An address that is where it belongs counts as started; from here on it is ours to remove.
-    fn take_charge(&self, entry: &Entry, interface: &Interface) -> Step<()> {
+    /// An address that is where it belongs counts as started; from here on it is ours to remove, and
+    /// marked, so that it stays so after a restart of this program.
+    async fn take_charge(&self, entry: &Entry, interface: &Interface) -> Step<()> {
+        let entry = &self.settled(entry).await?;
         usable(entry, interface)?;
         if !self.is_owned(entry) {
             tracing::warn!(
@@ -152,29 +250,60 @@ impl Addresses {
                 "address was already there, added by somebody else: taking charge of it"
             );
         }
+        if entry.protocol != Some(ADDRESS_PROTOCOL)
+            && let Err(failure) = self.netlink.mark(entry).await
+        {
+            // Kernels before 5.18, and some refuse to change one.
+            tracing::debug!(ip = %entry.ip, ?failure, "not marked");
+        }
         self.owned().insert(key(entry));
         Ok(())
     }
 
-    /// The address is elsewhere on this machine: ours is moved (its interface was changed in the
-    /// configuration), somebody else's is in the way.
-    async fn leave_other_interfaces(&self, held: &[&Entry], wanted: &Interface) -> Step<()> {
+    /// The entry as it is when the kernel has found out whether another host has the address.
+    async fn settled(&self, entry: &Entry) -> Step<Entry> {
+        let mut latest = entry.clone();
+        let deadline = tokio::time::Instant::now() + SETTLES_WITHIN;
+        while latest.tentative && !latest.duplicate && tokio::time::Instant::now() < deadline {
+            sleep(SETTLE_EVERY).await;
+            let entries = self.netlink.addresses(entry.ip).await.map_err(unanswered)?;
+            match entries.into_iter().find(|other| key(other) == key(entry)) {
+                Some(found) => latest = found,
+                None => return Err(failed(format!("{} was removed meanwhile", entry.ip))),
+            }
+        }
+        Ok(latest)
+    }
+
+    /// The address is elsewhere on this machine or has another prefix length: ours is moved (the
+    /// configuration was changed), somebody else's is in the way.
+    async fn make_way(&self, held: &[&Entry], wanted: &Interface, spec: &AddressSpec) -> Step<()> {
         for entry in held {
             if !self.is_owned(entry) {
                 let (ip, other) = (entry.ip, self.name_of(entry.index).await);
+                let place = match spec.prefix_len.filter(|_| entry.index == wanted.index) {
+                    Some(length) => format!("should be {ip}/{length}"),
+                    None => format!("belongs on {}", wanted.name),
+                };
                 return Err(failed(format!(
-                    "{ip} is already on {other}, added by somebody else, and belongs on {}: {}",
-                    wanted.name,
+                    "{ip} is already on {other} as {ip}/{}, added by somebody else, and {place}: {}",
+                    entry.prefix_len,
                     removal_hint(entry, &other)
                 )));
             }
+        }
+        if !held.is_empty() {
+            // What is removed here is not missed.
+            self.let_go(spec.ip);
         }
         self.remove_all(held).await
     }
 
     async fn try_stop(&self, spec: &AddressSpec) -> Step<()> {
         // First: an announcement after the removal would draw traffic here that belongs elsewhere.
+        self.let_go(spec.ip);
         self.announcer.cancel(spec.ip);
+        self.probes.forget(spec.ip);
         let entries = self.netlink.addresses(spec.ip).await.map_err(unanswered)?;
         // Ours goes wherever it is: its interface may have been another one when it was added.
         let mut ours = plan::held(spec.ip, &entries);
@@ -231,10 +360,15 @@ impl Addresses {
     async fn find_held(&self, spec: &AddressSpec) -> Step<Interface> {
         let entries = self.netlink.addresses(spec.ip).await.map_err(unanswered)?;
         let held = self.on_wanted_interface(spec, &entries).await?;
-        let entry = held.first().ok_or(Outcome::NotRunning)?;
+        let right = held.iter().find(|entry| plan::prefix_fits(spec, entry));
+        let entry = right.or(held.first()).ok_or(Outcome::NotRunning)?;
         let which = Which::Index(entry.index);
         let interface = self.netlink.interface(which).await.map_err(unanswered)?;
         let interface = interface.ok_or(Outcome::NotRunning)?;
+        if let Some(length) = spec.prefix_len.filter(|length| *length != entry.prefix_len) {
+            let (ip, name, found) = (spec.ip, &interface.name, entry.prefix_len);
+            return Err(failed(format!("{ip} is on {name} as {ip}/{found}, not {ip}/{length}")));
+        }
         usable(entry, &interface)?;
         Ok(interface)
     }
@@ -309,6 +443,14 @@ impl Addresses {
         sent.map_err(|reason| failed(format!("announcement of {ip}: {reason}")))
     }
 
+    fn tools(&self) -> probe::Tools {
+        probe::Tools {
+            ears: self.ears.clone(),
+            announcer: Arc::clone(&self.announcer),
+            netlink: Arc::clone(&self.netlink),
+        }
+    }
+
     fn is_owned(&self, entry: &Entry) -> bool {
         entry.protocol == Some(ADDRESS_PROTOCOL) || self.owned().contains(&key(entry))
     }
@@ -341,17 +483,23 @@ fn unanswered(failure: Failure) -> Outcome {
 fn refused_to_add(spec: &AddressSpec, interface: &Interface, error: &io::Error) -> Outcome {
     let (ip, name) = (spec.ip, &interface.name);
     let permission = matches!(error.raw_os_error(), Some(libc::EPERM | libc::EACCES));
-    if permission && ip.is_ipv6() {
-        let setting = format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6");
-        if std::fs::read_to_string(setting).is_ok_and(|value| value.trim() == "1") {
-            return failed(format!("IPv6 is disabled on {name} (disable_ipv6 is 1)"));
-        }
+    if permission && ip.is_ipv6() && is_ipv6_disabled(name) {
+        return failed(ipv6_disabled(name));
     }
     if permission {
         let reason = format!("adding {ip} needs root or CAP_NET_ADMIN: {error}");
         return Outcome::CouldNotRun { reason };
     }
     failed(format!("the kernel refuses to add {ip} to {name}: {error}"))
+}
+
+fn is_ipv6_disabled(interface: &str) -> bool {
+    let setting = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
+    std::fs::read_to_string(setting).is_ok_and(|value| value.trim() == "1")
+}
+
+fn ipv6_disabled(interface: &str) -> String {
+    format!("IPv6 is disabled on {interface} (disable_ipv6 is 1)")
 }
 
 fn removal_hint(entry: &Entry, interface: &str) -> String {
@@ -368,6 +516,9 @@ fn fit(interface: Interface) -> Step<Interface> {
     if !interface.up {
         return Err(failed(format!("{name} is down")));
     }
+    if !interface.carrier {
+        return Err(failed(no_carrier(name)));
+    }
     Ok(interface)
 }
 
@@ -379,7 +530,18 @@ fn usable(entry: &Entry, interface: &Interface) -> Step<()> {
     if !interface.up {
         return Err(failed(format!("{name}, which has {ip}, is down")));
     }
+    if !interface.carrier {
+        return Err(failed(no_carrier(name)));
+    }
+    if entry.tentative {
+        let reason = format!("whether another host has {ip} is still being found out on {name}");
+        return Err(failed(reason));
+    }
     Ok(())
+}
+
+fn no_carrier(interface: &str) -> String {
+    format!("{interface} has no carrier (cable, switch port, or what it is built on)")
 }
 
 /// Makes the kernel promote a secondary address when its primary goes. It stays set: it is what

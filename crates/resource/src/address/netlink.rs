@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::StreamExt;
+use futures_util::stream::{BoxStream, StreamExt};
 use hb_config::settings::AddressSpec;
 use rtnetlink::packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
+    NetlinkPayload,
 };
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol,
@@ -19,7 +20,8 @@ use rtnetlink::packet_route::link::{
 };
 use rtnetlink::packet_route::route::{RouteAddress, RouteAttribute, RouteMessage};
 use rtnetlink::packet_route::{AddressFamily, RouteNetlinkMessage};
-use rtnetlink::{Handle, new_connection};
+use rtnetlink::sys::AsyncSocket;
+use rtnetlink::{Handle, MulticastGroup, new_connection, new_multicast_connection};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
@@ -27,6 +29,9 @@ use super::plan::{self, ADDRESS_PROTOCOL, Entry, Interface};
 
 /// The kernel answers in microseconds; after this the connection counts as dead.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
+
+/// Room for what the kernel tells unasked: some thousand messages.
+const NEWS_BYTES: i32 = 2 * 1024 * 1024;
 
 /// Why a request came to nothing.
 #[derive(Debug)]
@@ -113,6 +118,14 @@ impl Netlink {
         }
     }
 
+    /// All interfaces.
+    pub(super) async fn interfaces(&self) -> Result<Vec<Interface>, Failure> {
+        let mut message = LinkMessage::default();
+        message.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+        let answer = self.exchange(&RouteNetlinkMessage::GetLink(message), NLM_F_DUMP).await?;
+        Ok(answer.iter().filter_map(interface_of).collect())
+    }
+
     /// Index of the interface that the routing table names for `ip`; `None` without a route.
     pub(super) async fn route(&self, ip: IpAddr) -> Result<Option<u32>, Failure> {
         let mut message = RouteMessage::default();
@@ -149,6 +162,18 @@ impl Netlink {
         message.attributes.push(AddressAttribute::Protocol(tag));
         let flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
         self.exchange(&RouteNetlinkMessage::NewAddress(message), flags).await.map(|_nothing| ())
+    }
+
+    /// Marks an address that somebody else has added with [`ADDRESS_PROTOCOL`], and makes it last.
+    pub(super) async fn mark(&self, entry: &Entry) -> Result<(), Failure> {
+        let mut message = address_message(entry.ip, entry.prefix_len, entry.index);
+        if entry.ip.is_ipv6() {
+            message.attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+        }
+        let tag = AddressProtocol::Other(ADDRESS_PROTOCOL);
+        message.attributes.push(AddressAttribute::Protocol(tag));
+        let request = RouteNetlinkMessage::NewAddress(message);
+        self.exchange(&request, NLM_F_ACK | NLM_F_REPLACE).await.map(|_nothing| ())
     }
 
     /// Removes exactly this address.
@@ -243,8 +268,75 @@ fn address_message(ip: IpAddr, prefix_len: u8, index: u32) -> AddressMessage {
     message
 }
 
+/// What the kernel tells unasked.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// An address is there or has changed.
+    Address(Entry),
+    /// An address has gone.
+    NoAddress(Entry),
+    /// An interface is there or has changed.
+    Interface(Interface),
+    /// The interface with this index has gone.
+    NoInterface(u32),
+    /// Some messages were lost.
+    Lost,
+}
+
+/// What the kernel tells of addresses and interfaces from here on, in order.
+pub(super) struct News {
+    messages: BoxStream<'static, NetlinkPayload<RouteNetlinkMessage>>,
+    _connection: Connection,
+}
+
+impl News {
+    /// Must be called inside a tokio runtime.
+    pub(super) fn open() -> io::Result<Self> {
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv6Ifaddr];
+        let (mut connection, handle, messages) = new_multicast_connection(&groups)?;
+        // A burst, as when containers come and go, is to fit in. Without permission it is smaller.
+        let _ = connection.socket_mut().socket_mut().set_rx_buf_sz(NEWS_BYTES);
+        let connection = Connection { handle, task: tokio::spawn(connection) };
+        let messages = messages.map(|(message, _from_the_kernel)| message.payload).boxed();
+        Ok(Self { messages, _connection: connection })
+    }
+
+    /// The next; `None` when the connection has ended. Cancel-safe.
+    pub(super) async fn recv(&mut self) -> Option<Told> {
+        loop {
+            if let Some(told) = told(self.messages.next().await?) {
+                return Some(told);
+            }
+        }
+    }
+}
+
+fn told(payload: NetlinkPayload<RouteNetlinkMessage>) -> Option<Told> {
+    if matches!(payload, NetlinkPayload::Overrun(_)) {
+        return Some(Told::Lost);
+    }
+    let NetlinkPayload::InnerMessage(message) = payload else { return None };
+    if let RouteNetlinkMessage::NewAddress(message) = &message {
+        entry(message).map(Told::Address)
+    } else if let RouteNetlinkMessage::DelAddress(message) = &message {
+        entry(message).map(Told::NoAddress)
+    } else if let RouteNetlinkMessage::NewLink(message) = &message {
+        // A bridge tells of its ports with messages of its own family, which lack half.
+        let of_itself = message.header.interface_family == AddressFamily::Unspec;
+        if of_itself { interface(message).map(Told::Interface) } else { None }
+    } else if let RouteNetlinkMessage::DelLink(message) = &message {
+        let of_itself = message.header.interface_family == AddressFamily::Unspec;
+        of_itself.then_some(Told::NoInterface(message.header.index))
+    } else {
+        None
+    }
+}
+
 fn entry_of(message: &RouteNetlinkMessage) -> Option<Entry> {
-    let RouteNetlinkMessage::NewAddress(message) = message else { return None };
+    if let RouteNetlinkMessage::NewAddress(message) = message { entry(message) } else { None }
+}
+
+fn entry(message: &AddressMessage) -> Option<Entry> {
     let (mut local, mut address, mut protocol) = (None, None, None);
     let mut flags = AddressFlags::from_bits_retain(u32::from(message.header.flags.bits()));
     for attribute in &message.attributes {
@@ -265,12 +357,17 @@ fn entry_of(message: &RouteNetlinkMessage) -> Option<Entry> {
         index: message.header.index,
         secondary: flags.contains(AddressFlags::Secondary),
         duplicate: flags.contains(AddressFlags::Dadfailed),
+        tentative: flags.contains(AddressFlags::Tentative)
+            && !flags.contains(AddressFlags::Optimistic),
         protocol,
     })
 }
 
 fn interface_of(message: &RouteNetlinkMessage) -> Option<Interface> {
-    let RouteNetlinkMessage::NewLink(message) = message else { return None };
+    if let RouteNetlinkMessage::NewLink(message) = message { interface(message) } else { None }
+}
+
+fn interface(message: &LinkMessage) -> Option<Interface> {
     let (mut name, mut ethernet) = (None, None);
     let is_ethernet = message.header.link_layer_type == LinkLayerType::Ether;
     for attribute in &message.attributes {
@@ -298,4 +395,47 @@ fn outgoing_interface(message: &RouteNetlinkMessage) -> Option<u32> {
     message.attributes.iter().find_map(|attribute| {
         if let RouteAttribute::Oif(index) = attribute { Some(*index) } else { None }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rtnetlink::packet_core::DoneMessage;
+    use rtnetlink::packet_route::link::LinkHeader;
+
+    use super::*;
+
+    fn link(family: AddressFamily) -> LinkMessage {
+        let mut message = LinkMessage::default();
+        message.header = LinkHeader {
+            interface_family: family,
+            index: 7,
+            flags: LinkFlags::Up,
+            ..LinkHeader::default()
+        };
+        message.attributes.push(LinkAttribute::IfName("eth0".into()));
+        message
+    }
+
+    #[test]
+    fn what_the_kernel_tells_is_read_and_what_was_lost_is_seen() {
+        let inner = |message| told(NetlinkPayload::InnerMessage(message));
+        let address = || address_message([10, 0, 0, 50].into(), 24, 7);
+        let is_entry = |entry: &Entry| (entry.prefix_len, entry.index) == (24, 7);
+        assert!(matches!(inner(RouteNetlinkMessage::NewAddress(address())),
+            Some(Told::Address(entry)) if is_entry(&entry)));
+        assert!(matches!(inner(RouteNetlinkMessage::DelAddress(address())),
+            Some(Told::NoAddress(entry)) if is_entry(&entry)));
+        assert!(matches!(inner(RouteNetlinkMessage::NewLink(link(AddressFamily::Unspec))),
+            Some(Told::Interface(eth0)) if eth0.up && !eth0.carrier && eth0.name == "eth0"));
+        assert!(matches!(
+            inner(RouteNetlinkMessage::DelLink(link(AddressFamily::Unspec))),
+            Some(Told::NoInterface(7))
+        ));
+        // ENOBUFS, as netlink-proto hands it on.
+        assert!(matches!(told(NetlinkPayload::Overrun(Vec::new())), Some(Told::Lost)));
+        // A bridge's word about its port is not the port's end.
+        assert!(inner(RouteNetlinkMessage::DelLink(link(AddressFamily::Bridge))).is_none());
+        assert!(inner(RouteNetlinkMessage::NewLink(link(AddressFamily::Bridge))).is_none());
+        assert!(told(NetlinkPayload::Done(DoneMessage::default())).is_none());
+    }
 }

@@ -17,7 +17,7 @@ pub const ADDRESS_PROTOCOL: u8 = 104;
 const NAME_MAX: usize = 15;
 
 /// The loopback has this index in every network namespace.
-const LOOPBACK_INDEX: u32 = 1;
+pub(super) const LOOPBACK_INDEX: u32 = 1;
 
 /// An address of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub(super) struct Entry {
     pub(super) secondary: bool,
     /// IPv6: another host had it when it was added.
     pub(super) duplicate: bool,
+    /// IPv6: whether another host has it is being found out; until then it does not serve.
+    pub(super) tentative: bool,
     /// `IFA_PROTO`.
     pub(super) protocol: Option<u8>,
 }
@@ -119,6 +121,27 @@ pub(super) fn prefix_len(spec: &AddressSpec, index: u32, entries: &[Entry]) -> u
     spec.prefix_len.or_else(subnet).unwrap_or_else(|| bits(spec.ip))
 }
 
+/// Whether an address that is there has the prefix length that is written; any, if none is.
+pub(super) fn prefix_fits(spec: &AddressSpec, entry: &Entry) -> bool {
+    spec.prefix_len.is_none_or(|length| length == entry.prefix_len)
+}
+
+/// What speaks against an address that the kernel would take: it would serve nobody, or harm.
+pub(super) fn sanity(spec: &AddressSpec) -> Result<(), String> {
+    let (ip, Some(prefix_len)) = (spec.ip, spec.prefix_len) else { return Ok(()) };
+    if prefix_len == 0 {
+        return Err(format!("{ip}/0 would make the whole world one subnet: write its length"));
+    }
+    let IpAddr::V4(v4) = ip else { return Ok(()) };
+    let hosts = u32::MAX.checked_shr(u32::from(prefix_len)).unwrap_or(0);
+    let host = u32::from(v4) & hosts;
+    if prefix_len < 31 && (host == 0 || host == hosts) {
+        let what = if host == 0 { "address of the subnet itself" } else { "broadcast address" };
+        return Err(format!("{ip}/{prefix_len} is the {what}: no host can have it"));
+    }
+    Ok(())
+}
+
 /// The IPv4 broadcast address to add: as written, else the last address of the subnet. Subnets of
 /// one or two addresses have none (RFC 3021).
 pub(super) fn broadcast(spec: &AddressSpec, prefix_len: u8) -> Option<Ipv4Addr> {
@@ -193,6 +216,7 @@ mod tests {
             index,
             secondary: false,
             duplicate: false,
+            tentative: false,
             protocol: None,
         }
     }
@@ -295,6 +319,23 @@ mod tests {
             let bad = AddressSpec { interface: Some(name.into()), ..spec("10.0.0.1") };
             assert!(validate(&bad).unwrap_err().contains("does not exist"), "{name:?}");
         }
+    }
+
+    #[test]
+    fn addresses_that_serve_nobody_are_told() {
+        let check = |text: &str, expect: &str| match sanity(&spec(text)) {
+            Ok(()) => assert_eq!(expect, "", "{text}"),
+            Err(reason) => assert!(!expect.is_empty() && reason.contains(expect), "{reason}"),
+        };
+        check("10.0.0.170/24", "");
+        check("10.0.0.170", "");
+        check("10.0.0.0/24", "is the address of the subnet itself");
+        check("10.0.0.255/24", "is the broadcast address");
+        check("10.0.0.255/23", "");
+        check("10.0.0.0/31", "");
+        check("10.0.0.255/32", "");
+        check("10.0.0.170/0", "whole world");
+        check("fd00::/64", "");
     }
 
     #[test]

@@ -15,10 +15,11 @@ use std::time::Duration;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::ledger::{Entry, Ledger};
 use super::leftovers::{group_gone, kill_group};
 use super::lookup;
 use super::orphans::{ChildGuard, Children};
@@ -48,7 +49,14 @@ const DRAINS_MAX: usize = 256;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Shared {
     pub(super) children: Children,
+    pub(super) ledger: Ledger,
     drains: Arc<AtomicUsize>,
+}
+
+impl Shared {
+    pub(super) fn new(ledger: Ledger) -> Self {
+        Self { ledger, ..Self::default() }
+    }
 }
 
 /// How a process ended.
@@ -75,8 +83,23 @@ impl Output {
     }
 }
 
-/// Runs `invocation` with exactly `environment`, for at most `limit` and then `grace` from TERM to
-/// KILL.
+/// On which terms a process runs.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// From the start to TERM.
+    pub(super) time: Duration,
+    /// From TERM to KILL.
+    pub(super) grace: Duration,
+    /// Whether dropping the future kills the process group at once. Otherwise the process goes on
+    /// without a limit.
+    pub(super) ends_when_dropped: bool,
+    /// Whether it is an agent, which the daemon after this one must end before it looks at resources.
+    pub(super) is_agent: bool,
+    /// Whether its standard input is a pipe, for [`run_with_input`]. Otherwise it is empty.
+    pub(super) has_input: bool,
+}
+
+/// Runs `invocation` with exactly `environment`, within `terms`.
 ///
 /// The end of the agent is the exit of the agent, not the end of its output: services that it has
 /// started often keep the output open for as long as they live.
@@ -84,15 +107,31 @@ pub(super) async fn run(
     shared: &Shared,
     invocation: &Invocation,
     environment: &[(String, String)],
-    limit: Duration,
-    grace: Duration,
+    terms: Terms,
 ) -> End {
-    let deadline = Instant::now() + limit;
-    let mut spawned = match start(shared, invocation, environment, deadline).await {
+    run_with_input(shared, invocation, environment, terms, Vec::new()).await
+}
+
+/// As [`run`], with `input` on its standard input. A program that does not read it ends as it would
+/// without.
+pub(super) async fn run_with_input(
+    shared: &Shared,
+    invocation: &Invocation,
+    environment: &[(String, String)],
+    terms: Terms,
+    input: Vec<u8>,
+) -> End {
+    let deadline = Instant::now() + terms.time;
+    let mut spawned = match start(shared, invocation, environment, deadline, terms).await {
         Ok(spawned) => spawned,
         Err(end) => return end,
     };
-    spawned.is_wanted = true;
+    spawned.is_wanted = !terms.ends_when_dropped;
+    if let Some(mut stdin) = spawned.child.stdin.take() {
+        // Beside it: what does not fit the pipe waits for the program, which may wait for us. The end
+        // of the program ends this too.
+        tokio::spawn(async move { stdin.write_all(&input).await });
+    }
     let mut capture = Capture::new(&mut spawned.child);
     let status = tokio::select! {
         biased;
@@ -103,17 +142,20 @@ pub(super) async fn run(
     match status {
         Some(Ok(status)) => {
             let group = spawned.group;
+            // What it leaves behind is none of our business.
+            spawned.is_wanted = true;
             drop(spawned);
             capture.take_rest().await;
             let output = capture.finish(shared);
             End::Exited { exit: exit(status), output, group }
         }
         Some(Err(error)) => {
+            spawned.is_wanted = true;
             kill_group(spawned.group).await;
             End::CouldNotRun { reason: format!("its end could not be observed: {error}") }
         }
         None => {
-            end_group(spawned, &mut capture, grace).await;
+            end_group(spawned, &mut capture, terms.grace).await;
             End::TimedOut
         }
     }
@@ -138,25 +180,32 @@ async fn end_group(mut spawned: Spawned, capture: &mut Capture, grace: Duration)
     };
     tokio::select! {
         biased;
-        () = gentle => return,
+        () = gentle => {
+            spawned.is_wanted = true;
+            return;
+        }
         () = tokio::time::sleep(grace) => {}
         () = capture.pump() => {}
     }
     kill_group(group).await;
+    // Whatever happens from here on: the number may be given out again.
+    spawned.is_wanted = true;
     if tokio::time::timeout(REAP_WAIT, spawned.child.wait()).await.is_err() {
         tracing::error!(pid = group, "a killed agent does not die: see its state in ps");
         tokio::spawn(async move { spawned.child.wait().await.map(|_| drop(spawned)) });
     }
 }
 
-/// A process that has been started. Until somebody wants it, dropping it kills it: that is a start
-/// that came through after its time had run out.
+/// A process that has been started. Unless somebody wants it, dropping it kills it with its group:
+/// that is a start that came through after its time had run out, or a check that was cancelled. The
+/// runtime reaps it.
 #[derive(Debug)]
 struct Spawned {
     child: Child,
     group: i32,
     is_wanted: bool,
     _guard: ChildGuard,
+    _entry: Option<Entry>,
 }
 
 impl Drop for Spawned {
@@ -173,10 +222,11 @@ async fn start(
     invocation: &Invocation,
     environment: &[(String, String)],
     deadline: Instant,
+    terms: Terms,
 ) -> Result<Spawned, End> {
     let mut pause = SPAWN_PAUSE;
     for attempt in 1.. {
-        let error = match start_once(shared, invocation, environment, deadline).await? {
+        let error = match start_once(shared, invocation, environment, deadline, terms).await? {
             Ok(spawned) => return Ok(spawned),
             Err(error) => error,
         };
@@ -207,9 +257,11 @@ async fn start_once(
     invocation: &Invocation,
     environment: &[(String, String)],
     deadline: Instant,
+    terms: Terms,
 ) -> Result<io::Result<Spawned>, End> {
-    let mut command = command(invocation, environment);
+    let mut command = command(invocation, environment, terms.has_input);
     let children = shared.children.clone();
+    let ledger = terms.is_agent.then(|| shared.ledger.clone());
     let is_late = Arc::new(AtomicBool::new(false));
     let seen = Arc::clone(&is_late);
     let task = thread::run(move || {
@@ -219,7 +271,8 @@ async fn start_once(
         let (child, guard) = children.spawn(&mut command)?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX);
         proc::unprotect_from_oom(group);
-        Ok(Spawned { child, group, is_wanted: false, _guard: guard })
+        let entry = ledger.and_then(|ledger| ledger.enter(group));
+        Ok(Spawned { child, group, is_wanted: false, _guard: guard, _entry: entry })
     });
     match timeout_at(deadline, task).await {
         Ok(Ok(result)) => Ok(result),
@@ -235,7 +288,7 @@ async fn start_once(
 /// The child gets: no signal blocked and SIGPIPE at its default (std does both), no descriptor but
 /// its three, a group of its own, `/` as its directory so that it holds no mount. Real-time
 /// scheduling is left to the daemon, which sets `SCHED_RESET_ON_FORK`.
-fn command(invocation: &Invocation, environment: &[(String, String)]) -> Command {
+fn command(invocation: &Invocation, environment: &[(String, String)], has_input: bool) -> Command {
     let mut command = Command::new(&invocation.program);
     command
         .args(&invocation.args)
@@ -243,7 +296,7 @@ fn command(invocation: &Invocation, environment: &[(String, String)]) -> Command
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .current_dir("/")
         .process_group(0)
-        .stdin(Stdio::null())
+        .stdin(if has_input { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command

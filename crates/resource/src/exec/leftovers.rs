@@ -62,6 +62,27 @@ impl Group {
     }
 }
 
+/// The variables by which processes of one resource on one node are known.
+#[derive(Clone, Debug)]
+pub(super) struct Marks([Vec<u8>; 3]);
+
+impl Marks {
+    /// Whether `environment` has all of them.
+    pub(super) fn are_in(&self, environment: &[u8]) -> bool {
+        let has = |mark: &Vec<u8>| environment.split(|byte| *byte == 0).any(|one| one == mark);
+        self.0.iter().all(has)
+    }
+
+    /// Whether `environment` has variables of these names, with whatever values.
+    pub(super) fn names_are_in(&self, environment: &[u8]) -> bool {
+        [NODE_VARIABLE, GROUP_VARIABLE, RESOURCE_VARIABLE].iter().all(|name| {
+            environment.split(|byte| *byte == 0).any(|one| {
+                one.strip_prefix(name.as_bytes()).is_some_and(|rest| rest.starts_with(b"="))
+            })
+        })
+    }
+}
+
 impl Leftovers {
     /// `environment` is what agents get.
     pub(super) fn new(environment: &[(String, String)]) -> Self {
@@ -119,21 +140,25 @@ impl Leftovers {
     /// Processes that were started with the variables of this resource on this node. Never this
     /// process itself, which has them when a resource script has restarted the daemon.
     fn marked(&self, operation: &Operation) -> Vec<Process> {
-        let marks = [
-            (NODE_VARIABLE, self.node.as_str()),
-            (GROUP_VARIABLE, operation.group.as_str()),
-            (RESOURCE_VARIABLE, operation.resource.text.as_str()),
-        ]
-        .map(|(name, value)| format!("{name}={value}").into_bytes());
+        let marks = self.marks(&operation.group, &operation.resource.text);
         let is_marked = |process: &Process| {
-            let Some(environment) = proc::environment(process.pid) else { return false };
-            marks.iter().all(|mark| environment.split(|byte| *byte == 0).any(|one| one == mark))
+            proc::environment(process.pid).is_some_and(|environment| marks.are_in(&environment))
         };
         let me = std::process::id();
         proc::processes()
             .into_iter()
             .filter(|one| one.is_alive() && u32::try_from(one.pid) != Ok(me) && is_marked(one))
             .collect()
+    }
+
+    /// The marks of `resource` (as written) of `group` on this node.
+    pub(super) fn marks(&self, group: &str, resource: &str) -> Marks {
+        let marks = [
+            (NODE_VARIABLE, self.node.as_str()),
+            (GROUP_VARIABLE, group),
+            (RESOURCE_VARIABLE, resource),
+        ];
+        Marks(marks.map(|(name, value)| format!("{name}={value}").into_bytes()))
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Owner, Vec<Group>>> {

@@ -11,11 +11,17 @@ use hb_config::settings::AgentSpec;
 use nix::errno::Errno;
 
 use crate::agent::{self, Candidate, Class, Places};
+use crate::operation::Action;
 
 /// How much of a script is searched for the word of a stock wrapper; those are far smaller.
 const SCRIPT_MAX: u64 = 64 * 1024;
 /// Longest first line that is read to name an interpreter (the kernel's own limit).
 const FIRST_LINE_MAX: u64 = 256;
+/// A script says in a comment of its first [`HEADER_MAX`] bytes which actions it understands besides
+/// `start`, `stop` and `status`: `# heartbeat-actions: validate`.
+const ACTIONS_WORD: &str = "heartbeat-actions:";
+/// See [`ACTIONS_WORD`].
+const HEADER_MAX: u64 = 2 * 1024;
 /// Sourced by the wrappers of Heartbeat and resource-agents, and by nothing else.
 const STOCK_WORD: &str = "hto-mapfuncs";
 
@@ -151,6 +157,27 @@ pub(super) fn overridden(name: &str, places: &Places) -> bool {
     }
 }
 
+/// Whether the agent knows what `action` means. OCF has a word for each action, and systemd is asked
+/// for the unit's state; a script is only ever told to validate when it says that it can.
+pub(super) fn understands(found: &Candidate, action: Action) -> bool {
+    match (found.class, action) {
+        (Class::Ocf | Class::Systemd, _)
+        | (_, Action::Status | Action::Start | Action::Stop | Action::Announce) => true,
+        (Class::Heartbeat | Class::Lsb, Action::Validate) => {
+            let header = read_start(&found.path, HEADER_MAX).unwrap_or_default();
+            declares(&String::from_utf8_lossy(&header), action.word())
+        }
+    }
+}
+
+fn declares(header: &str, word: &str) -> bool {
+    let actions = |line: &'_ str| -> Option<bool> {
+        let list = line.strip_prefix('#')?.trim_start().strip_prefix(ACTIONS_WORD)?;
+        Some(list.split_ascii_whitespace().any(|one| one == word))
+    };
+    header.lines().any(|line| actions(line) == Some(true))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,6 +198,19 @@ mod tests {
         check(Errno::ENOENT, "interpreter");
         check(Errno::EMFILE, "LimitNOFILE");
         check(Errno::EIO, "");
+    }
+
+    #[test]
+    fn scripts_declare_what_they_understand_in_a_comment() {
+        let check =
+            |header: &str, expect| assert_eq!(declares(header, "validate"), expect, "{header}");
+        check("#!/bin/sh\n# heartbeat-actions: validate\n", true);
+        check("#!/bin/sh\r\n#heartbeat-actions: reload validate\r\n", true);
+        check("# heartbeat-actions: validate-all", false);
+        check("# heartbeat-actions:", false);
+        check("echo heartbeat-actions: validate", false);
+        check("# see heartbeat-actions: validate", false);
+        check("", false);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 pub mod environment;
 
 mod child;
+mod ledger;
 mod leftovers;
 mod lookup;
 mod orphans;
@@ -12,6 +13,7 @@ mod proc;
 mod runner;
 mod systemd;
 pub mod thread;
+pub mod watch;
 
 pub use orphans::{ChildGuard, Children};
 pub use runner::{Runner, RunnerConfig};

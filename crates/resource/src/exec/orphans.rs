@@ -56,6 +56,11 @@ impl Children {
         Ok((child, ChildGuard { children: self.clone(), pid }))
     }
 
+    /// Numbers of the children that somebody waits for.
+    pub(super) fn waited_for(&self) -> Vec<i32> {
+        self.lock().waited_for.iter().copied().collect()
+    }
+
     /// Reaps adopted orphans that have ended and returns how many. Never waits. Meant to be called
     /// every second or so, and after `SIGCHLD` as often as one likes.
     pub fn reap_orphans(&self) -> usize {

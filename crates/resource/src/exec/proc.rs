@@ -70,6 +70,48 @@ fn listed_children() -> Option<Vec<i32>> {
     Some(pids)
 }
 
+/// The name of `pid`, at most 15 bytes of it; empty when there is none.
+pub(super) fn name(pid: i32) -> String {
+    let name = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    String::from_utf8_lossy(&name).chars().filter(|c| !c.is_control()).collect()
+}
+
+/// This process, its parent, and so on up to the first one.
+pub(super) fn lineage() -> Vec<i32> {
+    let mut pids = Vec::new();
+    let mut next = i32::try_from(std::process::id()).unwrap_or_default();
+    while next > 0 && !pids.contains(&next) {
+        pids.push(next);
+        next = process(next).map_or(0, |one| one.parent);
+    }
+    pids
+}
+
+/// Whether `pid` lives in the network and the process namespace of this process.
+pub(super) fn is_in_our_namespaces(pid: i32) -> bool {
+    ["net", "pid"].iter().all(|kind| {
+        let ours = fs::read_link(format!("/proc/self/ns/{kind}"));
+        let its = fs::read_link(format!("/proc/{pid}/ns/{kind}"));
+        matches!((ours, its), (Ok(ours), Ok(its)) if ours == its)
+    })
+}
+
+/// Members of the control group `path` (as systemd names it), in the unified hierarchy or in
+/// systemd's own.
+pub(super) fn members_of_control_group(path: &str) -> Vec<i32> {
+    let list = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/sys/fs/cgroup/systemd"]
+        .iter()
+        .find_map(|root| fs::read_to_string(format!("{root}{path}/cgroup.procs")).ok());
+    list.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// Names this boot of the machine; process numbers and start times mean nothing in another one.
+/// Empty where the kernel does not tell.
+pub(super) fn boot_id() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim_end().to_owned()
+}
+
 /// The environment that `pid` was started with, unless it has written over it.
 pub(super) fn environment(pid: i32) -> Option<Vec<u8>> {
     let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use hb_config::settings::{AgentSpec, BuiltIn, ResourceSpec};
 
-use super::child::{self, End, Shared};
+use super::child::{self, End, Shared, Terms};
 use super::environment::{GROUP_VARIABLE, RESOURCE_VARIABLE};
+use super::ledger::{self, Ledger};
 use super::leftovers::Leftovers;
 use super::lookup;
 use super::orphans::Children;
 use super::systemd::Systemd;
 use super::thread;
+use super::watch::{self, Search, UnitProcesses, Watched};
 use crate::agent::{self, Candidate, Class, Invocation, Places};
 use crate::operation::{Action, Operation, Outcome};
 use crate::status;
@@ -34,6 +36,9 @@ pub struct RunnerConfig {
     pub environment: Vec<(String, String)>,
     /// Between TERM and KILL of an agent that does not end in time.
     pub kill_grace: Duration,
+    /// Where running agents are written down, for [`Runner::end_left_agents`] of the next daemon;
+    /// nowhere when absent. It is made when it does not exist.
+    pub ledger: Option<PathBuf>,
 }
 
 impl Default for RunnerConfig {
@@ -42,7 +47,8 @@ impl Default for RunnerConfig {
         let Places { resource_dirs, init_dir, ocf_root, systemctl } = Places::default();
         let kill_grace = Duration::from_secs(2);
         let environment = Vec::new();
-        Self { resource_dirs, init_dir, ocf_root, systemctl, environment, kill_grace }
+        let ledger = None;
+        Self { resource_dirs, init_dir, ocf_root, systemctl, environment, kill_grace, ledger }
     }
 }
 
@@ -63,15 +69,22 @@ struct Inner {
 impl Runner {
     /// Starts nothing and looks at nothing.
     pub fn new(config: RunnerConfig) -> Self {
-        let RunnerConfig { resource_dirs, init_dir, ocf_root, systemctl, environment, kill_grace } =
-            config;
+        let RunnerConfig {
+            resource_dirs,
+            init_dir,
+            ocf_root,
+            systemctl,
+            environment,
+            kill_grace,
+            ledger,
+        } = config;
         let places = Places { resource_dirs, init_dir, ocf_root, systemctl };
         Self(Arc::new(Inner {
             places,
             leftovers: Leftovers::new(&environment),
             environment,
             kill_grace,
-            shared: Shared::default(),
+            shared: Shared::new(Ledger::new(ledger)),
         }))
     }
 
@@ -79,7 +92,8 @@ impl Runner {
     /// when it has ended: after at most its timeout, the grace, and a few seconds for what the
     /// kernel does not let die. An escalated stop may take twice that.
     ///
-    /// Dropping the future leaves the agent running without a limit.
+    /// Dropping the future of a check (`Status`, `Validate`) kills it at once with its process group.
+    /// Any other agent then goes on without a limit.
     pub async fn run(&self, operation: &Operation) -> Outcome {
         let outcome = self.attempt(operation).await;
         if !operation.kill {
@@ -97,6 +111,8 @@ impl Runner {
     /// Runs a program that is no agent (a hook of the operator) in the same way: own process group,
     /// bounded output, nothing of this process' environment, killed after `limit` and the grace.
     /// `variables` are added to those of all agents and win over them.
+    ///
+    /// Dropping the future leaves it running without a limit.
     pub async fn run_program(
         &self,
         program: &Path,
@@ -104,16 +120,89 @@ impl Runner {
         variables: &[(String, String)],
         limit: Duration,
     ) -> Outcome {
-        let class = Class::Lsb;
-        let invocation = Invocation {
-            class,
-            program: program.to_owned(),
-            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
-            environment: Vec::new(),
-        };
-        let environment: Vec<_> = self.0.environment.iter().chain(variables).cloned().collect();
+        self.program(program, args, variables, limit, false).await
+    }
+
+    /// As [`Self::run_program`], with `input` on its standard input. Neither the input nor the output
+    /// is logged here: both may hold passwords.
+    pub async fn run_with_input(
+        &self,
+        program: &Path,
+        args: &[&str],
+        variables: &[(String, String)],
+        input: Vec<u8>,
+        limit: Duration,
+    ) -> Outcome {
+        let (invocation, environment) = self.invocation(program, args, variables);
         let grace = self.0.kill_grace;
-        match child::run(&self.0.shared, &invocation, &environment, limit, grace).await {
+        let terms = Terms {
+            time: limit,
+            grace,
+            ends_when_dropped: false,
+            is_agent: false,
+            has_input: true,
+        };
+        let shared = &self.0.shared;
+        match child::run_with_input(shared, &invocation, &environment, terms, input).await {
+            End::Exited { exit, output, .. } => {
+                status::judge(invocation.class, Action::Start, exit, output.text())
+            }
+            End::TimedOut => Outcome::TimedOut,
+            End::CouldNotRun { reason } => Outcome::CouldNotRun { reason },
+        }
+    }
+
+    /// As [`Self::run_program`], but dropping the future kills the program at once.
+    pub async fn run_check(&self, program: &Path, args: &[&str], limit: Duration) -> Outcome {
+        self.program(program, args, &[], limit, true).await
+    }
+
+    /// Ends agents that a daemon before this one has left running when it was killed, and waits for
+    /// their end, some seconds at most. Services that they have started go on. Returns how many.
+    pub async fn end_left_agents(&self) -> usize {
+        let ledger = self.0.shared.ledger.clone();
+        let left = match thread::run(move || ledger.left()).await {
+            Ok(left) => left,
+            Err(error) => {
+                tracing::error!(%error, "cannot look for agents of the daemon before this one");
+                return 0;
+            }
+        };
+        ledger::end(&left).await;
+        left.len()
+    }
+
+    /// The processes on top of a resource that runs: those whose end is the end of the service, as
+    /// far as one can tell. Takes as long as `/proc` is long, on a helper thread; none when there
+    /// is no thread, or systemd does not answer within `limit`.
+    pub async fn find(&self, search: Search, limit: Duration) -> Vec<Watched> {
+        let runner = self.clone();
+        let look: Box<dyn FnOnce() -> Vec<Watched> + Send> = match watch::unit(&search.resource) {
+            Some(unit) => match self.systemd(true).processes(unit, limit).await {
+                Some(processes) => Box::new(move || UnitProcesses::top(&processes)),
+                None => return Vec::new(),
+            },
+            None => Box::new(move || {
+                let marks = runner.0.leftovers.marks(&search.group, &search.resource.text);
+                watch::find(&search, &marks, &runner.children().waited_for())
+            }),
+        };
+        thread::run(look).await.unwrap_or_default()
+    }
+
+    async fn program(
+        &self,
+        program: &Path,
+        args: &[&str],
+        variables: &[(String, String)],
+        time: Duration,
+        ends_when_dropped: bool,
+    ) -> Outcome {
+        let (invocation, environment) = self.invocation(program, args, variables);
+        let class = invocation.class;
+        let grace = self.0.kill_grace;
+        let terms = Terms { time, grace, ends_when_dropped, is_agent: false, has_input: false };
+        match child::run(&self.0.shared, &invocation, &environment, terms).await {
             End::Exited { exit, output, .. } => {
                 tracing::debug!(?program, output = status::reason(output.text().all), "ended");
                 status::judge(class, Action::Start, exit, output.text())
@@ -121,6 +210,22 @@ impl Runner {
             End::TimedOut => Outcome::TimedOut,
             End::CouldNotRun { reason } => Outcome::CouldNotRun { reason },
         }
+    }
+
+    /// A call of a program that is no agent, and its whole environment.
+    fn invocation(
+        &self,
+        program: &Path,
+        args: &[&str],
+        variables: &[(String, String)],
+    ) -> (Invocation, Vec<(String, String)>) {
+        let invocation = Invocation {
+            class: Class::Lsb,
+            program: program.to_owned(),
+            args: args.iter().map(|arg| (*arg).to_owned()).collect(),
+            environment: Vec::new(),
+        };
+        (invocation, self.0.environment.iter().chain(variables).cloned().collect())
     }
 
     /// Whether the agent of `resource` is there and executable.
@@ -166,17 +271,28 @@ impl Runner {
 
     async fn attempt(&self, operation: &Operation) -> Outcome {
         match self.prepare(operation).await {
-            Ok((found, invocation)) => self.perform(operation, &found, &invocation).await,
+            Ok((found, invocation, true)) => self.perform(operation, &found, &invocation).await,
+            // It is there, and more it cannot tell.
+            Ok((_, _, false)) => Outcome::Ok,
             Err(reason) => Outcome::CouldNotRun { reason },
         }
     }
 
-    /// Finds the program on a helper thread: a hung file system must not hold up heartbeats.
-    async fn prepare(&self, operation: &Operation) -> Result<(Candidate, Invocation), String> {
+    /// Finds the program on a helper thread: a hung file system must not hold up heartbeats. Also
+    /// whether it understands the action: a script that does not know a word may do anything with it.
+    async fn prepare(
+        &self,
+        operation: &Operation,
+    ) -> Result<(Candidate, Invocation, bool), String> {
         let inner = Arc::clone(&self.0);
-        let spec = operation.resource.agent.clone();
-        let look = thread::run(move || lookup::find(&spec, &inner.places));
-        let found = match tokio::time::timeout(operation.timeout, look).await {
+        let (spec, action) = (operation.resource.agent.clone(), operation.action);
+        let look = thread::run(move || {
+            lookup::find(&spec, &inner.places).map(|found| {
+                let is_understood = lookup::understands(&found, action);
+                (found, is_understood)
+            })
+        });
+        let (found, is_understood) = match tokio::time::timeout(operation.timeout, look).await {
             Ok(Ok(found)) => found?,
             Ok(Err(error)) => return Err(error.to_string()),
             Err(_) => return Err("its file system does not answer".to_owned()),
@@ -184,7 +300,7 @@ impl Runner {
         let Operation { resource, action, timeout, .. } = operation;
         let invocation = agent::invocation(resource, *action, *timeout, &found, &self.0.places)
             .map_err(|error| error.to_string())?;
-        Ok((found, invocation))
+        Ok((found, invocation, is_understood))
     }
 
     async fn perform(
@@ -195,11 +311,18 @@ impl Runner {
     ) -> Outcome {
         let Operation { resource, action, timeout, .. } = operation;
         if let AgentSpec::Systemd { unit } = &resource.agent {
-            return self.systemd().perform(unit, *action, invocation, *timeout).await;
+            let systemd = self.systemd(is_check(*action));
+            return systemd.perform(unit, *action, invocation, *timeout).await;
         }
         let environment = self.environment(operation, invocation);
-        let grace = self.0.kill_grace;
-        let end = child::run(&self.0.shared, invocation, &environment, *timeout, grace).await;
+        let terms = Terms {
+            time: *timeout,
+            grace: self.0.kill_grace,
+            ends_when_dropped: is_check(*action),
+            is_agent: true,
+            has_input: false,
+        };
+        let end = child::run(&self.0.shared, invocation, &environment, terms).await;
         match end {
             End::Exited { exit, output, group } => {
                 self.0.leftovers.record(operation, group);
@@ -222,12 +345,13 @@ impl Runner {
         fixed.chain(names).chain(call.environment.iter().cloned()).collect()
     }
 
-    fn systemd(&self) -> Systemd<'_> {
+    fn systemd(&self, ends_when_dropped: bool) -> Systemd<'_> {
         Systemd {
             shared: &self.0.shared,
             systemctl: &self.0.places.systemctl,
             environment: &self.0.environment,
             grace: self.0.kill_grace,
+            ends_when_dropped,
         }
     }
 
@@ -235,12 +359,20 @@ impl Runner {
     async fn kill_leftovers(&self, operation: &Operation) -> bool {
         match &operation.resource.agent {
             AgentSpec::Systemd { unit } => {
-                self.systemd().kill(unit, operation.timeout).await.is_ok()
+                self.systemd(false).kill(unit, operation.timeout).await.is_ok()
             }
             AgentSpec::Script { .. } | AgentSpec::Ocf { .. } => {
                 self.0.leftovers.kill(operation).await > 0
             }
         }
+    }
+}
+
+/// Checks change nothing, so they may end at any point.
+fn is_check(action: Action) -> bool {
+    match action {
+        Action::Status | Action::Validate => true,
+        Action::Start | Action::Stop | Action::Announce => false,
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::child::{self, End, Output, Shared};
+use super::child::{self, End, Output, Shared, Terms};
+use super::watch::UnitProcesses;
 use crate::agent::{self, AgentError, Invocation};
 use crate::operation::{Action, Outcome};
 use crate::status::{self, UnitState};
@@ -20,6 +21,8 @@ pub(super) struct Systemd<'a> {
     pub(super) systemctl: &'a Path,
     pub(super) environment: &'a [(String, String)],
     pub(super) grace: Duration,
+    /// See [`Terms::ends_when_dropped`].
+    pub(super) ends_when_dropped: bool,
 }
 
 impl Systemd<'_> {
@@ -65,8 +68,20 @@ impl Systemd<'_> {
         Ok(())
     }
 
+    /// Which processes the unit has; `None` when systemd did not tell.
+    pub(super) async fn processes(&self, unit: &str, limit: Duration) -> Option<UnitProcesses> {
+        let query = agent::unit_processes(unit, self.systemctl).ok()?;
+        match self.call(&query, limit).await {
+            End::Exited { output, .. } => Some(UnitProcesses::parse(output.text().stdout)),
+            End::TimedOut | End::CouldNotRun { .. } => None,
+        }
+    }
+
     async fn call(&self, call: &Invocation, limit: Duration) -> End {
-        child::run(self.shared, call, self.environment, limit, self.grace).await
+        let Self { grace, ends_when_dropped, .. } = *self;
+        let terms =
+            Terms { time: limit, grace, ends_when_dropped, is_agent: true, has_input: false };
+        child::run(self.shared, call, self.environment, terms).await
     }
 }
 

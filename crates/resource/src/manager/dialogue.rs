@@ -1,15 +1,16 @@
 //! The standby dialogue of Heartbeat 3.0.6 (§7.8), from both sides: the giver asks, the taker
 //! agrees, the giver releases, the taker acquires. Between two Twinbeat nodes it also moves single
-//! groups, and its end is judged by what the groups are, not by what was promised.
+//! groups, and its end is judged by what the groups are, not by what was promised. Who wants one to
+//! begin is in `wishes`.
 
 use std::time::Duration;
 
-use super::settle::FAILBACK_RETRY;
+use super::failback::{Due, FAILBACK_RETRY};
 use super::*;
 use crate::input::StandbyStep;
 
 /// Heartbeat's patience for the answer to the first step.
-const ANSWER_WAIT: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
 /// Heartbeat's patience for all further steps; agents may take long to stop and start.
 const END_WAIT: Duration = Duration::from_secs(3_600);
 /// Between two Twinbeat nodes a step is said again after this time, should it have been lost.
@@ -43,8 +44,8 @@ pub(super) enum Dialogue {
 pub(super) struct Giving {
     which: Which,
     cause: Cause,
-    /// Says more than the cause does.
-    reason: Option<String>,
+    /// A sentence for people.
+    reason: String,
     request: Option<RequestId>,
 }
 
@@ -92,14 +93,14 @@ impl Dialogue {
 }
 
 /// The same groups as the other node names them.
-fn seen_from_peer(which: &Which) -> Which {
+pub(super) fn seen_from_peer(which: &Which) -> Which {
     match which {
         Which::Sets(sets) => Which::Sets(sets.seen_from_peer()),
         Which::Group(key) => Which::Group(key.clone()),
     }
 }
 
-fn words(which: &Which) -> String {
+pub(super) fn words(which: &Which) -> String {
     match which {
         Which::Sets(sets) => format!("{} groups", sets.word()),
         Which::Group(key) => format!("group {key}"),
@@ -112,147 +113,19 @@ impl Manager {
         self.dialogue.which().is_some_and(|which| self.selected(which).contains(&index))
     }
 
-    pub(super) fn standby(&mut self, request: RequestId, which: Which, out: &mut Vec<Output>) {
-        if let Some(reason) = self.cannot_move(&which) {
-            out.push(Output::Answer(request, Answer::Refused { reason }));
-            return;
-        }
-        let holds = match &which {
-            Which::Sets(sets) => self.holdings().intersects(*sets),
-            Which::Group(_) => {
-                self.selected(&which).iter().any(|index| self.groups[*index].is_wanted())
-            }
-        };
-        if !holds {
-            let text = format!("nothing to do: this node holds no {}", words(&which));
-            out.push(Output::Answer(request, Answer::Done { text }));
-            return;
-        }
-        self.give(which, Cause::Standby, Some(request), out);
-    }
-
-    pub(super) fn takeover(&mut self, request: RequestId, which: Which, out: &mut Vec<Output>) {
-        if let Some(reason) = self.cannot_move(&which) {
-            out.push(Output::Answer(request, Answer::Refused { reason }));
-            return;
-        }
-        let there = seen_from_peer(&which);
-        let holds = match (&there, &self.peer.groups) {
-            (_, Some(claims)) => self.selected(&which).iter().any(|index| {
-                let claim = claims.get(self.groups[*index].key());
-                matches!(claim, Some(GroupClaim::Held | GroupClaim::Acquiring))
-            }),
-            (Which::Sets(sets), None) => {
-                self.peer.holdings.unwrap_or(Holdings::ALL).intersects(*sets)
-            }
-            (Which::Group(_), None) => true,
-        };
-        if !holds {
-            let text = format!("nothing to do: {} holds no {}", self.peer_name(), words(&there));
-            out.push(Output::Answer(request, Answer::Done { text }));
-            return;
-        }
-        out.push(Output::Send(PeerMessage::HbTakeover { which: which.clone() }));
-        out.push(Output::SetTimer(Timer::StandbyAnswer, ANSWER_WAIT));
-        self.dialogue = Dialogue::Wanting { request, which };
-    }
-
-    /// Why nothing can move between the nodes at this moment, with the way out.
-    pub(super) fn cannot_move(&self, which: &Which) -> Option<String> {
-        let peer = self.peer_name();
-        if self.config.peer.is_none() {
-            return Some("ha.cf names no other node".into());
-        }
-        if self.is_alone() || self.peer.status == PeerStatus::Unknown {
-            return Some(format!(
-                "No reply to standby request: {peer} is not there. Start heartbeat on {peer} first"
-            ));
-        }
-        if self.phase != Phase::Stable || self.peer.status != PeerStatus::Active {
-            return Some(format!(
-                "the nodes have not settled yet (this node is {}); try again in a moment",
-                self.phase.word()
-            ));
-        }
-        if !matches!(self.dialogue, Dialogue::None) {
-            return Some("a standby or takeover is under way; wait for its end".into());
-        }
-        if !self.is_stable() || self.peer.stable == Some(false) {
-            return Some("a transition is under way (resources in flux); wait for its end".into());
-        }
-        if let Which::Group(key) = which {
-            if self.selected(which).is_empty() {
-                return Some(self.unknown_group(Some(key)));
-            }
-            if !self.peer.native {
-                return Some(format!(
-                    "{peer} runs Heartbeat 3, which moves only all, local or foreign groups"
-                ));
-            }
-        }
-        None
-    }
-
     /// Begins a standby as the giver.
     pub(super) fn give(
         &mut self,
         which: Which,
         cause: Cause,
+        reason: String,
         request: Option<RequestId>,
         out: &mut Vec<Output>,
     ) {
         let message = PeerMessage::AskResources { which: which.clone(), step: StandbyStep::Me };
         out.push(Output::Send(message));
         out.push(Output::SetTimer(Timer::StandbyAnswer, ANSWER_WAIT));
-        self.dialogue = Dialogue::Asked(Giving { which, cause, reason: None, request });
-    }
-
-    /// The peer reaches more ping nodes.
-    pub(super) fn give_up(&mut self, reason: String, out: &mut Vec<Output>) {
-        let which = Which::Sets(Holdings::ALL);
-        if self.cannot_move(&which).is_some() {
-            return;
-        }
-        self.give(which, Cause::PingNodes, None, out);
-        if let Dialogue::Asked(giving) = &mut self.dialogue {
-            giving.reason = Some(reason);
-        }
-    }
-
-    /// The peer's operator wants groups from here.
-    pub(super) fn takeover_wanted(&mut self, which: Which, out: &mut Vec<Output>) {
-        let which = seen_from_peer(&which);
-        if self.cannot_move(&which).is_none() {
-            self.give(which, Cause::Takeover, None, out);
-        }
-    }
-
-    /// A failed group is offered to the peer, when that may help.
-    pub(super) fn offer(&mut self, key: &str, out: &mut Vec<Output>) {
-        let Some(index) = self.groups.iter().position(|group| group.key() == key) else { return };
-        let claim = self.peer_claim(key);
-        let served = matches!(claim, Some(GroupClaim::Held | GroupClaim::Acquiring));
-        if !self.groups[index].has_failed() || self.is_alone() || served {
-            return;
-        }
-        if claim == Some(GroupClaim::Failed) {
-            let text = format!(
-                "group {key} failed to start on both nodes and is not served. Mend it, then \
-                 `hb cleanup {key}`"
-            );
-            out.push(Output::Alert { error: true, text });
-            return;
-        }
-        let which = match (self.peer.native, self.prefers_us(&self.groups[index])) {
-            (true, _) => Which::Group(key.to_owned()),
-            (false, true) => Which::Sets(Holdings::LOCAL),
-            (false, false) => Which::Sets(Holdings::FOREIGN),
-        };
-        if self.cannot_move(&which).is_some() {
-            out.push(Output::SetTimer(Timer::OfferGroup(key.to_owned()), FAILBACK_RETRY));
-            return;
-        }
-        self.give(which, Cause::Offered, None, out);
+        self.dialogue = Dialogue::Asked(Giving { which, cause, reason, request });
     }
 
     pub(super) fn asked(&mut self, which: Which, step: StandbyStep, out: &mut Vec<Output>) {
@@ -266,7 +139,7 @@ impl Manager {
 
     fn asked_to_take(&mut self, which: Which, out: &mut Vec<Output>) {
         let ready = self.phase == Phase::Stable && !self.groups.iter().any(Group::in_transition);
-        if !ready || self.selected_is_unknown(&which) {
+        if !ready || self.hands_off() || self.selected_is_unknown(&which) {
             return;
         }
         let request = match &self.dialogue {
@@ -279,7 +152,9 @@ impl Manager {
                 if first && self.peer.native {
                     return;
                 }
-                self.failback_due |= giving.cause == Cause::Failback;
+                if giving.cause == Cause::Failback && !self.peer.native {
+                    self.failback_due = self.failback_due.max(Some(Due::Back));
+                }
                 let reason = format!("{} is going standby at the same moment", self.peer_name());
                 if let Some(request) = giving.request {
                     out.push(Output::Answer(request, Answer::Refused { reason }));
@@ -332,18 +207,8 @@ impl Manager {
         if let Which::Sets(sets) = giving.which {
             self.booked = self.booked.without(sets);
         }
-        let peer = self.peer_name();
-        let reason = if let Some(reason) = giving.reason {
-            reason
-        } else if giving.cause == Cause::Failback {
-            format!("{peer} is back and it prefers that node")
-        } else if giving.cause == Cause::Takeover {
-            format!("{peer} wants it")
-        } else {
-            format!("given to {peer} by an operator")
-        };
         for index in self.selected(&giving.which) {
-            self.release(index, giving.cause, &reason, out);
+            self.release(index, giving.cause, &giving.reason, out);
         }
     }
 
@@ -390,7 +255,9 @@ impl Manager {
                 group.has_failed() && self.peer_claim(group.key()) == Some(GroupClaim::Failed);
             if free && !group.is_wanted() && group.is_released() && !failed_on_both {
                 taking.tried.insert(index);
-                self.failback_due |= self.peer_worse && !self.prefers_us(&self.groups[index]);
+                if self.peer_worse && !self.prefers_us(&self.groups[index]) {
+                    self.due_home(Due::Pings);
+                }
                 self.acquire(index, Cause::Standby, &reason, out);
             }
         }
@@ -571,8 +438,9 @@ impl Manager {
     pub(super) fn cancel_dialogue(&mut self, why: &str, out: &mut Vec<Output>) {
         if let Some(giving) = self.dialogue.giving()
             && giving.cause == Cause::Failback
+            && !self.peer.native
         {
-            self.failback_due = true;
+            self.due_home(Due::Back);
         }
         if self.dialogue == Dialogue::None {
             return;
@@ -581,6 +449,18 @@ impl Manager {
         if let Some(request) = dialogue.request() {
             let reason = format!("ended early: {why}");
             out.push(Output::Answer(request, Answer::Failed { reason }));
+        }
+    }
+
+    /// The peer went into maintenance. What it has agreed to goes on; what it has not will not be.
+    pub(super) fn cancel_question(&mut self, why: &str, out: &mut Vec<Output>) {
+        match self.dialogue {
+            Dialogue::Asked(_) | Dialogue::Wanting { .. } => self.cancel_dialogue(why, out),
+            Dialogue::None
+            | Dialogue::Releasing(_)
+            | Dialogue::Given(..)
+            | Dialogue::Taking(_)
+            | Dialogue::Acquiring(_) => {}
         }
     }
 
@@ -595,7 +475,7 @@ impl Manager {
     /// Ten seconds without an answer to the first step.
     pub(super) fn no_answer(&mut self, out: &mut Vec<Output>) {
         let failback = match &self.dialogue {
-            Dialogue::Asked(giving) => giving.cause == Cause::Failback,
+            Dialogue::Asked(giving) => giving.cause == Cause::Failback && !self.peer.native,
             Dialogue::Wanting { .. } => false,
             Dialogue::None
             | Dialogue::Releasing(_)

@@ -16,9 +16,12 @@ impl Manager {
         if before == status {
             return;
         }
+        if before == PeerStatus::Lost {
+            self.may_take.clear();
+        }
         match status {
             PeerStatus::Dead => self.peer_dead(out),
-            PeerStatus::Lost => {}
+            PeerStatus::Lost => self.peer_lost(out),
             PeerStatus::Unknown | PeerStatus::Starting => self.peer_begins(before, out),
             PeerStatus::Active => {
                 if before != PeerStatus::Starting {
@@ -37,9 +40,22 @@ impl Manager {
         let reason = format!("{} died", self.peer_name());
         self.cancel_dialogue(&reason, out);
         if !left {
-            self.failback_due = true;
+            self.peer_was_away();
             self.forget_failures(Cause::PeerDead, &reason, out);
         }
+        self.say_not_taking_over("dead", out);
+    }
+
+    /// Silent, and nobody can say whether it runs what it had. What it said last is kept: nothing of
+    /// that is started here.
+    fn peer_lost(&mut self, out: &mut Vec<Output>) {
+        self.end_contest(out);
+        self.greeted = false;
+        self.waited = false;
+        self.said = None;
+        self.peer_was_away();
+        let reason = format!("{} is silent", self.peer_name());
+        self.cancel_dialogue(&reason, out);
     }
 
     /// The other node cannot help any more: what failed here is worth another try.
@@ -68,7 +84,7 @@ impl Manager {
     /// A restart inside deadtime: no takeover, but everything it said is void.
     pub(super) fn peer_restarted(&mut self, out: &mut Vec<Output>) {
         self.peer_begins(PeerStatus::Active, out);
-        self.failback_due = true;
+        self.peer_was_away();
     }
 
     /// Both may hold everything. Neither restarts: both say what they hold, the conflict rule
@@ -78,7 +94,7 @@ impl Manager {
         self.peer.forget();
         self.peer.left = false;
         self.peer.blocked.clear();
-        self.failback_due = true;
+        self.peer_was_away();
         if self.phase == Phase::Stable {
             // Both were negotiated before they lost each other: nothing is negotiated again.
             self.greeted = true;
@@ -203,7 +219,7 @@ impl Manager {
     }
 
     /// What failed here while the peer was away can be offered once it has settled.
-    fn offer_again(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn offer_again(&mut self, out: &mut Vec<Output>) {
         let delay = Duration::from_millis(self.config.failure.offer_delay_ms);
         for group in self.groups.iter().filter(|group| group.has_failed()) {
             out.push(Output::SetTimer(Timer::OfferGroup(group.key().to_owned()), delay));
@@ -231,7 +247,8 @@ impl Manager {
                 self.with_group(index, out, Group::announce);
             }
         }
-        if kept && self.can_talk() {
+        // In maintenance neither lets go, and each may win one group: they would answer for ever.
+        if kept && self.can_talk() && !self.hands_off() {
             self.say(None, out);
         }
     }
@@ -257,7 +274,7 @@ impl Manager {
         self.end_contest(out);
         self.peer.left = true;
         self.greeted = false;
-        self.failback_due = true;
+        self.peer_was_away();
         let blocked = |claims: &BTreeMap<GroupKey, GroupClaim>| {
             let stuck = claims.iter().filter(|(_, claim)| **claim == GroupClaim::Blocked);
             stuck.map(|(key, _)| key.clone()).collect()
@@ -277,5 +294,6 @@ impl Manager {
         self.cancel_dialogue(&reason, out);
         self.peer.forget();
         self.forget_failures(Cause::PeerLeft, &reason, out);
+        self.say_not_taking_over("stopped", out);
     }
 }

@@ -1,5 +1,5 @@
 //! What follows from what is known, derived afresh after each input: which groups this node
-//! acquires or lets go, when it is settled, when a failback is due, what it tells the peer.
+//! acquires or lets go, when it is settled, what it tells the peer.
 
 use std::time::Duration;
 
@@ -8,12 +8,16 @@ use crate::input::StandbyStep;
 
 /// With a 3.0.6 peer that starts at the same time, Heartbeat waits 10 s before it acquires (§7.4).
 const STARTUP_WAIT: Duration = Duration::from_secs(10);
-/// A failback that came to nothing is looked at again after this time.
-pub(super) const FAILBACK_RETRY: Duration = Duration::from_secs(10);
 /// How long a node stays after `shutdone`, so that a lost one can be asked for again.
 const LINGER: Duration = Duration::from_millis(300);
 /// A 3.0.6 peer expects its partner to stay for a second (§7.12).
 const LINGER_LEGACY: Duration = Duration::from_millis(1_500);
+
+/// What is to be done with a group.
+pub(super) enum Wish {
+    Acquire(Cause, String),
+    Release(Cause, String),
+}
 
 impl Manager {
     pub(super) fn settle(&mut self, out: &mut Vec<Output>) {
@@ -22,9 +26,11 @@ impl Manager {
             Phase::Stopping => return self.settle_stop(out),
             Phase::Starting | Phase::BothStarting | Phase::ResourcesReceived => {
                 self.settle_start(out);
+                self.settle_early(out);
             }
             Phase::Stable => {}
         }
+        self.settle_maintenance(out);
         if self.phase == Phase::Stable {
             self.settle_groups(out);
             let in_dialogue = self.dialogue != Dialogue::None;
@@ -36,6 +42,7 @@ impl Manager {
             }
             self.settle_failback(out);
         }
+        self.settle_maintenance(out);
         self.tell_changes(out);
     }
 
@@ -47,6 +54,9 @@ impl Manager {
         if self.is_alone() {
             self.booked = Holdings::ALL;
             return self.become_stable(out);
+        }
+        if self.is_lost() {
+            return;
         }
         if self.peer.status == PeerStatus::Active && !self.greeted {
             self.greeted = true;
@@ -73,6 +83,21 @@ impl Manager {
         }
     }
 
+    /// Before the negotiation ends: what was found running here is kept running as far as the peer
+    /// does not have it, and what may be taken from a lost peer is.
+    fn settle_early(&mut self, out: &mut Vec<Output>) {
+        if self.phase == Phase::Stable || self.probing() {
+            return;
+        }
+        for index in 0..self.groups.len() {
+            let free = self.may_start(index);
+            self.with_group(index, out, |group, ctx| group.hold_back(!free, ctx));
+            if self.is_lost() {
+                self.settle_group(index, out);
+            }
+        }
+    }
+
     fn become_stable(&mut self, out: &mut Vec<Output>) {
         self.phase = Phase::Stable;
         out.push(Output::CancelTimer(Timer::StartupWait));
@@ -80,7 +105,9 @@ impl Manager {
 
     /// The rules of possession. A dialogue under way has its own say about its groups.
     fn settle_groups(&mut self, out: &mut Vec<Output>) {
-        if self.is_alone() {
+        if self.hands_off() {
+            // Nothing is taken over, not even in words.
+        } else if self.is_alone() {
             self.booked = Holdings::ALL;
         } else if self.has_no_foreign() && self.peer.holdings.is_some_and(|held| held.local) {
             // Both stood for it while they did not hear each other.
@@ -92,18 +119,45 @@ impl Manager {
             }
             let free = self.may_start(index);
             self.with_group(index, out, |group, ctx| group.hold_back(!free, ctx));
-            if self.is_alone() {
-                self.settle_alone(index, out);
-            } else if self.peer.native {
-                self.settle_native(index, out);
-            } else {
-                self.settle_legacy(index, out);
+            self.settle_group(index, out);
+        }
+    }
+
+    fn settle_group(&mut self, index: usize, out: &mut Vec<Output>) {
+        if self.hands_off() {
+            return;
+        }
+        match self.wish(index) {
+            None => {}
+            Some(Wish::Acquire(cause, reason)) => {
+                if self.is_lost() {
+                    // What it said of this group is void from here on.
+                    let key = self.groups[index].key();
+                    if let Some(claims) = &mut self.peer.groups {
+                        claims.remove(key);
+                    }
+                }
+                self.acquire(index, cause, &reason, out);
             }
+            Some(Wish::Release(cause, reason)) => self.release(index, cause, &reason, out),
+        }
+    }
+
+    /// What the rules of possession want for a group at this moment.
+    pub(super) fn wish(&self, index: usize) -> Option<Wish> {
+        if self.is_alone() {
+            self.wish_alone(index)
+        } else if self.is_lost() {
+            self.wish_lost(index)
+        } else if self.peer.native {
+            self.wish_native(index)
+        } else {
+            self.wish_legacy(index)
         }
     }
 
     /// Whether no group prefers the peer.
-    fn has_no_foreign(&self) -> bool {
+    pub(super) fn has_no_foreign(&self) -> bool {
         self.groups.iter().all(|group| self.prefers_us(group))
     }
 
@@ -111,16 +165,22 @@ impl Manager {
     /// partition it gives everything up by itself.
     fn may_start(&self, index: usize) -> bool {
         let claim = self.peer_claim(self.groups[index].key());
+        if self.is_lost() {
+            // What was begun here goes on, and is recovered in place, unless the last thing that
+            // the peer said was that it has it.
+            return self.may_take.contains(self.groups[index].key())
+                || matches!(claim, None | Some(GroupClaim::Released | GroupClaim::Failed));
+        }
         self.is_alone()
             || !self.peer.native
             || matches!(claim, Some(GroupClaim::Released | GroupClaim::Failed))
     }
 
-    fn settle_alone(&mut self, index: usize, out: &mut Vec<Output>) {
+    fn wish_alone(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
         let stuck_there = self.peer.blocked.contains(group.key());
         if group.is_wanted() || group.has_failed() || stuck_there {
-            return;
+            return None;
         }
         let peer = self.peer_name();
         let (cause, reason) = if self.config.peer.is_none() {
@@ -130,72 +190,59 @@ impl Manager {
         } else {
             (Cause::PeerDead, format!("{peer} is dead"))
         };
-        self.acquire(index, cause, &reason, out);
+        Some(Wish::Acquire(cause, reason))
     }
 
-    fn settle_native(&mut self, index: usize, out: &mut Vec<Output>) {
+    /// Fencing has failed, and hb.toml lets this group go on without it.
+    fn wish_lost(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
-        let Some(claim) = self.peer_claim(group.key()) else { return };
-        match claim {
-            GroupClaim::Held | GroupClaim::Acquiring => {
+        let may = self.may_take.contains(group.key());
+        if !may || group.is_wanted() || group.has_failed() || !group.is_released() {
+            return None;
+        }
+        let reason = format!(
+            "{} is silent and could not be made sure to be off; hb.toml takes this group over all \
+             the same",
+            self.peer_name()
+        );
+        Some(Wish::Acquire(Cause::PeerDead, reason))
+    }
+
+    fn wish_native(&self, index: usize) -> Option<Wish> {
+        let group = &self.groups[index];
+        match self.peer_claim(group.key())? {
+            claim @ (GroupClaim::Held | GroupClaim::Acquiring) => {
                 if group.is_wanted() && !self.wins_conflict(index) {
                     let served = claim == GroupClaim::Held && group.claim() != GroupClaim::Held;
                     let why = if served { "serves it already" } else { "has it too" };
                     let reason = format!("{} {why} and keeps it", self.peer_name());
-                    self.release(index, Cause::Conflict, &reason, out);
+                    return Some(Wish::Release(Cause::Conflict, reason));
                 }
+                None
             }
             GroupClaim::Released | GroupClaim::Failed => {
                 let free = !group.is_wanted() && !group.has_failed() && group.is_released();
                 if free && self.prefers_us(group) && !self.in_dialogue(index) {
-                    let reason =
-                        format!("it prefers this node and {} does not hold it", self.peer_name());
-                    self.acquire(index, Cause::Startup, &reason, out);
+                    return Some(Wish::Acquire(Cause::Startup, self.at_home()));
                 }
+                None
             }
-            GroupClaim::Releasing | GroupClaim::Blocked => {}
+            GroupClaim::Releasing | GroupClaim::Blocked => None,
         }
     }
 
+    fn at_home(&self) -> String {
+        format!("it prefers this node and {} does not hold it", self.peer_name())
+    }
+
     /// A 3.0.6 peer says sets. Its `foreign` is what prefers this node.
-    fn settle_legacy(&mut self, index: usize, out: &mut Vec<Output>) {
+    fn wish_legacy(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
         let entitled = self.prefers_us(group)
             && self.booked.local
             && self.peer.holdings.is_some_and(|held| !held.foreign);
-        if entitled && !group.is_wanted() && !group.has_failed() && !self.in_dialogue(index) {
-            let reason = format!("it prefers this node and {} does not hold it", self.peer_name());
-            self.acquire(index, Cause::Startup, &reason, out);
-        }
-    }
-
-    /// `auto_failback on`: give the peer its groups when both have settled.
-    fn settle_failback(&mut self, out: &mut Vec<Output>) {
-        let due = self.failback_due && !self.is_alone();
-        if !due
-            || self.peer_worse
-            || !self.is_stable()
-            || self.peer.stable != Some(true)
-            || !self.can_talk()
-        {
-            return;
-        }
-        self.failback_due = false;
-        if self.config.auto_failback != AutoFailback::On {
-            return;
-        }
-        let sets = Which::Sets(Holdings::FOREIGN);
-        let goes_home = |index: &usize| {
-            let claim = self.peer_claim(self.groups[*index].key());
-            let free = claim == Some(GroupClaim::Released) || !self.peer.native;
-            self.groups[*index].is_wanted() && free
-        };
-        let any = self.selected(&sets).iter().any(goes_home);
-        // A set without groups goes home in words alone, as with Heartbeat.
-        let in_words = !self.peer.native || self.has_no_foreign();
-        if any || (in_words && self.booked.foreign) {
-            self.give(sets, Cause::Failback, None, out);
-        }
+        let free = !group.is_wanted() && !group.has_failed() && !self.in_dialogue(index);
+        (entitled && free).then(|| Wish::Acquire(Cause::Startup, self.at_home()))
     }
 
     /// Says what changed, once per change, after everything that must happen before it is said.
@@ -209,6 +256,9 @@ impl Manager {
 
     /// Every group at rest: tell the peer, linger, leave.
     fn settle_stop(&mut self, out: &mut Vec<Output>) {
+        if self.leaves_running {
+            return self.settle_leave(out);
+        }
         for index in 0..self.groups.len() {
             // A group that was still being looked at may have turned out to run here.
             if !self.groups[index].is_probing() {

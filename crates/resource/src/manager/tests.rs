@@ -1,6 +1,10 @@
 //! The manager against another manager, against a model of a 3.0.6 peer, and against chance.
 
+mod failback;
 mod legacy;
+mod lost;
+mod maintenance;
+mod recovery;
 mod scenarios;
 mod walk;
 mod world;

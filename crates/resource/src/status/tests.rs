@@ -106,6 +106,10 @@ fn ocf_agents_are_judged_by_ocf_codes() {
     check(Action::Stop, 7, "ok");
     check(Action::Stop, 1, "failed 1");
     check(Action::Stop, 5, "could not run");
+    check(Action::Validate, 0, "ok");
+    check(Action::Validate, 3, "ok");
+    check(Action::Validate, 5, "could not run");
+    check(Action::Validate, 6, "failed 6");
 }
 
 #[test]
@@ -140,6 +144,11 @@ fn units_are_judged_by_their_state() {
     check(Action::Start, ["loaded", "failed", "failed"], "failed");
     check(Action::Start, ["masked", "inactive", "dead"], "failed");
     check(Action::Start, ["not-found", "inactive", "dead"], "could not run");
+    check(Action::Validate, ["loaded", "inactive", "dead"], "ok");
+    check(Action::Validate, ["loaded", "failed", "failed"], "ok");
+    check(Action::Validate, ["masked", "inactive", "dead"], "failed");
+    check(Action::Validate, ["bad-setting", "inactive", "dead"], "failed");
+    check(Action::Validate, ["not-found", "inactive", "dead"], "could not run");
     check(Action::Stop, ["loaded", "inactive", "dead"], "ok");
     check(Action::Stop, ["loaded", "failed", "failed"], "ok");
     check(Action::Stop, ["not-found", "inactive", "dead"], "ok");

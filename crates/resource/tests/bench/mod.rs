@@ -43,6 +43,7 @@ impl Bench {
                 ("OCF_ROOT".into(), dir.join("ocf").display().to_string()),
             ],
             kill_grace: Duration::from_millis(100),
+            ledger: Some(dir.join("agents")),
         };
         Self { dir, config }
     }

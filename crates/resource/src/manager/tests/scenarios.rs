@@ -20,7 +20,7 @@ fn fault(world: &mut World, side: usize, name: &str, action: Action, outcome: Ou
 fn a_joint_start_needs_no_timer_and_each_takes_its_own() {
     let mut world = World::settled(On);
     assert_eq!(world.owners(), "1/2");
-    assert!(world.sides.iter().all(|side| side.timers.is_empty() && side.manager.is_stable()));
+    assert!(world.sides.iter().all(|side| !side.waits() && side.manager.is_stable()));
     assert_eq!(world.sides[0].manager.rscstatus(), "local");
     let starts = world.took(1, &["start"]);
     assert_eq!(starts, ["start ip60", "start smtp", "start imap"]);
@@ -74,7 +74,7 @@ fn standby_releases_first_and_answers_when_the_other_has_it() {
     assert!(matches!(world.answer(0, 7), Answer::Done { .. }), "{:?}", world.answer(0, 7));
     assert_eq!(world.took(0, &["stop"]), ["stop nginx", "stop ip50"]);
     // An operator's move is not undone by failback.
-    assert!(world.sides.iter().all(|side| side.manager.is_stable() && side.timers.is_empty()));
+    assert!(world.sides.iter().all(|side| side.manager.is_stable() && !side.waits()));
     world.standby(1, 8, Which::Sets(Holdings::FOREIGN));
     world.rest();
     assert_eq!(world.owners(), "1/2");

@@ -7,10 +7,10 @@ use hb_config::settings::{
     AddressSpec, AgentSpec, AutoFailback, BuiltIn, GroupSpec, Native, NodeName, ResourceSpec,
 };
 
-use crate::group::ResourceState;
+use crate::group::{Group, ResourceState};
 use crate::input::{GroupClaim, Input, PeerMessage, PeerStatus, RequestId, Which};
 use crate::manager::{Manager, ManagerConfig};
-use crate::operation::{Action, Operation, Outcome};
+use crate::operation::{Action, OpId, Operation, Outcome};
 use crate::output::{Answer, Output, Timer};
 use crate::policy::Policy;
 
@@ -27,6 +27,12 @@ pub(super) struct Side {
     pub(super) alerts: Vec<String>,
     pub(super) log: Vec<String>,
     pub(super) has_left: bool,
+    /// What ended by itself since its last start.
+    pub(super) ended: BTreeSet<String>,
+    /// Groups that may be started though the peer is lost.
+    kept: BTreeSet<String>,
+    /// Checks that were asked to end.
+    pub(super) cancelled: BTreeSet<OpId>,
     /// Outcomes to give instead of the true ones.
     pub(super) faults: BTreeMap<(String, Action), Outcome>,
 }
@@ -42,6 +48,10 @@ pub(super) struct World {
     native: bool,
     /// How many of the groups there are.
     groups: usize,
+    /// What hb.toml says, for the next boot.
+    pub(super) policy: Policy,
+    /// Both groups prefer node1, from the next boot on.
+    pub(super) all_prefer_node1: bool,
 }
 
 fn resource(text: &str) -> ResourceSpec {
@@ -77,7 +87,7 @@ fn group(preferred: &str, resources: &[&str]) -> GroupSpec {
 }
 
 /// With the first `groups` groups.
-fn side(number: usize, failback: AutoFailback, groups: usize) -> Side {
+fn side(number: usize, failback: AutoFailback, groups: usize, policy: Policy) -> Side {
     let name = |number: usize| NodeName::new(["node1", "node2"][number]);
     let native = Native::default();
     let all = [group("node1", &[WEB, "nginx"]), group("node2", &[MAIL, "smtp", "imap"])];
@@ -88,7 +98,7 @@ fn side(number: usize, failback: AutoFailback, groups: usize) -> Side {
         auto_failback: failback,
         operations: native.operations,
         failure: native.failure,
-        policy: Policy::default(),
+        policy,
     };
     Side {
         manager: Manager::new(config),
@@ -100,20 +110,45 @@ fn side(number: usize, failback: AutoFailback, groups: usize) -> Side {
         alerts: Vec::new(),
         log: Vec::new(),
         has_left: false,
+        ended: BTreeSet::new(),
+        kept: BTreeSet::new(),
+        cancelled: BTreeSet::new(),
         faults: BTreeMap::new(),
+    }
+}
+
+impl Manager {
+    fn all_prefer(self, node: &NodeName) -> Self {
+        let mut config = self.config;
+        config.groups.iter_mut().for_each(|group| group.preferred = node.clone());
+        Self::new(config)
+    }
+}
+
+impl Side {
+    /// Whether a timer runs that leads to more than a look.
+    pub(super) fn waits(&self) -> bool {
+        let moves = |timer: &Timer| {
+            !matches!(timer, Timer::Monitor(..) | Timer::Ready(_) | Timer::ForgetFailures(..))
+        };
+        self.timers.iter().any(moves)
     }
 }
 
 impl World {
     pub(super) fn new(failback: AutoFailback) -> Self {
+        let mut policy = Policy::default();
+        policy.failback.stable_for_ms = Some(0);
         Self {
-            sides: [0, 1].map(|number| side(number, failback, usize::MAX)),
+            sides: [0, 1].map(|number| side(number, failback, usize::MAX, policy.clone())),
             wire: [VecDeque::new(), VecDeque::new()],
             connected: true,
             verbose: false,
             failback,
             native: true,
             groups: usize::MAX,
+            policy,
+            all_prefer_node1: false,
         }
     }
 
@@ -146,7 +181,10 @@ impl World {
 
     /// Power on, or the daemon's restart: what runs keeps running, the manager knows nothing.
     pub(super) fn boot(&mut self, number: usize) {
-        let mut fresh = side(number, self.failback, self.groups);
+        let mut fresh = side(number, self.failback, self.groups, self.policy.clone());
+        if self.all_prefer_node1 {
+            fresh.manager = fresh.manager.all_prefer(&NodeName::new("node1"));
+        }
         fresh.running = std::mem::take(&mut self.sides[number].running);
         fresh.faults = std::mem::take(&mut self.sides[number].faults);
         fresh.alive = true;
@@ -194,13 +232,20 @@ impl World {
         }
     }
 
+    /// Nothing gets through; what the two make of it is up to the test.
+    pub(super) fn silence(&mut self) {
+        self.connected = false;
+        self.wire = [VecDeque::new(), VecDeque::new()];
+    }
+
     pub(super) fn heal(&mut self) {
         self.connected = true;
         if !self.talks() {
             return;
         }
         for number in [0, 1] {
-            if self.sides[number].manager.peer.status == PeerStatus::Dead {
+            let known = self.sides[number].manager.peer.status;
+            if matches!(known, PeerStatus::Dead | PeerStatus::Lost) {
                 self.feed(number, Input::PeerIsNative(self.native));
                 self.feed(number, Input::Peer(PeerStatus::Active));
                 self.feed(number, Input::PeerReturned);
@@ -215,9 +260,38 @@ impl World {
         let mut out = Vec::new();
         self.trace(number, "in ", &input);
         self.sides[number].manager.handle(input, &mut out);
+        self.note_kept(number);
         for output in out {
             self.trace(number, "out", &output);
             self.perform(number, output);
+        }
+    }
+
+    /// What this side may still start once its peer is lost: what it has, or was allowed to take.
+    fn note_kept(&mut self, number: usize) {
+        let side = &mut self.sides[number];
+        let lost = side.manager.peer.status == PeerStatus::Lost;
+        if !lost {
+            side.kept.clear();
+        }
+        side.kept.extend(side.manager.may_take.iter().cloned());
+        let has = |group: &&Group| {
+            if lost { group.claim() == GroupClaim::Held } else { group.is_wanted() }
+        };
+        let keys = side.manager.groups().filter(has).map(|group| group.key().to_owned());
+        side.kept.extend(keys.collect::<Vec<_>>());
+    }
+
+    /// What each says of its maintenance with its status.
+    pub(super) fn exchange_status(&mut self) {
+        if !self.talks() {
+            return;
+        }
+        for number in [0, 1] {
+            let says = self.sides[1 - number].manager.in_maintenance();
+            if self.sides[number].manager.maintenance().peer != says {
+                self.feed(number, Input::PeerMaintenance(says));
+            }
         }
     }
 
@@ -228,7 +302,7 @@ impl World {
         }
     }
 
-    fn perform(&mut self, number: usize, output: Output) {
+    pub(super) fn perform(&mut self, number: usize, output: Output) {
         match output {
             Output::Send(message) => {
                 self.sides[number].log.push(format!("send {message:?}"));
@@ -241,14 +315,14 @@ impl World {
                 self.sides[number].pending.push(operation);
             }
             Output::Cancel(op) => {
-                let pending = &mut self.sides[number].pending;
-                let at = pending.iter().position(|operation| operation.id == op);
-                let at = at.expect("what is cancelled is under way");
-                assert!(pending[at].monitor, "only checks are cancelled");
-                pending.remove(at);
-                self.feed(number, Input::Done { op, outcome: Outcome::TimedOut });
+                let side = &mut self.sides[number];
+                let pending = side.pending.iter().find(|operation| operation.id == op);
+                let pending = pending.expect("what is cancelled is under way");
+                assert!(pending.monitor, "only checks are cancelled");
+                assert!(side.cancelled.insert(op), "cancelled once");
             }
-            Output::SetTimer(timer, _) => {
+            Output::SetTimer(timer, duration) => {
+                self.sides[number].log.push(format!("set {timer:?} {duration:?}"));
                 self.sides[number].timers.insert(timer);
             }
             Output::CancelTimer(timer) => {
@@ -275,8 +349,12 @@ impl World {
         let at = spec.resources.iter().position(|member| *member == operation.resource);
         let at = at.expect("a member of its group");
         let runs = |index: usize| side.running.contains(&spec.resources[index].text);
+        let warm = |index: usize| {
+            let text = &spec.resources[index].text;
+            self.policy.resources.get(text).is_some_and(|options| options.warm)
+        };
         let overlap = side.pending.iter().any(|pending| {
-            let beside = pending.monitor || operation.monitor;
+            let beside = pending.monitor || operation.monitor || !self.policy.resources.is_empty();
             pending.group == operation.group && (!beside || pending.resource == operation.resource)
         });
         assert!(!overlap, "no overlap: {operation:?}");
@@ -288,22 +366,47 @@ impl World {
             });
             members.any(|(text, member)| text == name && member.state != ResourceState::Unknown)
         };
-        let others = |name: &String| other.running.contains(name) && known(name);
+        let others = |index: usize| {
+            let name = &spec.resources[index].text;
+            !warm(index) && other.running.contains(name) && known(name)
+        };
+        let moves = matches!(operation.action, Action::Start | Action::Stop);
+        assert!(!moves || !side.manager.in_maintenance(), "in maintenance: {operation:?}");
+        if operation.action == Action::Start && side.manager.is_lost() && !warm(at) {
+            let mine = side.kept.contains(&operation.group);
+            assert!(mine, "S2: started though the lost peer may run it: {operation:?}");
+        }
         match operation.action {
+            Action::Start if warm(at) => {}
             Action::Start => {
-                assert!((0..at).all(runs), "S3: started before what is left of it: {operation:?}");
-                let there = spec.resources.iter().any(|member| others(&member.text));
-                let split = self.sides[number].running.contains(&spec.resources[0].text);
+                let believed = |index: usize| {
+                    let mut groups = side.manager.groups();
+                    let group = groups.find(|group| group.key() == operation.group);
+                    let state = group.map(|group| group.members()[index].state);
+                    let ended = side.ended.contains(&spec.resources[index].text);
+                    ended && state == Some(ResourceState::Running)
+                };
+                let left = (0..at).all(|index| runs(index) || believed(index));
+                assert!(left, "S3: started before what is left of it: {operation:?}");
+                let there = (0..spec.resources.len()).any(others);
+                let split = runs(0) || believed(0);
                 assert!(
                     !there || !self.talks() || split,
                     "S1/S2: started while the peer, which is reachable, runs it: {operation:?}"
                 );
             }
             Action::Stop => {
-                let right = (at + 1..spec.resources.len()).any(runs);
+                let right = (at + 1..spec.resources.len()).any(|index| !warm(index) && runs(index));
                 assert!(!right, "S3: stopped before what is right of it: {operation:?}");
             }
             Action::Status | Action::Announce | Action::Validate => {}
+        }
+    }
+
+    /// Something ends by itself. Until its manager knows, it acts as if it ran.
+    pub(super) fn ends(&mut self, number: usize, text: &str) {
+        if self.sides[number].running.remove(text) {
+            self.sides[number].ended.insert(text.to_owned());
         }
     }
 
@@ -321,13 +424,16 @@ impl World {
         let operation = self.sides[number].pending.remove(index);
         let name = operation.resource.text.clone();
         let side = &mut self.sides[number];
+        let cancelled = side.cancelled.remove(&operation.id);
         let outcome = match side.faults.get(&(name.clone(), operation.action)) {
+            _ if cancelled => Outcome::TimedOut,
             Some(outcome) => outcome.clone(),
             None => match operation.action {
                 Action::Status if side.running.contains(&name) => Outcome::Ok,
                 Action::Status => Outcome::NotRunning,
                 Action::Start => {
                     side.running.insert(name.clone());
+                    side.ended.remove(&name);
                     Outcome::Ok
                 }
                 Action::Stop => {
@@ -358,6 +464,19 @@ impl World {
             }
         }
         panic!("L2: the two never come to rest: {:?}", self.wire);
+    }
+
+    /// Lets the windows run out until every group that shall go home has gone.
+    pub(super) fn go_home(&mut self) {
+        for _ in 0..20 {
+            for number in [0, 1] {
+                let window = |timer: &&Timer| matches!(timer, Timer::FailbackStable(_));
+                if let Some(timer) = self.sides[number].timers.iter().find(window).cloned() {
+                    self.fire(number, &timer);
+                }
+            }
+            self.rest();
+        }
     }
 
     pub(super) fn fire(&mut self, number: usize, timer: &Timer) {

@@ -4,33 +4,23 @@
 #![expect(clippy::disallowed_methods, reason = "threads with namespaces of their own")]
 #![expect(clippy::print_stderr, reason = "a skipped test must say so")]
 
-use std::future::Future;
-use std::io;
+mod guard;
+mod net;
+mod probe;
+mod tagged;
+
 use std::net::{IpAddr, Ipv4Addr};
-use std::os::fd::AsRawFd;
-use std::thread;
 use std::time::Duration;
 
-use futures_util::stream::TryStreamExt;
 use hb_config::settings::{AddressSpec, Announce};
 use hb_resource::address::{ADDRESS_PROTOCOL, Addresses};
 use hb_resource::operation::Outcome;
-use nix::sched::{CloneFlags, unshare};
-use nix::sys::socket::{LinkAddr, recvfrom};
 use rtnetlink::packet_route::address::{
     AddressAttribute, AddressFlags, AddressMessage, AddressProtocol,
 };
-use rtnetlink::packet_route::link::{LinkAttribute, LinkMessage};
-use rtnetlink::{Handle, LinkUnspec, LinkVeth, RouteMessageBuilder, new_connection};
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::io::Interest;
-use tokio::net::UdpSocket;
-use tokio::time::timeout;
 
-/// Far above anything that these tests wait for.
-const PATIENCE: Duration = Duration::from_secs(30);
+use self::net::{Net, ONCE, Wire, arp, in_namespace, spec};
 
-const ONCE: Announce = Announce { count: 1, interval_ms: 0 };
 const THRICE: Announce = Announce { count: 3, interval_ms: 10 };
 const NEVER_AGAIN: Announce = Announce { count: 2, interval_ms: 86_400_000 };
 
@@ -327,160 +317,4 @@ fn an_interface_that_went_down_is_told() {
         assert_eq!(addresses.status(&spec).await, Outcome::NotRunning);
         assert_eq!(addresses.stop(&spec).await, Outcome::Ok);
     });
-}
-
-// Below: helpers.
-
-fn spec(text: &str, interface: Option<&str>) -> AddressSpec {
-    let (ip, prefix_len) = match text.split_once('/') {
-        Some((ip, prefix_len)) => (ip, Some(prefix_len.parse().unwrap())),
-        None => (text, None),
-    };
-    AddressSpec {
-        ip: ip.parse().unwrap(),
-        prefix_len,
-        interface: interface.map(Into::into),
-        label: None,
-        broadcast: None,
-    }
-}
-
-/// A gratuitous ARP frame of either form.
-fn arp(operation: u8, mac: [u8; 6], ip: [u8; 4]) -> Vec<u8> {
-    let target = if operation == 2 { mac } else { [0; 6] };
-    let fixed = [0x08, 0x06, 0, 1, 0x08, 0, 6, 4, 0, operation];
-    [&[0xff; 6][..], &mac, &fixed, &mac, &ip, &target, &ip].concat()
-}
-
-/// What arrives at `far0`, the other end of the wire of `eth0`.
-struct Wire {
-    /// A packet socket; only its system calls are used.
-    socket: UdpSocket,
-    far: u32,
-}
-
-impl Wire {
-    async fn open(net: &Net) -> Self {
-        let all = i32::from(0x0003_u16.to_be());
-        let socket = Socket::new(Domain::PACKET, Type::RAW, Some(Protocol::from(all))).unwrap();
-        socket.set_nonblocking(true).unwrap();
-        let socket = UdpSocket::from_std(socket.into()).unwrap();
-        let far = net.index("far0").await;
-        Self { socket, far }
-    }
-
-    async fn take(&self, count: usize) -> Vec<Vec<u8>> {
-        let mut frames = Vec::new();
-        while frames.len() < count {
-            frames.push(self.next().await);
-        }
-        frames
-    }
-
-    /// The next frame of ours (ARP, neighbour advertisement).
-    async fn next(&self) -> Vec<u8> {
-        loop {
-            let frame = async {
-                self.socket.readable().await.unwrap();
-                self.socket.try_io(Interest::READABLE, || self.read())
-            };
-            if let Ok(Some(frame)) = timeout(PATIENCE, frame).await.expect("nothing arrives") {
-                return frame;
-            }
-        }
-    }
-
-    fn read(&self) -> io::Result<Option<Vec<u8>>> {
-        const OUTGOING: u8 = 4;
-        let mut frame = vec![0; 2048];
-        let (length, address) = recvfrom::<LinkAddr>(self.socket.as_raw_fd(), &mut frame)?;
-        frame.truncate(length);
-        let address = address.unwrap();
-        let is_arrival = address.ifindex() == self.far as usize && address.pkttype() != OUTGOING;
-        let is_arp = frame[12..14] == [0x08, 0x06];
-        let is_advertisement = frame[12..14] == [0x86, 0xdd] && frame.get(54) == Some(&136);
-        Ok((is_arrival && (is_arp || is_advertisement)).then_some(frame))
-    }
-}
-
-/// Runs `body` in a namespace with `eth0` (10.0.0.1/24) and `far0` joined by a wire, both up.
-fn in_namespace<F: Future>(test: &str, body: impl FnOnce(Net) -> F + Send) {
-    let run = || {
-        if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-            eprintln!("SKIP {test}: needs CAP_SYS_ADMIN to make a network namespace ({error})");
-            return;
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let (connection, handle, _) = new_connection().unwrap();
-            tokio::spawn(connection);
-            let net = Net(handle);
-            net.0.link().add(LinkVeth::new("eth0", "far0").build()).execute().await.unwrap();
-            for name in ["lo", "far0", "eth0"] {
-                net.set_up(name).await;
-            }
-            net.add("eth0", "10.0.0.1/24", None).await;
-            timeout(PATIENCE, body(net)).await.expect("the test does not end");
-        });
-    };
-    thread::scope(|scope| scope.spawn(run).join().unwrap());
-}
-
-/// This thread's namespace.
-struct Net(Handle);
-
-impl Net {
-    async fn add(&self, name: &str, text: &str, flags: Option<AddressFlags>) {
-        let spec = spec(text, None);
-        let index = self.index(name).await;
-        let mut request = self.0.address().add(index, spec.ip, spec.prefix_len.unwrap());
-        let flags = flags.map(AddressAttribute::Flags);
-        request.message_mut().attributes.extend(flags);
-        request.execute().await.unwrap();
-    }
-
-    async fn add_route(&self, to: &str, prefix_len: u8, gateway: &str) {
-        let route = RouteMessageBuilder::<Ipv4Addr>::new()
-            .destination_prefix(to.parse().unwrap(), prefix_len)
-            .gateway(gateway.parse().unwrap())
-            .build();
-        self.0.route().add(route).execute().await.unwrap();
-    }
-
-    async fn find(&self, name: &str, ip: &str) -> Option<AddressMessage> {
-        let request = self.0.address().get().set_link_index_filter(self.index(name).await);
-        let request = request.set_address_filter(ip.parse().unwrap());
-        request.execute().try_next().await.unwrap()
-    }
-
-    async fn set_up(&self, name: &str) {
-        let message = LinkUnspec::new_with_index(self.index(name).await).up().build();
-        self.0.link().set(message).execute().await.unwrap();
-    }
-
-    async fn set_down(&self, name: &str) {
-        let message = LinkUnspec::new_with_index(self.index(name).await).down().build();
-        self.0.link().set(message).execute().await.unwrap();
-    }
-
-    async fn delete(&self, name: &str) {
-        self.0.link().del(self.index(name).await).execute().await.unwrap();
-    }
-
-    async fn mac(&self, name: &str) -> [u8; 6] {
-        let attributes = self.link(name).await.attributes;
-        let mac = attributes.into_iter().find_map(|attribute| {
-            if let LinkAttribute::Address(bytes) = attribute { Some(bytes) } else { None }
-        });
-        mac.unwrap().try_into().unwrap()
-    }
-
-    async fn index(&self, name: &str) -> u32 {
-        self.link(name).await.header.index
-    }
-
-    async fn link(&self, name: &str) -> LinkMessage {
-        let found = self.0.link().get().match_name(name).execute().try_next().await.unwrap();
-        found.unwrap()
-    }
 }

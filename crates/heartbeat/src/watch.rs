@@ -1,0 +1,272 @@
+//! Watches the processes of resources: one task for each resource that runs, which sleeps until the
+//! kernel says that a process has ended. That becomes a hint, and the core checks the resource. How
+//! processes are found is in `hb_resource::exec::watch`.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hb_config::settings::{ResourceSpec, Settings};
+use hb_resource::exec::Runner;
+use hb_resource::exec::watch::{Search, Ticks, WATCHED_MAX, Watched};
+use hb_resource::operation::{GroupKey, Operation};
+use tokio::sync::Notify;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+
+use crate::hint::{Hint, HintSender};
+use crate::watch_record::Record;
+
+/// Whose processes: group and resource as written in haresources.
+pub(crate) type Owner = (GroupKey, String);
+
+/// Daemons fork late: after a start the processes are looked for once more.
+const SECOND_LOOK: Duration = Duration::from_millis(200);
+/// A check has said that the resource runs, but its processes have ended and no others are there:
+/// it may have been asked too early. It is hinted at again after these pauses.
+const DOUBTS: [Duration; 3] =
+    [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500)];
+/// Hints within [`HINTS_WITHIN`] for one resource at most: a service whose processes come and go must
+/// not be checked all the time. What is left out is noticed by the regular check.
+const HINTS_MAX: usize = 10;
+/// See [`HINTS_MAX`].
+const HINTS_WITHIN: Duration = Duration::from_secs(10);
+/// Limit of the question to systemd which processes a unit has.
+const UNIT_TIME: Duration = Duration::from_secs(5);
+
+/// All watches of this node.
+#[derive(Debug)]
+pub(crate) struct Watches {
+    runner: Runner,
+    hints: HintSender,
+    record: Record,
+    watched: BTreeMap<Owner, Watch>,
+}
+
+/// One task; it ends with this.
+#[derive(Debug)]
+struct Watch {
+    checked: Arc<Notify>,
+    task: AbortHandle,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Watches {
+    /// Reads what the daemon before this one has watched; needs a tokio runtime.
+    pub(crate) fn open(
+        settings: &Settings,
+        runner: Runner,
+        file: PathBuf,
+        hints: HintSender,
+    ) -> Self {
+        let owners: BTreeSet<Owner> = settings
+            .groups
+            .iter()
+            .flat_map(|group| {
+                group.resources.iter().map(|one| (group.key.clone(), one.text.clone()))
+            })
+            .collect();
+        let record = Record::open(file, &owners);
+        Self { runner, hints, record, watched: BTreeMap::new() }
+    }
+
+    /// The resource is about to be started or stopped: its processes may end.
+    pub(crate) fn end(&mut self, operation: &Operation) {
+        self.watched.remove(&owner(operation));
+    }
+
+    /// The resource was stopped. Until then its processes stay written down: the daemon may be killed
+    /// before the stop has ended.
+    pub(crate) fn stopped(&self, operation: &Operation) {
+        self.record.set(&owner(operation), Vec::new());
+    }
+
+    /// The resource was started, by an operation that began at `since`.
+    pub(crate) fn started(&mut self, operation: &Operation, since: Ticks) {
+        self.begin(operation, Vec::new(), Some(since));
+    }
+
+    /// A check has said that the resource runs.
+    pub(crate) fn runs(&mut self, operation: &Operation) {
+        let owner = owner(operation);
+        match self.watched.get(&owner) {
+            Some(watch) => watch.checked.notify_one(),
+            None => {
+                let known = self.record.get(&owner);
+                self.begin(operation, known, None);
+            }
+        }
+    }
+
+    fn begin(&mut self, operation: &Operation, known: Vec<Watched>, since: Option<Ticks>) {
+        let checked = Arc::new(Notify::new());
+        let owner = owner(operation);
+        let watcher = Watcher {
+            owner: owner.clone(),
+            resource: operation.resource.clone(),
+            runner: self.runner.clone(),
+            hints: self.hints.clone(),
+            record: self.record.clone(),
+            names: known.iter().map(|one| one.name.clone()).collect(),
+            known,
+            looked: Ticks::now(),
+            watched: Vec::new(),
+            deaths: JoinSet::new(),
+            is_in_doubt: false,
+            doubts: 0,
+            hinted: VecDeque::new(),
+        };
+        let task = tokio::spawn(watcher.run(since, Arc::clone(&checked))).abort_handle();
+        self.watched.insert(owner, Watch { checked, task });
+    }
+}
+
+fn owner(operation: &Operation) -> Owner {
+    (operation.group.clone(), operation.resource.text.clone())
+}
+
+/// The task of one resource.
+#[derive(Debug)]
+struct Watcher {
+    owner: Owner,
+    resource: ResourceSpec,
+    runner: Runner,
+    hints: HintSender,
+    record: Record,
+    /// From the daemon before this one; taken by the first look.
+    known: Vec<Watched>,
+    /// Names of all that were watched: after a restart by somebody else, only daemons of these
+    /// names can be meant.
+    names: BTreeSet<String>,
+    /// When the last look began.
+    looked: Ticks,
+    /// Processes whose end is awaited in `deaths`.
+    watched: Vec<Watched>,
+    deaths: JoinSet<Watched>,
+    /// A process has ended and no check has been seen since.
+    is_in_doubt: bool,
+    /// Checks in a row that said "runs" while nothing was to be found.
+    doubts: usize,
+    /// When hints were sent, within [`HINTS_WITHIN`].
+    hinted: VecDeque<Instant>,
+}
+
+impl Watcher {
+    /// Until it is aborted.
+    async fn run(mut self, since: Option<Ticks>, checked: Arc<Notify>) {
+        self.look(since, false).await;
+        if since.is_some() {
+            sleep(SECOND_LOOK).await;
+            self.look(since, false).await;
+        }
+        loop {
+            tokio::select! {
+                Some(Ok(dead)) = self.deaths.join_next() => self.died(&dead),
+                () = checked.notified() => {
+                    if self.is_in_doubt {
+                        self.settle().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks for processes and takes hold of those that are not watched yet.
+    async fn look(&mut self, since: Option<Ticks>, only_known_names: bool) {
+        let began = Ticks::now();
+        let known = std::mem::take(&mut self.known);
+        let names =
+            if only_known_names { self.names.iter().cloned().collect() } else { Vec::new() };
+        let search = Search {
+            group: self.owner.0.clone(),
+            resource: self.resource.clone(),
+            known: known.iter().chain(&self.watched).cloned().collect(),
+            since,
+            names,
+        };
+        let found = self.runner.find(search, UNIT_TIME).await;
+        self.looked = began;
+        // Ended while no daemon was there to see it, or since the check.
+        for process in known.iter().filter(|one| !found.contains(one) && has_ended(one)) {
+            self.died(process);
+        }
+        for process in found {
+            if self.watched.len() < WATCHED_MAX && !self.watched.contains(&process) {
+                self.grip(process);
+            }
+        }
+        self.record.set(&self.owner, self.watched.clone());
+    }
+
+    fn grip(&mut self, process: Watched) {
+        if self.names.len() < WATCHED_MAX {
+            self.names.insert(process.name.clone());
+        }
+        match process.grip() {
+            Ok(grip) => {
+                self.watched.push(process.clone());
+                self.deaths.spawn(async move {
+                    grip.ended().await;
+                    process
+                });
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.died(&process),
+            Err(error) => {
+                tracing::warn!(pid = process.pid, %error, "a process cannot be watched");
+            }
+        }
+    }
+
+    fn died(&mut self, process: &Watched) {
+        self.watched.retain(|one| one != process);
+        self.record.set(&self.owner, self.watched.clone());
+        self.is_in_doubt = true;
+        let Watched { pid, name, .. } = process;
+        self.hint(format!("process {pid} ({name}) ended"));
+    }
+
+    /// After a death a check has said that the resource runs: somebody has restarted it, or what
+    /// ended was not the service, or the check came too early.
+    async fn settle(&mut self) {
+        self.is_in_doubt = false;
+        self.look(Some(self.looked), true).await;
+        if !self.watched.is_empty() {
+            self.doubts = 0;
+            return;
+        }
+        if let Some(pause) = DOUBTS.get(self.doubts) {
+            self.doubts += 1;
+            self.is_in_doubt = true;
+            sleep(*pause).await;
+            self.hint("it is said to run, but no process of it is to be found".into());
+        }
+    }
+
+    fn hint(&mut self, reason: String) {
+        let now = Instant::now();
+        while self.hinted.front().is_some_and(|at| now.duration_since(*at) >= HINTS_WITHIN) {
+            self.hinted.pop_front();
+        }
+        if self.hinted.len() == HINTS_MAX {
+            tracing::debug!(resource = self.owner.1, reason, "one hint too many: left out");
+            return;
+        }
+        self.hinted.push_back(now);
+        let (group, resource) = self.owner.clone();
+        self.hints.send(Hint { group, resource, reason });
+    }
+}
+
+fn has_ended(process: &Watched) -> bool {
+    process.grip().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! Watches over real processes: a hint for each death, the new processes of a restarted service,
+//! what the daemon after this one knows.
+#![expect(clippy::disallowed_methods, reason = "these tests start and kill processes")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use hb_config::settings::AgentSpec;
+use hb_resource::exec::RunnerConfig;
+use hb_resource::operation::{Action, OpId, Outcome};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+use super::*;
+use crate::hint::{self, Hints};
+
+/// Far more than anything here takes.
+const LONG: Duration = Duration::from_secs(60);
+
+/// Daemons in sessions of their own that have nothing in their environment: one for each `start`,
+/// and `stop` kills the last.
+const AGENT: &str = r#"#!/bin/sh
+case $1 in
+    start) setsid env -i sh -c 'echo $$ >"$0".new; mv "$0".new "$0"; exec sleep 1000' "$D/pid" \
+            >/dev/null 2>&1 &
+        while [ ! -e "$D/pid" ]; do sleep 0.01; done ;;
+    stop) read -r pid <"$D/pid"; kill -9 $pid; rm "$D/pid" ;;
+esac
+"#;
+
+struct Bench {
+    dir: TempDir,
+    runner: Runner,
+    watches: Watches,
+    hints: Hints,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("d");
+        fs::write(&script, AGENT.replace("$D", dir.path().to_str().unwrap())).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        let runner = Runner::new(RunnerConfig {
+            resource_dirs: vec![dir.path().to_owned()],
+            environment: vec![
+                ("PATH".into(), "/usr/bin:/bin".into()),
+                ("HA_CURHOST".into(), dir.path().display().to_string()),
+            ],
+            ..RunnerConfig::default()
+        });
+        let (watches, hints) = open(&runner, dir.path());
+        Self { dir, runner, watches, hints }
+    }
+
+    async fn run(&self, action: Action) -> Operation {
+        let operation = operation(action);
+        assert_eq!(self.runner.run(&operation).await, Outcome::Ok);
+        operation
+    }
+
+    async fn start(&mut self) -> String {
+        let began = Ticks::now();
+        let operation = self.run(Action::Start).await;
+        self.watches.started(&operation, began);
+        let pid = self.pid();
+        self.await_record(&pid).await;
+        pid
+    }
+
+    fn pid(&self) -> String {
+        fs::read_to_string(self.dir.path().join("pid")).unwrap().trim().to_owned()
+    }
+
+    /// Waits until the file names `pid` as watched; everything else of that time is left out.
+    async fn await_record(&self, pid: &str) {
+        let word = format!("\"pid\":{pid},");
+        let file = self.dir.path().join("watched.json");
+        let wait = async {
+            while !fs::read_to_string(&file).is_ok_and(|text| text.contains(&word)) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(timeout(LONG, wait).await.is_ok(), "{word} is never written down");
+    }
+
+    /// The next hint that speaks of `word`.
+    async fn hint(&mut self, word: &str) {
+        let wait = async {
+            loop {
+                let hint = self.hints.recv().await;
+                assert_eq!((hint.group.as_str(), hint.resource.as_str()), ("group", "d"));
+                if hint.reason.contains(word) {
+                    return;
+                }
+            }
+        };
+        assert!(timeout(LONG, wait).await.is_ok(), "no hint says {word:?}");
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        if let Ok(pid) = fs::read_to_string(self.dir.path().join("pid")) {
+            end(pid.trim());
+        }
+    }
+}
+
+fn open(runner: &Runner, dir: &Path) -> (Watches, Hints) {
+    let (sender, hints) = hint::channel();
+    let record = Record::open(dir.join("watched.json"), &[owner(&operation(Action::Start))].into());
+    let watches =
+        Watches { runner: runner.clone(), hints: sender, record, watched: BTreeMap::new() };
+    (watches, hints)
+}
+
+fn operation(action: Action) -> Operation {
+    let agent = AgentSpec::Script { name: "d".into(), args: Vec::new() };
+    Operation {
+        id: OpId(1),
+        group: "group".into(),
+        resource: ResourceSpec { text: "d".into(), agent, built_in: None },
+        action,
+        timeout: LONG,
+        kill: false,
+        monitor: false,
+        probe: false,
+    }
+}
+
+fn end(pid: &str) {
+    Command::new("kill").args(["-9", pid]).status().unwrap();
+}
+
+#[tokio::test]
+async fn a_death_is_a_hint_and_a_restarted_service_is_watched_again() {
+    let mut bench = Bench::new();
+    let pid = bench.start().await;
+    end(&pid);
+    bench.hint(&format!("process {pid} (sleep) ended")).await;
+    // Somebody restarts it, and a check says that it runs.
+    fs::remove_file(bench.dir.path().join("pid")).unwrap();
+    bench.run(Action::Start).await;
+    let status = operation(Action::Status);
+    bench.watches.runs(&status);
+    let pid = bench.pid();
+    bench.await_record(&pid).await;
+    end(&pid);
+    bench.hint(&format!("process {pid} (sleep) ended")).await;
+    // A check that came too early: nothing of it is there.
+    bench.watches.runs(&status);
+    bench.hint("no process of it is to be found").await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_the_watch_first() {
+    let mut bench = Bench::new();
+    let pid = bench.start().await;
+    bench.watches.end(&operation(Action::Stop));
+    let stop = bench.run(Action::Stop).await;
+    bench.watches.stopped(&stop);
+    // Another resource's death is the next thing that is heard of.
+    bench.start().await;
+    let again = bench.pid();
+    end(&again);
+    bench.hint(&format!("process {again} ")).await;
+    assert_ne!(pid, again);
+    assert!(!fs::read_to_string(bench.dir.path().join("watched.json")).unwrap().contains(&pid));
+}
+
+#[tokio::test]
+async fn the_daemon_after_this_one_watches_again_at_the_first_check() {
+    let mut bench = Bench::new();
+    let pid = bench.start().await;
+    // Its tasks end with it.
+    let (watches, hints) = open(&bench.runner, bench.dir.path());
+    (bench.watches, bench.hints) = (watches, hints);
+    bench.watches.runs(&operation(Action::Status));
+    // Whether it has looked already or not.
+    end(&pid);
+    bench.hint(&format!("process {pid} (sleep) ended")).await;
+}

@@ -1,0 +1,283 @@
+//! What the peer is and says, and what becomes of its silence: carries facts from messaging to the
+//! doubt, and its steps to the manager, the edge and the operator. It decides nothing.
+
+use hb_config::settings::{self, NodeName};
+use hb_messaging::engine::{self as messaging, NodeView};
+use hb_messaging::message::{Body, NodeStatus};
+use hb_messaging::time::Instant;
+use hb_resource::group::Group;
+use hb_resource::input::{self as resource, GroupClaim, PeerMessage, PeerStatus};
+use hb_resource::operation::Outcome;
+
+use super::{Node, Turn};
+use crate::api::Response;
+use crate::doubt::reach::Ping;
+use crate::doubt::{Facts, Step};
+use crate::effect::{Effect, Level, LogEvent};
+use crate::input::{ClientId, WitnessAnswer};
+use crate::report;
+use crate::translate::Incoming;
+
+/// Exit code of a node that released everything because the other one was given the right to go on
+/// alone: whoever watches over the daemon starts it again (EX_TEMPFAIL of sysexits.h).
+const STEPPED_DOWN: u8 = 75;
+
+/// What the watchdog is for, and whether it was let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dog {
+    reboot_when_stuck: bool,
+    bites: bool,
+}
+
+impl Dog {
+    pub(super) fn new(config: &settings::Watchdog) -> Self {
+        Self { reboot_when_stuck: config.reboot_when_stuck, bites: false }
+    }
+}
+
+impl Node {
+    pub(super) fn is_peer(&self, node: &NodeName) -> bool {
+        self.profile.peer.as_ref() == Some(node)
+    }
+
+    pub(super) fn take_peer_status(&mut self, to: NodeStatus, turn: &mut Turn<'_>) {
+        let status = match to {
+            // A status word came from it: it speaks.
+            NodeStatus::Init | NodeStatus::Up => PeerStatus::Starting,
+            NodeStatus::Active => PeerStatus::Active,
+            NodeStatus::Dead => PeerStatus::Dead,
+            // No member has this status.
+            NodeStatus::Ping => PeerStatus::Unknown,
+        };
+        let (facts, now) = (self.facts(), self.now);
+        let Some(doubt) = &mut self.doubt else { return };
+        match status {
+            PeerStatus::Dead | PeerStatus::Lost => {
+                let steps = doubt.silent(now, &facts);
+                self.follow(steps, turn);
+            }
+            PeerStatus::Starting | PeerStatus::Active | PeerStatus::Unknown => {
+                let (is_trusted, steps) = doubt.heard(facts.generation);
+                self.follow(steps, turn);
+                if is_trusted {
+                    self.feed_manager(resource::Input::Peer(status), turn);
+                }
+            }
+        }
+    }
+
+    pub(super) fn take_message(&mut self, from: &NodeName, body: Body, turn: &mut Turn<'_>) {
+        self.hear_ipfail(&body, turn);
+        self.hear_of_clients(&body, turn);
+        self.hear_refusal(&body, turn);
+        let kind = report::kind(&body).to_owned();
+        match self.translator.incoming(body) {
+            Incoming::Message { message, warning } => {
+                if matches!(message, PeerMessage::Resources { .. }) {
+                    self.watch.note_difference(warning.clone());
+                }
+                if let Some(text) = warning {
+                    turn.log(
+                        LogEvent::new(Level::Warn, "extension_ignored", text)
+                            .with("peer", from)
+                            .with("type", &kind),
+                    );
+                }
+                if matches!(message, PeerMessage::Shutdone) {
+                    self.takeover = Some((from.clone(), self.now, self.groups_held()));
+                    if let Some(doubt) = &mut self.doubt {
+                        doubt.left();
+                    }
+                }
+                let wanted = matches!(message, PeerMessage::HbTakeover { .. });
+                let refusal = if wanted { self.manager.why_not_give() } else { None };
+                self.feed_manager(resource::Input::Message(message), turn);
+                if let Some(reason) = refusal {
+                    self.refuse_takeover(reason, turn);
+                }
+            }
+            Incoming::Ignored => {}
+            Incoming::Refused(reason) => turn.log(
+                LogEvent::new(Level::Warn, "message_refused", format!("{kind} refused: {reason}"))
+                    .with("peer", from)
+                    .with("type", &kind),
+            ),
+        }
+    }
+
+    /// Whether the peer was fenced and speaks all the same.
+    pub(super) fn is_distrusted(&self) -> bool {
+        self.doubt.as_ref().is_some_and(crate::doubt::Doubt::is_distrusted)
+    }
+
+    /// The peer has a generation that nobody has fenced.
+    pub(super) fn trust_again(&mut self, turn: &mut Turn<'_>) {
+        if !self.is_distrusted() {
+            return;
+        }
+        let status = self.peer_view().map(|peer| peer.status);
+        if let Some(status) = status {
+            self.take_peer_status(status, turn);
+        }
+    }
+
+    /// Looks again at what speaks against the peer's death, while it is silent.
+    pub(super) fn weigh(&mut self, turn: &mut Turn<'_>) {
+        let now = self.now;
+        let is_silent = self.doubt.as_ref().is_some_and(crate::doubt::Doubt::is_silent);
+        let facts = if is_silent { self.facts() } else { Facts::default() };
+        let Some(doubt) = &mut self.doubt else { return };
+        let mut steps = doubt.weigh(now, &facts);
+        steps.extend(doubt.end_test(now).map(Step::Effect));
+        self.follow(steps, turn);
+    }
+
+    pub(super) fn take_fence(&mut self, attempt: u64, outcome: &Outcome, turn: &mut Turn<'_>) {
+        let (now, facts) = (self.now, self.facts());
+        let Some(doubt) = &mut self.doubt else { return };
+        let steps = doubt.fence_answer(now, attempt, outcome, &facts);
+        self.follow(steps, turn);
+    }
+
+    pub(super) fn take_witness(
+        &mut self,
+        question: u64,
+        answer: WitnessAnswer,
+        turn: &mut Turn<'_>,
+    ) {
+        let now = self.now;
+        let Some(doubt) = &mut self.doubt else { return };
+        let steps = doubt.witness_answer(now, question, answer);
+        self.follow(steps, turn);
+    }
+
+    pub(super) fn test_fencing(&mut self, client: ClientId, turn: &mut Turn<'_>) {
+        let now = self.now;
+        let no_peer = || "ha.cf names only this node".to_owned();
+        let steps =
+            self.doubt.as_mut().ok_or_else(no_peer).and_then(|doubt| doubt.test(now, client));
+        match steps {
+            Ok(steps) => self.follow(steps, turn),
+            Err(text) => {
+                let response = Response::Error { text };
+                turn.effects.push(Effect::Reply { client, response });
+            }
+        }
+    }
+
+    pub(super) fn confirm_fence(
+        &mut self,
+        client: ClientId,
+        node: &str,
+        turn: &mut Turn<'_>,
+    ) -> Response {
+        let status = self.peer_view().map(|peer| peer.status);
+        let alive = matches!(status, Some(NodeStatus::Up | NodeStatus::Active));
+        let Some(doubt) = &mut self.doubt else {
+            return Response::Error { text: "ha.cf names only this node".to_owned() };
+        };
+        match doubt.confirm(node, alive) {
+            Ok(text) => {
+                let line = format!("an operator has confirmed that {node} is off: {text}");
+                turn.log(
+                    LogEvent::new(Level::Warn, "fence_confirmed", line).with("client", client.0),
+                );
+                Response::Done { text }
+            }
+            Err(text) => Response::Error { text },
+        }
+    }
+
+    /// Feeds the watchdog when a decision has passed through everything here, and lets it go when a
+    /// group is stuck and hb.toml wants that.
+    pub(super) fn feed_watchdog(&mut self, is_tick: bool, turn: &mut Turn<'_>) {
+        let Some(dog) = self.watchdog else { return };
+        if dog.reboot_when_stuck && !dog.bites {
+            let stuck = self.manager.groups().find(|group| group.claim() == GroupClaim::Blocked);
+            if let Some(key) = stuck.map(|group| group.key().to_owned()) {
+                self.bite(format!("group {key} could not be stopped (reboot_when_stuck)"), turn);
+            }
+        }
+        if is_tick && self.watchdog.is_some_and(|dog| !dog.bites) {
+            turn.effects.push(Effect::Alive);
+        }
+    }
+
+    fn bite(&mut self, reason: String, turn: &mut Turn<'_>) {
+        let Some(dog) = &mut self.watchdog else { return };
+        if std::mem::replace(&mut dog.bites, true) {
+            return;
+        }
+        let text = format!("the watchdog is not fed any more and resets this machine: {reason}");
+        turn.log(LogEvent::new(Level::Error, "watchdog_bites", text));
+        turn.effects.push(Effect::LetWatchdogBite { reason });
+    }
+
+    fn follow(&mut self, steps: Vec<Step>, turn: &mut Turn<'_>) {
+        for step in steps {
+            turn.changed = true;
+            match step {
+                Step::Tell(status) => {
+                    if status == PeerStatus::Dead
+                        && let Some(peer) = self.profile.peer.clone()
+                    {
+                        self.takeover = Some((peer, self.now, self.groups_held()));
+                    }
+                    self.feed_manager(resource::Input::Peer(status), turn);
+                }
+                Step::MayTake(groups) => {
+                    self.feed_manager(resource::Input::MayTake(groups), turn);
+                }
+                Step::AskPings => self.feed_messaging(messaging::Input::AskPings, turn),
+                Step::Effect(effect) => turn.effects.push(effect),
+                Step::StepDown(reason) => {
+                    turn.log(LogEvent::new(Level::Error, "stepping_down", reason));
+                    self.exit_code = STEPPED_DOWN;
+                    self.stop(turn);
+                }
+                Step::Bite(reason) => self.bite(reason, turn),
+            }
+        }
+    }
+
+    fn peer_view(&self) -> Option<NodeView> {
+        let nodes = self.messaging.nodes(self.now);
+        nodes.into_iter().find(|node| !node.ping && self.is_peer(&node.name))
+    }
+
+    /// What is known of the peer and of this node's network.
+    fn facts(&self) -> Facts {
+        let nodes = self.messaging.nodes(self.now);
+        let peer = nodes.iter().find(|node| !node.ping && self.is_peer(&node.name));
+        let unverified = peer.and_then(|peer| self.messaging.last_unverified(&peer.name));
+        let link = |id: messaging::LinkId| {
+            self.profile.links.get(usize::from(id.0)).cloned().unwrap_or_default()
+        };
+        let ping = |node: &NodeView| Ping {
+            heard: self.moment(node.heard_ms_ago),
+            answers: node.status == NodeStatus::Ping,
+        };
+        let runs = |group: &Group| match group.claim() {
+            GroupClaim::Released | GroupClaim::Failed => false,
+            GroupClaim::Acquiring
+            | GroupClaim::Held
+            | GroupClaim::Releasing
+            | GroupClaim::Blocked => true,
+        };
+        let maintenance = self.manager.maintenance();
+        Facts {
+            heard: peer.and_then(|peer| self.moment(peer.heard_ms_ago)),
+            generation: peer.map_or(0, |peer| peer.generation),
+            unverified: unverified.map(|last| (last.at, link(last.link))),
+            pings: nodes.iter().filter(|node| node.ping).map(ping).collect(),
+            maintenance: maintenance.here || maintenance.peer,
+            owner: self.manager.groups().any(runs),
+            stopping: self.stopping,
+        }
+    }
+
+    fn moment(&self, ms_ago: Option<u64>) -> Option<Instant> {
+        let ago = ms_ago?.saturating_mul(1_000);
+        Some(Instant::from_micros(self.now.as_micros().saturating_sub(ago)))
+    }
+}

@@ -1,0 +1,95 @@
+//! Carries what this node and its peer say of themselves on each `status` to where it belongs. It
+//! decides nothing.
+
+use std::collections::BTreeMap;
+
+use hb_messaging::engine as messaging;
+use hb_messaging::fields;
+use hb_messaging::message::Extensions;
+use hb_resource::group::Group;
+use hb_resource::input as resource;
+use hb_resource::operation::GroupKey;
+
+use super::{Node, Turn};
+use crate::extensions::Saying;
+use crate::keys;
+use crate::translate::{Translator, VERSION};
+
+impl Node {
+    /// Why this node could not run each of its groups that it could not run.
+    pub(crate) fn unready_groups(&self) -> BTreeMap<GroupKey, String> {
+        let why = |group: &Group| Some((group.key().to_owned(), group.unready()?.to_owned()));
+        self.manager.groups().filter_map(why).collect()
+    }
+
+    /// What the peer says of itself has changed.
+    pub(super) fn hear_saying(&mut self, extensions: &Extensions, turn: &mut Turn<'_>) {
+        let native = self.translator.learn(extensions);
+        self.peer_native = Some(native);
+        self.peer_keys = extensions.get(fields::KEYS).map(|list| keys::read(list));
+        self.peer_version = extensions.get(VERSION).cloned();
+        self.feed_manager(resource::Input::PeerIsNative(native), turn);
+        let known = |key: &str| self.profile.groups.iter().any(|group| group.key == key);
+        let says = Saying::read(extensions, known);
+        let before = std::mem::replace(&mut self.peer_says, says);
+        self.note_hears();
+        if let (Some(pause), Some(heard)) = (&mut self.pause, self.peer_says.hears_at_all()) {
+            pause.hear(heard);
+        }
+        if self.peer_says.maintenance != before.maintenance {
+            let input = resource::Input::PeerMaintenance(self.peer_says.maintenance);
+            self.feed_manager(input, turn);
+        }
+        if self.peer_says.unready != before.unready {
+            let input = resource::Input::PeerUnready(self.peer_says.unready.clone());
+            self.feed_manager(input, turn);
+        }
+    }
+
+    /// Takes note of since when the peer says what it says of each link.
+    fn note_hears(&mut self) {
+        let names = self.link_names();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        for index in 0..names.len() {
+            self.hears.note(index, self.peer_says.hears_on(&names, index), self.now);
+        }
+    }
+
+    fn link_names(&self) -> Vec<String> {
+        let nodes = self.messaging.nodes(self.now);
+        let peer = nodes.into_iter().find(|node| !node.ping && self.is_peer(&node.name));
+        peer.map(|peer| peer.links.into_iter().map(|link| link.name).collect()).unwrap_or_default()
+    }
+
+    /// Has the peer told what has changed here. It is told at once when it is the first to know
+    /// that it is heard again, and of maintenance, in which it takes part; everything else has
+    /// time until the next heartbeat.
+    pub(super) fn say_of_itself(&mut self, turn: &mut Turn<'_>) {
+        let saying = self.saying();
+        if saying == self.said {
+            return;
+        }
+        let heard_again =
+            self.said.hears_at_all() != Some(true) && saying.hears_at_all() == Some(true);
+        let at_once = heard_again || saying.maintenance != self.said.maintenance;
+        let mut extensions = Translator::announcement();
+        extensions.extend(saying.write());
+        self.said = saying;
+        self.feed_messaging(messaging::Input::Announce { extensions, at_once }, turn);
+    }
+
+    fn saying(&self) -> Saying {
+        let nodes = self.messaging.nodes(self.now);
+        let peer = nodes.into_iter().find(|node| !node.ping && self.is_peer(&node.name));
+        let hears = peer.map(|peer| {
+            let links = peer.links.into_iter();
+            links.map(|link| (link.name, link.up && link.failure.is_none())).collect()
+        });
+        Saying {
+            hears,
+            unready: self.unready_groups(),
+            config: self.config.clone(),
+            maintenance: self.manager.in_maintenance(),
+        }
+    }
+}

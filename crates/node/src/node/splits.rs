@@ -1,0 +1,108 @@
+//! Carries what is known of both nodes to the measurement of splits, and what it finds to the log
+//! and the history.
+
+use hb_config::settings::NodeName;
+use hb_messaging::message::NodeStatus;
+use hb_messaging::time::Instant;
+
+use super::{Node, Turn};
+use crate::activity::short;
+use crate::api::HistoryEntry;
+use crate::effect::{Effect, Level, LogEvent};
+use crate::report::millis;
+use crate::snapshot::Service;
+use crate::split::{Apart, Change, Kept, Sides};
+
+impl Node {
+    /// A node changed status: the peer may have died or be back.
+    pub(super) fn note_parting(&mut self, node: &NodeName, from: NodeStatus, to: NodeStatus) {
+        if !self.is_peer(node) {
+            return;
+        }
+        if to == NodeStatus::Dead {
+            let heard_ms = self.view(self.now).peer().and_then(|peer| peer.heard_ms_ago);
+            let now_ms = self.now.as_millis();
+            let heard = now_ms.saturating_sub(heard_ms.unwrap_or(now_ms));
+            self.splits.part(Instant::from_millis(heard), self.unix_s);
+        } else if from == NodeStatus::Dead {
+            self.splits.meet(self.now, self.unix_s);
+        }
+    }
+
+    pub(super) fn note_splits(&mut self, turn: &mut Turn<'_>) {
+        let view = self.view(self.now);
+        let side = |group: &hb_resource::group::Group| {
+            let key = group.key();
+            let both = view.service(key) == Service::Both;
+            let sides = Sides { both, here: group.claim(), there: view.peer_claim(key) };
+            (key.to_owned(), sides)
+        };
+        let sides: Vec<(String, Sides)> = self.manager.groups().map(side).collect();
+        for (group, sides) in sides {
+            match self.splits.note(&group, sides, self.now) {
+                Some(Change::Found { group, apart }) => self.tell_split(&group, apart, turn),
+                Some(Change::Ended { group, apart, overlap, kept }) => {
+                    self.tell_end(group, apart, millis(overlap), kept, turn);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn tell_split(&self, group: &str, apart: Option<Apart>, turn: &mut Turn<'_>) {
+        let peer = self.view(self.now).peer_name();
+        let after = self.apart_words(apart);
+        let text = format!("split: this node and {peer} both serve group {group}{after}");
+        turn.log(
+            LogEvent::new(Level::Error, "split", text).with("group", group).with("peer", peer),
+        );
+    }
+
+    fn tell_end(
+        &mut self,
+        group: String,
+        apart: Option<Apart>,
+        overlap_ms: u64,
+        kept: Kept,
+        turn: &mut Turn<'_>,
+    ) {
+        let (here, peer) = (self.profile.node.to_string(), self.view(self.now).peer_name());
+        let (event, end) = match kept {
+            Kept::Here => ("split_healed", format!("{here} keeps it, {peer} released it")),
+            Kept::There => ("split_healed", format!("{peer} keeps it, {here} released it")),
+            Kept::Unknown => ("split_ended", format!("it is not known what {peer} has")),
+        };
+        let after = self.apart_words(apart);
+        let reason = format!("both served it{after}, for {overlap_ms} ms after that: {end}");
+        let elapsed_ms = apart.map_or(0, |apart| millis(apart.lasted(self.now)));
+        let mut line = LogEvent::new(Level::Warn, event, format!("group {group}: {reason}"))
+            .with("group", &group)
+            .with("peer", &peer)
+            .with("elapsed_ms", elapsed_ms)
+            .with("overlap_ms", overlap_ms);
+        if let Some(apart) = apart {
+            line = line
+                .with("from_unix_s", apart.from_unix_s(self.now))
+                .with("to_unix_s", apart.to_unix_s());
+        }
+        turn.log(line);
+        let entry = self.history.add(HistoryEntry {
+            number: 0,
+            unix_s: self.unix_s,
+            group,
+            what: "split".to_owned(),
+            cause: "conflict".to_owned(),
+            reason,
+            elapsed_ms,
+            overlap_ms: Some(overlap_ms),
+        });
+        turn.effects.push(Effect::History(entry));
+    }
+
+    fn apart_words(&self, apart: Option<Apart>) -> String {
+        match apart {
+            Some(apart) => format!(" after {} apart", short(apart.lasted(self.now))),
+            None => String::new(),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Problems of the recent past and of the moment: late heartbeats, standstills, wrong signatures,
+//! operations that hang. Found from what `watch` and `activity` remember.
+
+use hb_messaging::time::Instant;
+
+use super::Finding;
+use crate::activity::short;
+use crate::api::Verdict;
+use crate::snapshot::View;
+
+impl View<'_> {
+    pub(super) fn find_in_traffic(&self, now: Instant, found: &mut Vec<Finding>) {
+        let watch = &self.node.watch;
+        for (name, count, worst_ms) in watch.late(now) {
+            found.push(Finding {
+                id: "late_heartbeats",
+                subject: name.to_string(),
+                text: format!("{count} late heartbeats of {name}, the worst after {worst_ms} ms"),
+                hint: "load or network: mend it, or raise warntime and deadtime".to_owned(),
+                verdict: Verdict::Degraded,
+            });
+        }
+        if let Some((count, worst_ms)) = watch.stalls(now) {
+            // Shorter ones are a note: the peer did not come near to taking this node for dead.
+            let grave = worst_ms >= self.node.profile.timing.deadtime_ms / 2;
+            found.push(Finding {
+                id: "core_stalled",
+                subject: String::new(),
+                text: format!("this node stood still {count} times, at worst for {worst_ms} ms"),
+                hint: "a frozen virtual machine, SIGSTOP, or no processor time left".to_owned(),
+                verdict: if grave { Verdict::Degraded } else { Verdict::Healthy },
+            });
+        }
+        if let Some(count) = watch.bad_auth(now) {
+            found.push(Finding {
+                id: "bad_auth",
+                subject: String::new(),
+                text: format!("{count} datagrams with a wrong signature: key mismatch?"),
+                hint: "compare authkeys on both nodes; another cluster on this port?".to_owned(),
+                verdict: Verdict::Degraded,
+            });
+        }
+    }
+
+    pub(super) fn find_hung(&self, now: Instant, found: &mut Vec<Finding>) {
+        for (operation, words) in self.node.activity.hung(now) {
+            let (group, text) = (&operation.group, &operation.resource.text);
+            let limit = short(operation.timeout);
+            found.push(Finding {
+                id: "hung",
+                subject: format!("{group} {text}"),
+                text: format!("{text} {words}"),
+                hint: format!("see what its agent waits for; it is ended after {limit}"),
+                verdict: Verdict::Degraded,
+            });
+        }
+    }
+}

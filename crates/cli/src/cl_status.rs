@@ -130,7 +130,9 @@ fn answer(words: &Words<'_>, snapshot: Result<StatusSnapshot, ClientError>) -> A
             return Answer::error(TIMEOUT, "ERROR: no answer from heartbeat in time\n");
         }
         Err(_) if plain == ["hbstatus"] => {
-            return Answer::no("Heartbeat is stopped on this machine.\n");
+            let reason = "(hb_api_signon: Can't initiate connection to heartbeat)\n";
+            let more = if words.verbose { reason } else { "" };
+            return Answer::no(format!("Heartbeat is stopped on this machine.\n{more}"));
         }
         Err(error) => {
             return Answer::error(
@@ -376,6 +378,9 @@ mod tests {
             |args: &'static [&'static str]| Words { plain: args.to_vec(), ..Words::default() };
         let hbstatus = answer(&words(&["hbstatus"]), down());
         assert_eq!(hbstatus, Answer::no("Heartbeat is stopped on this machine.\n"));
+        let verbose = answer(&Words { verbose: true, ..words(&["hbstatus"]) }, down());
+        let reason = "(hb_api_signon: Can't initiate connection to heartbeat)\n";
+        assert_eq!(verbose, Answer::no(format!("Heartbeat is stopped on this machine.\n{reason}")));
         let rscstatus = answer(&words(&["rscstatus"]), down());
         assert_eq!((rscstatus.code, rscstatus.out.as_str()), (1, ""));
         assert!(rscstatus.err.starts_with("ERROR: Cannot signon with heartbeat\nERROR: REASON: "));

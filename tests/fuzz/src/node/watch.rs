@@ -277,7 +277,8 @@ impl Watch {
             }
             Action::Status | Action::Announce | Action::Validate => {}
         }
-        assert!(!operation.monitor || operation.action == Action::Status, "{operation:?}");
+        let checks = matches!(operation.action, Action::Status | Action::Validate);
+        assert!(!operation.monitor || checks, "{operation:?}");
         self.running.insert(operation.id, operation.clone());
     }
 

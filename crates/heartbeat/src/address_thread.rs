@@ -174,7 +174,9 @@ async fn perform(
             addresses.start(spec, announce).await
         }
         (BuiltIn::Address(spec), Action::Stop) => addresses.stop(spec).await,
-        (BuiltIn::Address(spec), Action::Validate) => addresses.validate(spec).await,
+        (BuiltIn::Address(spec), Action::Validate) => {
+            addresses.validate(spec, operation.probe, plan.probe).await
+        }
         (BuiltIn::SendArp { ip, interface }, Action::Start | Action::Announce) => {
             addresses.send_arp(*ip, interface, announce).await
         }

@@ -8,6 +8,7 @@
 //! not held could be in `ready`.
 
 mod cause;
+mod in_use;
 mod member;
 mod monitor;
 mod probe;
@@ -22,10 +23,11 @@ use hb_config::settings::{FailurePolicy, GroupSpec, Operations};
 use serde::Serialize;
 
 use crate::input::GroupClaim;
-use crate::operation::{Action, OpId, Operation, Outcome};
+use crate::operation::{Action, IN_USE_BY_PEER, OpId, Operation, Outcome};
 use crate::output::{Output, Timer, Transition};
 use crate::policy::Policy;
 pub use cause::Cause;
+use in_use::InUse;
 pub use member::{Member, ResourceState};
 use member::{is_address, is_script};
 use ready::Ready;
@@ -57,6 +59,8 @@ pub(crate) struct Context<'a> {
     /// The peer has just said, in a dialogue or by its claim, that nothing of the group runs there:
     /// nobody is asked for an address before it is set.
     pub(crate) peer_confirmed: bool,
+    /// The peer says that it holds the group.
+    pub(crate) peer_holds: bool,
     pub(crate) out: &'a mut Vec<Output>,
 }
 
@@ -77,6 +81,7 @@ pub struct Group {
     /// The member whose status was asked for in this acquisition.
     checked: Option<usize>,
     stop: StopProgress,
+    in_use: InUse,
     /// The members from here rightwards are stopped before they are started again.
     recovering: Option<usize>,
     /// All of it has run since it was acquired: a failure is one of a service and not of its start.
@@ -111,6 +116,7 @@ impl Group {
             held_back: false,
             checked: None,
             stop: StopProgress::default(),
+            in_use: InUse::default(),
             recovering: None,
             was_held: false,
             maintenance: false,
@@ -222,6 +228,7 @@ impl Group {
         }
         self.end_pause(ctx);
         self.end_stop_retries(ctx);
+        self.end_asking(ctx);
         self.because(cause, reason);
         self.report(ctx);
         self.advance(ctx);
@@ -235,6 +242,7 @@ impl Group {
         self.goal = Goal::Released;
         self.recovering = None;
         self.announcements.clear();
+        self.end_asking(ctx);
         self.because(cause, reason);
         self.report(ctx);
         self.advance(ctx);
@@ -317,6 +325,10 @@ impl Group {
             Outcome::Ok => {
                 let script = is_script(&self.spec.resources[index]);
                 self.members[index].started(script);
+                self.end_asking(ctx);
+            }
+            Outcome::Failed { code: Some(IN_USE_BY_PEER), reason } => {
+                self.address_in_use(index, reason, ctx);
             }
             Outcome::NotRunning | Outcome::Failed { .. } | Outcome::TimedOut => {
                 self.members[index].state = ResourceState::Failed;
@@ -344,7 +356,8 @@ impl Group {
 
     /// Takes the next step towards the goal unless one is under way.
     fn advance(&mut self, ctx: &mut Context<'_>) {
-        if self.running.is_some() || self.stop.waits_for_retry || self.blocked {
+        let waits = self.stop.waits_for_retry || self.in_use.is_waiting();
+        if self.running.is_some() || waits || self.blocked {
             return;
         }
         if let Some(index) = self.probing {
@@ -423,7 +436,8 @@ impl Group {
     fn run(&mut self, index: usize, action: Action, kill: bool, ctx: &mut Context<'_>) {
         let known = self.members[index].state != ResourceState::Unknown;
         // What was held here a moment ago is put back at once.
-        let asks = action == Action::Start && !ctx.peer_confirmed && !self.was_held;
+        let free = ctx.peer_confirmed || self.was_held || self.in_use.is_over();
+        let asks = action == Action::Start && !free;
         let probe = asks && is_address(&self.spec.resources[index]);
         let operation = self.operation(index, action, ctx);
         self.running = Some(Running { id: operation.id, action, member: index, known });

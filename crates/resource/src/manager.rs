@@ -376,12 +376,15 @@ impl Manager {
         step: impl FnOnce(&mut Group, &mut Context<'_>) -> T,
     ) -> T {
         let peer_confirmed = self.peer_confirmed(index);
+        let claim = self.peer_claim(self.groups[index].key());
+        let peer_holds = claim == Some(GroupClaim::Held) && self.can_talk();
         let mut ctx = Context {
             next_id: &mut self.next_id,
             operations: self.config.operations,
             failure: self.config.failure,
             policy: &self.config.policy,
             peer_confirmed,
+            peer_holds,
             out,
         };
         step(&mut self.groups[index], &mut ctx)
@@ -412,6 +415,7 @@ impl Manager {
             Timer::StandbyEnd => self.dialogue_too_long(out),
             Timer::FailbackRetry => self.due_home(Due::Back),
             Timer::OfferGroup(key) => self.offer(&key, out),
+            Timer::AskAgain(key) => self.with_key(&key, out, Group::ask_again),
             Timer::StopRetry(key) => self.with_key(&key, out, Group::retry_stop),
             Timer::AnnounceAgain => self.announce_contested(out),
             Timer::Monitor(key, member) => {

@@ -64,9 +64,16 @@ pub struct Operation {
     /// A check of something that runs, beside everything else. It may be cancelled
     /// (`Output::Cancel`), and it includes the probes of hb.toml.
     pub monitor: bool,
-    /// Start of an address: ask the network first whether somebody else has it.
+    /// Start of an address: ask the network first whether somebody else has it. Validation of one:
+    /// the peer says that it has it; remember who answers.
     pub probe: bool,
 }
+
+/// Code of a failed start of an address: a machine that is not the peer's answers for it (EADDRINUSE).
+pub const IN_USE: i32 = 98;
+/// Code of a failed start of an address: the machine answers for it that did when the peer said that
+/// it holds it (EBUSY).
+pub const IN_USE_BY_PEER: i32 = 16;
 
 /// How an operation ended. An agent's failure is data, not an error.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -38,6 +38,8 @@ pub enum Timer {
     FailbackStable(GroupKey),
     /// The peer has not returned for an hour: earlier returns do not count any more.
     ForgetReturns,
+    /// The silent peer's machine answered for an address: ask again.
+    AskAgain(GroupKey),
     /// Maintenance ends by itself.
     MaintenanceEnd,
 }

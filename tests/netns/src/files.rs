@@ -98,6 +98,11 @@ pub struct Setup {
     pub web: bool,
 }
 
+/// hb.toml: an address is taken without asking the network whether another machine has it.
+pub const UNASKED: &str = "[address]\nprobe = \"0ms\"\n";
+/// hb.toml: what failed counts for a moment only, so that a test need not wait for ten minutes.
+pub const FORGIVING: &str = "[recovery]\nwindow = \"2s\"\nretry = \"1s\"\n";
+
 impl Setup {
     /// Unicast on both networks, failback on, dead after a second: no shorter than what a loaded
     /// machine bears.

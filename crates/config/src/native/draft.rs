@@ -165,6 +165,7 @@ impl Draft {
             KeyId::RecoveryRetry => native.recovery.retry_ms = number,
             KeyId::FailbackStableFor => native.failback.stable_for_ms = Some(number),
             KeyId::AddressProbe => native.address.probe_ms = number,
+            KeyId::AddressHold => native.address.hold_ms = number,
             KeyId::AddressRefresh => native.address.refresh_ms = number,
             KeyId::AddressRestores => native.address.restores_max = count,
             KeyId::FencingDelay => self.fencing().delay_ms = number,
@@ -225,6 +226,7 @@ impl Draft {
             | KeyId::RecoveryRetry
             | KeyId::FailbackStableFor
             | KeyId::AddressProbe
+            | KeyId::AddressHold
             | KeyId::AddressRefresh
             | KeyId::AddressRestores
             | KeyId::ResourceMonitor
@@ -398,6 +400,7 @@ fn put_group(options: &mut GroupOptions, id: KeyId, number: u64) {
         | KeyId::RecoveryRetry
         | KeyId::FailbackStableFor
         | KeyId::AddressProbe
+        | KeyId::AddressHold
         | KeyId::AddressRefresh
         | KeyId::AddressRestores
         | KeyId::ResourceMonitor

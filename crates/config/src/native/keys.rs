@@ -117,6 +117,7 @@ pub enum KeyId {
     RecoveryRetry,
     FailbackStableFor,
     AddressProbe,
+    AddressHold,
     AddressRefresh,
     AddressRestores,
     ResourceMonitor,
@@ -323,6 +324,16 @@ pub const KEYS: &[NativeKey] = &[
         default: "50ms",
         doc: "How long the network is asked whether another host has an address, before it is \
               added. 0: not at all. Not asked when the peer has just said that it released it.",
+    },
+    NativeKey {
+        id: KeyId::AddressHold,
+        section: "address",
+        name: "hold",
+        kind: Kind::Time { min: 0, max: DAY_MS },
+        default: "10s",
+        doc: "When the peer is silent but its machine still answers for the address, the address is \
+              left to it for this long, because the service may well run there. Then it is taken \
+              over all the same. An address that any other machine has is never taken.",
     },
     NativeKey {
         id: KeyId::AddressRefresh,

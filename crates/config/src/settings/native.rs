@@ -78,6 +78,9 @@ pub struct AddressGuard {
     /// How long other hosts are asked for the address before it is added, in ms (default 50,
     /// at most 300; 0: not at all). Not when the peer has just said that it released it.
     pub probe_ms: u64,
+    /// How long an address that the silent peer's machine still answers for is left to it, in ms
+    /// (default 10 s); then it is taken all the same.
+    pub hold_ms: u64,
     /// Between two announcements while an address is held, in ms (default 60 s, at least
     /// 1 s; 0: none).
     pub refresh_ms: u64,
@@ -316,7 +319,12 @@ impl Default for Native {
             },
             recovery: Recovery { restarts_max: 3, window_ms: 600_000, retry_ms: 60_000 },
             failback: Failback { stable_for_ms: None },
-            address: AddressGuard { probe_ms: 50, refresh_ms: 60_000, restores_max: 10 },
+            address: AddressGuard {
+                probe_ms: 50,
+                hold_ms: 10_000,
+                refresh_ms: 60_000,
+                restores_max: 10,
+            },
             resources: BTreeMap::new(),
             groups: BTreeMap::new(),
             fencing: None,

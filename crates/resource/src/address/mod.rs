@@ -19,7 +19,7 @@ mod ready;
 mod tagged;
 mod watch;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -29,6 +29,7 @@ use hb_config::settings::{AddressSpec, Announce};
 use tokio::time::sleep;
 
 use self::announcer::Announcer;
+use self::frames::Ethernet;
 pub use self::guard::{Health, Notice};
 use self::listen::Ears;
 use self::netlink::{Failure, Netlink, Which};
@@ -38,7 +39,7 @@ use self::probe::{Probes, Verdict};
 pub use self::tagged::{Removal, Tagged, remove_tagged};
 pub use self::watch::Watch;
 use self::watch::Watched;
-use crate::operation::Outcome;
+use crate::operation::{IN_USE, IN_USE_BY_PEER, Outcome};
 
 /// Longest probe: every ms of it is an outage when the other host is dead.
 const PROBE_MAX: Duration = Duration::from_millis(300);
@@ -58,6 +59,8 @@ pub struct Addresses {
     announcer: Arc<Announcer>,
     ears: Ears,
     probes: Probes,
+    /// Who answered for an address while the peer said that it holds it.
+    of_peer: Mutex<BTreeMap<IpAddr, Ethernet>>,
     watched: Watched,
     /// Address, prefix length and interface of what this process added or took charge of. One per
     /// address resource at most.
@@ -81,6 +84,7 @@ impl Addresses {
             announcer: Arc::new(Announcer::open()),
             ears: Ears::new(),
             probes: Probes::default(),
+            of_peer: Mutex::default(),
             watched: Watched::new(),
             owned: Mutex::default(),
         })
@@ -208,17 +212,25 @@ impl Addresses {
         let asked = self.probes.begin(ip, interface, limit, &self.tools());
         match probe::verdict(asked).await {
             Verdict::Free => Ok(()),
-            Verdict::Taken(ethernet) => Err(failed(format!(
-                "{ip} is in use by {} on {}",
-                claims::show(ethernet),
-                interface.name
-            ))),
+            Verdict::Taken(ethernet) => {
+                let who = claims::show(ethernet);
+                let reason = format!("{ip} is in use by {who} on {}", interface.name);
+                let is_peer = self.of_peer().get(&ip) == Some(&ethernet);
+                Err(Outcome::Failed {
+                    code: Some(if is_peer { IN_USE_BY_PEER } else { IN_USE }),
+                    reason,
+                })
+            }
             Verdict::Unknown(reason) => {
                 let interface = &interface.name;
                 tracing::warn!(%ip, interface, reason, "could not ask whether another host has it");
                 Ok(())
             }
         }
+    }
+
+    fn of_peer(&self) -> MutexGuard<'_, BTreeMap<IpAddr, Ethernet>> {
+        self.of_peer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the prefix length.

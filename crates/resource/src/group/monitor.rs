@@ -86,7 +86,8 @@ impl Group {
         let operation = self.operation(index, action, ctx);
         let beside = member::Beside { id: operation.id, action, check, cancelled: false };
         self.members[index].beside = Some(beside);
-        ctx.out.push(Output::Run(Operation { monitor: check, ..operation }));
+        let probe = action == Action::Validate && ctx.peer_holds;
+        ctx.out.push(Output::Run(Operation { monitor: check, probe, ..operation }));
     }
 
     /// `Timer::Monitor` fired.

@@ -83,7 +83,7 @@ fn a_lost_carrier_is_a_failure_and_its_return_is_announced() {
         for outcome in [
             addresses.status(&spec).await,
             addresses.start(&spec, ONCE).await,
-            addresses.validate(&spec).await,
+            addresses.validate(&spec, false, Duration::ZERO).await,
         ] {
             assert!(outcome.describe().contains("eth0 has no carrier"), "{outcome:?}");
         }
@@ -217,7 +217,7 @@ fn whether_an_address_could_be_started_is_known_before() {
     in_namespace("whether_an_address_could_be_started_is_known_before", async |net| {
         let addresses = Addresses::open().unwrap();
         let check = async |text: &str, interface: Option<&str>, expect: &str| {
-            let outcome = addresses.validate(&spec(text, interface)).await;
+            let outcome = addresses.validate(&spec(text, interface), false, Duration::ZERO).await;
             if expect.is_empty() {
                 assert_eq!(outcome, Outcome::Ok, "{text}");
             } else {

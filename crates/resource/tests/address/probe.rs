@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use hb_resource::address::Addresses;
-use hb_resource::operation::Outcome;
+use hb_resource::operation::{IN_USE, IN_USE_BY_PEER, Outcome};
 use rtnetlink::packet_route::address::AddressFlags;
 
 use super::net::{ONCE, Wire, arp, in_namespace, spec, with_neighbour};
@@ -24,7 +24,11 @@ fn an_address_that_another_host_has_is_not_added() {
             neighbour.net.add("far0", text, Some(AddressFlags::Nodad)).await;
             let outcome = addresses.start_probed(&spec, ONCE, LIMIT).await;
             let reason = format!("{ip} is in use by {shown} on eth0");
-            assert_eq!(outcome, Outcome::Failed { code: None, reason });
+            assert_eq!(outcome, Outcome::Failed { code: Some(IN_USE), reason: reason.clone() });
+            // The same machine had it while the peer said that it holds it.
+            assert_eq!(addresses.validate(&spec, true, LIMIT).await, Outcome::Ok);
+            let outcome = addresses.start_probed(&spec, ONCE, LIMIT).await;
+            assert_eq!(outcome, Outcome::Failed { code: Some(IN_USE_BY_PEER), reason });
             assert_eq!(net.find("eth0", &ip).await, None);
             // The other way round: unasked, it is added.
             assert_eq!(addresses.start_probed(&spec, ONCE, Duration::ZERO).await, Outcome::Ok);

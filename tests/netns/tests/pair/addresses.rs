@@ -91,16 +91,15 @@ fn foreign_addresses_stay() {
     assert_eq!(pair.addresses("node1"), after);
 }
 
-/// What an administrator or a network manager takes away while it is held: this release does not
-/// watch for it, but a release still succeeds and the other node can take over.
+/// What an administrator or a network manager takes away while it is held is put back at once.
 fn address_removed_by_others() {
     need_ip();
     let pair = Pair::running(Setup::web());
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     pair.shell("node1", "ip address del 192.0.2.100/24 dev eth0");
-    traffic.wait_unserved();
-    pair.expect("node1", &["hb", "standby"], 0);
-    traffic.wait_served("node2");
-    assert_eq!(active_on(&pair.status("node1")), Some("node2"));
+    pair.wait("node1", "it noticed", |s| s.groups[0].resources[0].failures == 1);
+    pair.until("it is back", || pair.owners("192.0.2.100") == ["node1"]);
+    traffic.wait_served("node1");
+    assert_eq!(active_on(&pair.status("node2")), Some("node1"));
 }

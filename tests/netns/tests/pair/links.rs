@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use hb_cli::lab::{self, HEARTBEAT, PUBLIC};
-use hb_netns::files::{ADDRESS, NODES, Setup, ucast};
+use hb_netns::files::{ADDRESS, FORGIVING, NODES, Setup, UNASKED, ucast};
 use hb_netns::pair::{Pair, active_on, has_problem, ip_here, need_ip, problem};
 use hb_netns::runner::Case;
 
@@ -115,11 +115,12 @@ fn one_link() -> Setup {
     Setup {
         media: ucast(HEARTBEAT),
         haresources: format!("node1 agent::a {ADDRESS}\n"),
+        native: UNASKED.to_owned(),
         ..Setup::web()
     }
 }
 
-/// Without heartbeats both take the group, as Heartbeat does without fencing. From the heal on the
+/// Without heartbeats, and unless the network is asked for the address, both take the group, as Heartbeat does without fencing. From the heal on the
 /// preferred node keeps it and never lets go, and the other gives it up.
 fn partition_is_healed() {
     let pair = Pair::running(one_link());
@@ -159,7 +160,7 @@ fn winner_serves_throughout() {
 
 /// The serving node loses all its cables and gets them back. The client is served by the other.
 fn node_cut_from_everything() {
-    let pair = Pair::running(Setup::web());
+    let pair = Pair::running(Setup { native: FORGIVING.to_owned(), ..Setup::web() });
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     pair.isolate("node1", true);

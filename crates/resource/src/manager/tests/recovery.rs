@@ -5,7 +5,7 @@ use hb_config::settings::ResourceOptions;
 
 use super::world::{WEB, World};
 use crate::input::{GroupClaim, Holdings, Input, PeerStatus, RequestId, Which};
-use crate::operation::{Action, Outcome};
+use crate::operation::{Action, IN_USE, IN_USE_BY_PEER, Outcome};
 use crate::output::Timer;
 
 const NGINX: &str = "nginx";
@@ -553,4 +553,43 @@ fn a_peer_in_doubt_does_not_stop_the_checks() {
     dies(&mut world, 0, NGINX);
     assert_eq!(world.owners(), "1/2");
     assert!(world.sides[0].running.contains(NGINX));
+}
+
+/// The machine of the silent peer still answers for the address: left alone, then taken unasked.
+#[test]
+fn an_address_that_the_silent_peers_machine_answers_for_is_left_to_it_for_a_while() {
+    let in_use = |code| Outcome::Failed { code: Some(code), reason: "in use".into() };
+    let asks = |world: &World| {
+        let starts = world.sides[1].pending.iter().filter(|it| it.action == Action::Start);
+        starts.map(|it| it.probe).collect::<Vec<_>>()
+    };
+    let answer = |world: &mut World| {
+        let at = world.sides[1].pending.iter().position(|it| it.action == Action::Start);
+        world.complete(1, at.expect("a start"));
+    };
+    let mut world = settled();
+    world.power_off(0);
+    fault(&mut world, 1, WEB, Action::Start, in_use(IN_USE_BY_PEER));
+    world.declare_dead(0);
+    for question in 0..10 {
+        assert_eq!(asks(&world), [true], "question {question}");
+        answer(&mut world);
+        assert_eq!(web(&world, 1).claim(), GroupClaim::Acquiring);
+        world.fire(1, &Timer::AskAgain(WEB.into()));
+    }
+    assert_eq!(asks(&world), [true]);
+    answer(&mut world);
+    assert_eq!(asks(&world), [false], "not asked any more");
+    world.sides[1].faults.clear();
+    world.rest();
+    assert_eq!(web(&world, 1).claim(), GroupClaim::Held);
+    assert_eq!(world.sides[1].alerts.iter().filter(|it| it.starts_with("SPLIT?")).count(), 2);
+
+    // Any other machine: not taken.
+    let mut world = settled();
+    world.power_off(0);
+    fault(&mut world, 1, WEB, Action::Start, in_use(IN_USE));
+    world.declare_dead(0);
+    world.rest();
+    assert_eq!(web(&world, 1).claim(), GroupClaim::Failed);
 }

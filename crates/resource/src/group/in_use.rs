@@ -1,0 +1,76 @@
+//! An address that the silent peer's machine still answers for. The service may well run there: the
+//! peer's daemon may be frozen, or only the heartbeats may not come through. So it is left alone
+//! for a while, and then taken all the same, because a machine can answer for an address long after
+//! everything else on it has died.
+
+use super::*;
+
+/// Between two questions.
+const ASK_EVERY: Duration = Duration::from_secs(1);
+
+/// How far the waiting has come in this acquisition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub(super) struct InUse {
+    asked: u64,
+    waiting: bool,
+    over: bool,
+}
+
+impl InUse {
+    pub(super) fn is_waiting(self) -> bool {
+        self.waiting
+    }
+
+    /// Nobody is asked any more.
+    pub(super) fn is_over(self) -> bool {
+        self.over
+    }
+}
+
+impl Group {
+    pub(super) fn address_in_use(&mut self, index: usize, reason: &str, ctx: &mut Context<'_>) {
+        self.members[index].state = ResourceState::Stopped;
+        if self.goal != Goal::Held {
+            return;
+        }
+        let hold = Duration::from_millis(ctx.policy.address.hold_ms);
+        let questions = u64::try_from(hold.as_millis() / ASK_EVERY.as_millis()).unwrap_or(u64::MAX);
+        self.in_use.asked += 1;
+        self.in_use.over = self.in_use.asked > questions;
+        self.in_use.waiting = !self.in_use.over;
+        let text = match (self.in_use.over, self.in_use.asked) {
+            (true, _) => format!(
+                "SPLIT? {reason} after {} s, the machine of the silent peer: taking it over all the \
+                 same. See to that machine: it must not serve any more",
+                hold.as_secs()
+            ),
+            (false, 1) => format!(
+                "SPLIT? {reason}, the machine of the silent peer, so group {} may well be served \
+                 there: left to it for {} s",
+                self.spec.key,
+                hold.as_secs()
+            ),
+            (false, _) => String::new(),
+        };
+        if !text.is_empty() {
+            self.reason.clone_from(&text);
+            ctx.out.push(Output::Alert { error: true, text });
+        }
+        if self.in_use.waiting {
+            ctx.out.push(Output::SetTimer(Timer::AskAgain(self.spec.key.clone()), ASK_EVERY));
+        }
+    }
+
+    /// `Timer::AskAgain` fired.
+    pub(crate) fn ask_again(&mut self, ctx: &mut Context<'_>) {
+        if std::mem::take(&mut self.in_use.waiting) {
+            self.advance(ctx);
+        }
+    }
+
+    pub(super) fn end_asking(&mut self, ctx: &mut Context<'_>) {
+        if std::mem::take(&mut self.in_use).waiting {
+            ctx.out.push(Output::CancelTimer(Timer::AskAgain(self.spec.key.clone())));
+        }
+    }
+}

@@ -316,6 +316,7 @@ impl Watch {
     pub(super) fn note_status(&self, snapshot: &StatusSnapshot) {
         assert_eq!((snapshot.v, snapshot.groups.len()), (VERSION, self.settings.groups.len()));
         assert!(snapshot.problems.len() <= PROBLEMS_MAX, "{:?}", snapshot.problems);
+        assert_eq!(snapshot.failover_ready, snapshot.unready.is_empty(), "{:?}", snapshot.unready);
         let last = snapshot.last_move.as_ref().map_or(0, |entry| entry.number);
         assert_eq!(last, self.moves, "the last move is shown");
         for (group, spec) in snapshot.groups.iter().zip(&self.settings.groups) {

@@ -128,7 +128,7 @@ impl Run {
         self.twin.handle(self.now, input.clone(), &mut same);
         assert_eq!(effects, same, "two nodes and one input, {input:?}");
         self.watch.note_input(&input);
-        self.watch.note_effects(&effects);
+        self.watch.note_effects(self.now, &effects);
         self.fed += 1;
         if self.fed.is_multiple_of(STATUS_EVERY) {
             self.watch.note_status(&self.node.status(self.now));
@@ -185,7 +185,7 @@ impl Run {
         self.node.rekey(self.now, world::keys(active), &mut effects);
         self.twin.rekey(self.now, world::keys(active), &mut same);
         assert_eq!(effects, same, "two nodes and one key");
-        self.watch.note_effects(&effects);
+        self.watch.note_effects(self.now, &effects);
     }
 
     /// A second in which the peer says that it is well and whatever is asked for succeeds.

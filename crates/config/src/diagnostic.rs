@@ -181,6 +181,17 @@ impl Sink {
         }
     }
 
+    /// Keeps the finding that `make` makes of `code`, and only counts it where [`MAX_PER_FILE`] of
+    /// its usual severity are there already: hints for a flood cost time and are not shown.
+    pub fn push_with(&mut self, code: Code, make: impl FnOnce() -> Diagnostic) {
+        let index = Diagnostic::new(code, String::new()).severity as usize;
+        if self.counts[index] >= MAX_PER_FILE {
+            self.left_out[index] += 1;
+        } else {
+            self.push(make());
+        }
+    }
+
     /// The findings, with a last one that counts what was left out.
     pub fn finish(mut self) -> Vec<Diagnostic> {
         let left_out: usize = self.left_out.iter().sum();

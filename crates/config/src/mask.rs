@@ -2,6 +2,9 @@
 //! parameters of stonith_host (passwords of power switches) and values of resource parameters
 //! named like passwords are covered before any drawing sees the text.
 
+mod toml;
+
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use crate::authkeys;
@@ -16,6 +19,29 @@ const COVER: &str = "********";
 /// Parameter names whose values are covered, as parts of the name in lower case.
 const SECRET_NAMES: [&str; 4] = ["passw", "secret", "token", "community"];
 
+/// What of a file is covered beyond what one line tells; found once, however many findings are drawn.
+#[derive(Default)]
+pub(crate) struct Covers {
+    native: OnceCell<Vec<Range<usize>>>,
+}
+
+impl Covers {
+    /// The ranges of `line` to cover, in order.
+    fn secrets(&self, file: FileId, source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
+        match file {
+            FileId::AuthKeys => authkeys_line(source, line),
+            FileId::HaCf => stonith_line(source, line),
+            FileId::HaResources => parameters(source, line),
+            FileId::Native => {
+                let all = self.native.get_or_init(|| toml::secrets(source.text()));
+                let from = all.partition_point(|secret| secret.start < line.start);
+                let ours = all.iter().skip(from).take_while(|secret| secret.end <= line.end);
+                ours.cloned().collect()
+            }
+        }
+    }
+}
+
 /// Lines of a file with secrets covered, and where offsets of the file are in them.
 pub(crate) struct Masked {
     text: String,
@@ -28,21 +54,20 @@ pub(crate) struct Masked {
 impl Masked {
     /// The lines of `source` that `range` touches; `None` when they have more than `max` bytes.
     pub(crate) fn new(
+        covers: &Covers,
         file: FileId,
         source: &SourceFile,
         range: Range<usize>,
         max: usize,
     ) -> Option<Self> {
-        let lines: Vec<_> = source
-            .lines()
-            .filter(|line| line.start <= range.end && range.start <= line.end)
-            .collect();
+        let lines: Vec<_> = source.lines_of(&range).collect();
         let start = lines.first().map_or(source.text().len(), |line| line.start);
         let end = lines.last().map_or(source.text().len(), |line| line.end);
         if end - start > max {
             return None;
         }
-        let covered: Vec<_> = lines.iter().flat_map(|line| secrets(file, source, line)).collect();
+        let covered: Vec<_> =
+            lines.iter().flat_map(|line| covers.secrets(file, source, line)).collect();
         let mut text = String::new();
         let mut at = start;
         for secret in &covered {
@@ -77,16 +102,6 @@ impl Masked {
     }
 }
 
-/// The ranges of one line to cover, in order.
-fn secrets(file: FileId, source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
-    match file {
-        FileId::AuthKeys => authkeys_line(source, line),
-        FileId::HaCf => stonith_line(source, line),
-        FileId::HaResources => parameters(source, line),
-        FileId::Native => toml_line(source, line),
-    }
-}
-
 /// Everything that is not surely a number, `auth` or a method, comments included: people comment
 /// out old keys.
 fn authkeys_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
@@ -116,25 +131,6 @@ fn stonith_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
             (None, _) | (_, None) => Vec::new(),
         },
         None => Vec::new(),
-    }
-}
-
-/// Parameters of fence devices: all between the braces, or the value of a name like a password's;
-/// also when it is commented out.
-fn toml_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
-    let text = source.text().get(line.clone()).unwrap_or_default();
-    let Some((name, value)) = text.split_once('=') else { return Vec::new() };
-    let lower = name.to_ascii_lowercase();
-    let named = SECRET_NAMES.iter().any(|part| lower.contains(part));
-    if !named && !lower.contains("parameters") {
-        return Vec::new();
-    }
-    let blanks = value.len() - value.trim_start().len();
-    let value = value.trim();
-    let start = line.start + name.len() + 1 + blanks;
-    match value.is_empty() {
-        true => Vec::new(),
-        false => std::iter::once(start..start + value.len()).collect(),
     }
 }
 
@@ -176,7 +172,10 @@ mod tests {
 
     fn masked(file: FileId, text: &str) -> String {
         let source = SourceFile::from_text("f", text);
-        Masked::new(file, &source, 0..text.len(), 1000).unwrap().text().to_owned()
+        Masked::new(&Covers::default(), file, &source, 0..text.len(), 1000)
+            .unwrap()
+            .text()
+            .to_owned()
     }
 
     #[test]
@@ -213,6 +212,7 @@ mod tests {
             "parameters = ******** ",
         );
         check(FileId::Native, "# passwd_script=\"x\"", "# passwd_script=********");
+        check(FileId::Native, "password = \"\"\"\nb\"\"\"", "password = ********\n********");
         check(FileId::Native, "device = \"/dev/watchdog\"", "device = \"/dev/watchdog\"");
         check(FileId::HaCf, "stonith_host * ipmi 1.2.3.4 root pw", "stonith_host * ipmi ********");
         check(FileId::HaCf, "#stonith_host a ipmi pw # x", "#stonith_host a ipmi ********");
@@ -236,8 +236,9 @@ mod tests {
     fn offsets_follow_the_covers() {
         let text = "#\n1 sha1 secretsecret  -\n2 crc\n";
         let source = SourceFile::from_text("f", text);
-        assert!(Masked::new(FileId::AuthKeys, &source, 2..24, 10).is_none());
-        let masked = Masked::new(FileId::AuthKeys, &source, 2..24, 100).unwrap();
+        assert!(Masked::new(&Covers::default(), FileId::AuthKeys, &source, 2..24, 10).is_none());
+        let masked =
+            Masked::new(&Covers::default(), FileId::AuthKeys, &source, 2..24, 100).unwrap();
         assert_eq!(masked.text(), "1 sha1 ********  -");
         assert_eq!(masked.first_line(), 2);
         let check = |offset, expect| assert_eq!(masked.offset(offset), expect, "{offset}");

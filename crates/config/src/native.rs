@@ -95,24 +95,7 @@ impl Reader<'_> {
                 }
             }
             (true, _) => self.not_a_value(word, place),
-            (false, _) => {
-                let found = Diagnostic::new(
-                    Code::UnknownKey,
-                    format!("unknown section or key `{}`", shorten(word)),
-                );
-                let finding = match (section_of(word), hint::nearest(word, sections())) {
-                    (Some(section), _) => found
-                        .at(place, "a key outside its section")
-                        .help(format!("put it below a line [{section}]")),
-                    (None, Some(near)) => found
-                        .at(place, format!("did you mean `{near}`?"))
-                        .help(format!("write `{near}`")),
-                    (None, None) => {
-                        foreign(found, word, place, &sections().collect::<Vec<_>>().join(", "))
-                    }
-                };
-                self.sink.push(finding);
-            }
+            (false, _) => self.sink.push_with(Code::UnknownKey, || unknown_section(word, place)),
         }
     }
 
@@ -194,22 +177,37 @@ impl Reader<'_> {
             }
             return;
         }
-        let found = Diagnostic::new(
-            Code::UnknownKey,
-            format!("unknown key `{}` in [{section}]", shorten(word)),
-        );
-        let names = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
-        let finding = match (section_of(word), hint::nearest(word, names.clone())) {
-            (Some(other), _) => {
-                found.at(place, "a key of another section").help(format!("put it below [{other}]"))
-            }
-            (None, Some(near)) => {
-                found.at(place, format!("did you mean `{near}`?")).help(format!("write `{near}`"))
-            }
-            (None, None) => foreign(found, word, place, &names.collect::<Vec<_>>().join(", ")),
-        };
-        self.sink.push(finding);
+        self.sink.push_with(Code::UnknownKey, || unknown_key(section, word, place));
     }
+}
+
+fn unknown_section(word: &str, place: Span) -> Diagnostic {
+    let text = format!("unknown section or key `{}`", shorten(word));
+    let found = Diagnostic::new(Code::UnknownKey, text);
+    match (section_of(word), hint::nearest(word, sections())) {
+        (Some(section), _) => found
+            .at(place, "a key outside its section")
+            .help(format!("put it below a line [{section}]")),
+        (None, Some(near)) => near_key(found, place, near),
+        (None, None) => foreign(found, word, place, &sections().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn unknown_key(section: &str, word: &str, place: Span) -> Diagnostic {
+    let text = format!("unknown key `{}` in [{section}]", shorten(word));
+    let found = Diagnostic::new(Code::UnknownKey, text);
+    let names = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
+    match (section_of(word), hint::nearest(word, names.clone())) {
+        (Some(other), _) => {
+            found.at(place, "a key of another section").help(format!("put it below [{other}]"))
+        }
+        (None, Some(near)) => near_key(found, place, near),
+        (None, None) => foreign(found, word, place, &names.collect::<Vec<_>>().join(", ")),
+    }
+}
+
+fn near_key(found: Diagnostic, place: Span, near: &str) -> Diagnostic {
+    found.at(place, format!("did you mean `{near}`?")).help(format!("write `{near}`"))
 }
 
 type Name<'a> = TomlSpanned<std::borrow::Cow<'a, str>>;

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Label, Severity};
 use crate::load::Loaded;
-use crate::mask::{self, Masked};
+use crate::mask::{self, Covers, Masked};
 use crate::source::{Files, SourceFile};
 use crate::span::FileId;
 
@@ -37,21 +37,22 @@ pub fn human(files: &Files, diagnostics: &[Diagnostic], style: Style) -> String 
     let renderer =
         if style.color { Renderer::styled().hyperlink(false) } else { Renderer::plain() };
     let renderer = renderer.term_width(style.width.max(40));
+    let covers = Covers::default();
     let mut text = String::new();
     for diagnostic in diagnostics {
-        text.push_str(&draw(&renderer, files, diagnostic));
+        text.push_str(&draw(&renderer, &covers, files, diagnostic));
         text.push_str("\n\n");
     }
     text
 }
 
-fn draw(renderer: &Renderer, files: &Files, diagnostic: &Diagnostic) -> String {
+fn draw(renderer: &Renderer, covers: &Covers, files: &Files, diagnostic: &Diagnostic) -> String {
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
-    let excerpts = excerpts(files, diagnostic);
+    let excerpts = excerpts(covers, files, diagnostic);
     let title = level.primary_title(diagnostic.message.as_str()).id(diagnostic.code.to_string());
     let mut group = Group::with_title(title);
     for excerpt in &excerpts {
@@ -94,18 +95,18 @@ impl<'a> Excerpt<'a> {
         snippet.annotations(annotations).into()
     }
 
-    fn new(file: FileId, source: &'a SourceFile, labels: Vec<&'a Label>) -> Self {
+    fn new(covers: &Covers, file: FileId, source: &'a SourceFile, labels: Vec<&'a Label>) -> Self {
         let start = labels.iter().map(|label| label.span.start).min().unwrap_or(0);
         let end = labels.iter().map(|label| label.span.end).max().unwrap_or(start);
         let shown = labels.iter().find(|label| label.primary).map_or(start, |it| it.span.start);
         let (line, column) = source.position(shown);
-        let masked = Masked::new(file, source, start..end, MAX_DRAWN_BYTES);
+        let masked = Masked::new(covers, file, source, start..end, MAX_DRAWN_BYTES);
         Self { name: source.name(), line, column, masked, labels }
     }
 }
 
 /// The primary label's file first, and its neighbourhood before others of that file.
-fn excerpts<'a>(files: &'a Files, diagnostic: &'a Diagnostic) -> Vec<Excerpt<'a>> {
+fn excerpts<'a>(covers: &Covers, files: &'a Files, diagnostic: &'a Diagnostic) -> Vec<Excerpt<'a>> {
     let mut order: Vec<FileId> = diagnostic.place().0.into_iter().collect();
     for label in &diagnostic.labels {
         if !order.contains(&label.span.file) {
@@ -128,7 +129,7 @@ fn excerpts<'a>(files: &'a Files, diagnostic: &'a Diagnostic) -> Vec<Excerpt<'a>
             reach = reach.max(label.span.end);
         }
         clusters.sort_by_key(|cluster| !cluster.iter().any(|label| label.primary));
-        found.extend(clusters.into_iter().map(|labels| Excerpt::new(file, source, labels)));
+        found.extend(clusters.into_iter().map(|labels| Excerpt::new(covers, file, source, labels)));
     }
     found
 }

@@ -97,7 +97,20 @@ impl SourceFile {
 
     /// Each line's range without its line feed (a carriage return before it is part of the line).
     pub fn lines(&self) -> impl Iterator<Item = Range<usize>> {
-        self.line_starts.iter().enumerate().filter_map(|(index, start)| {
+        self.lines_from(0)
+    }
+
+    /// The lines that `range` touches, its end included; found without reading those before it.
+    pub(crate) fn lines_of(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
+        let first = self.line_starts.partition_point(|start| *start <= range.start);
+        let (start, end) = (range.start, range.end);
+        self.lines_from(first.saturating_sub(1))
+            .skip_while(move |line| line.end < start)
+            .take_while(move |line| line.start <= end)
+    }
+
+    fn lines_from(&self, first: usize) -> impl Iterator<Item = Range<usize>> {
+        self.line_starts.iter().enumerate().skip(first).filter_map(|(index, start)| {
             let end = match self.line_starts.get(index + 1) {
                 Some(next) => next - 1,
                 // A final line feed ends the last line; it does not begin another one.
@@ -246,6 +259,18 @@ mod tests {
         assert_eq!(lines(""), Vec::<String>::new());
         assert_eq!(lines("a\n\nb"), ["a", "", "b"]);
         assert_eq!(lines("a\n"), ["a"]);
+    }
+
+    #[test]
+    fn lines_of_a_range_are_those_it_touches() {
+        let file = SourceFile::from_text("f", "a\n\nbc\n");
+        for start in 0..=file.text().len() {
+            for end in start..=file.text().len() {
+                let touched = |line: &Range<usize>| line.start <= end && start <= line.end;
+                let all: Vec<_> = file.lines().filter(touched).collect();
+                assert_eq!(file.lines_of(&(start..end)).collect::<Vec<_>>(), all, "{start}..{end}");
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hb_config::settings::Settings;
 use hb_messaging::engine::LinkId;
 use hb_messaging::time::Instant;
+use hb_messaging::{fields, wire};
 use hb_node::api::Request;
 use hb_node::effect::Effect;
 use hb_node::input::{ClientId, Input};
@@ -21,8 +22,12 @@ use crate::world;
 
 /// Steps of the operators.
 const STEPS_MAX: usize = 60;
-/// Datagrams that may be lost in a row in one direction, of the ten that a dead time has.
+/// Datagrams that may be lost in a row in one direction.
 const LOST_MAX: u32 = 3;
+/// For how long the newest heartbeats of one direction may be lost. The next one follows after at
+/// most a keepalive of 200 ms and is 160 ms late: together that is less than the dead time of a
+/// second. Nothing but a heartbeat shows that a node lives, also not an old one that is sent again.
+const SILENT_MAX: Duration = Duration::from_millis(400);
 /// What happens in one run: some minutes of heartbeats.
 const EVENTS_MAX: usize = 12_000;
 /// How long both settle before anything else happens, and after everything.
@@ -48,6 +53,9 @@ struct Machine {
     runs: BTreeMap<(String, String), ()>,
     /// Datagrams lost in a row on the way to the other.
     lost: u32,
+    /// The highest sequence number of a heartbeat, and when the newest at that time got through.
+    newest: u64,
+    heard: Instant,
 }
 
 struct World<'a> {
@@ -84,6 +92,8 @@ impl<'a> World<'a> {
             generation: 0,
             runs: BTreeMap::new(),
             lost: 0,
+            newest: 0,
+            heard: Instant::ZERO,
         };
         let mut world = Self {
             machines: world::pair().each_ref().map(machine),
@@ -188,6 +198,7 @@ impl<'a> World<'a> {
         let now = self.now;
         let this = &mut self.machines[machine];
         this.generation += 1;
+        (this.newest, this.heard) = (0, now);
         let uuid = [u8::try_from(machine).unwrap_or(0) + 1; 16];
         let identity = Identity { uuid, generation: this.generation, seed: this.generation };
         this.daemon = Some((Node::new(this.settings, identity), now));
@@ -242,11 +253,20 @@ impl<'a> World<'a> {
     fn send(&mut self, machine: usize, link: LinkId, bytes: &[u8]) {
         let noise = self.noise.u8();
         let this = &mut self.machines[machine];
-        if noise & 3 == 3 && this.lost < LOST_MAX {
+        let beats = sequence_of_heartbeat(bytes).is_some_and(|sequence| {
+            let newest = sequence >= this.newest;
+            this.newest = this.newest.max(sequence);
+            newest
+        });
+        let silent = beats && self.now - this.heard >= SILENT_MAX;
+        if noise & 3 == 3 && this.lost < LOST_MAX && !silent {
             this.lost += 1;
             return;
         }
         this.lost = 0;
+        if beats {
+            this.heard = self.now;
+        }
         let late = Duration::from_micros(300 + 2_500 * u64::from(noise >> 2));
         self.plan(1 - machine, late, Coming::Datagram(link, bytes.to_vec()));
     }
@@ -304,4 +324,12 @@ impl Machine {
         let due = node.next_timeout()?;
         Some(*started + (due - Instant::ZERO))
     }
+}
+
+/// The sequence number of a `status`; `None` for all else.
+fn sequence_of_heartbeat(bytes: &[u8]) -> Option<u64> {
+    let frame = wire::decode(bytes).ok()?;
+    let sequence = frame.fields.text(fields::SEQUENCE)?;
+    let beats = frame.fields.text(fields::KIND) == Some("status");
+    beats.then(|| u64::from_str_radix(sequence, 16).ok())?
 }

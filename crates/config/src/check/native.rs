@@ -1,5 +1,7 @@
 //! What hb.toml means together with the other files.
 
+use std::collections::BTreeSet;
+
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::duration;
@@ -9,6 +11,11 @@ use crate::hint;
 use crate::native::Places;
 use crate::settings::{Native, NodeName, Timing};
 use crate::span::{FileId, Spanned};
+
+/// Names that a hint looks at, and that a help lists. A pair has a few dozen at most; with more of
+/// them one finding would take its time and tell nothing.
+const HINTS_MAX: usize = 100;
+const NAMES_MAX: usize = 20;
 
 /// Judges hb.toml beside ha.cf and haresources (`None`: not read or with errors, so that nothing can
 /// be said to be missing there).
@@ -42,33 +49,42 @@ pub fn check(
 
 fn check_names(groups: &[Group], places: &Places, found: &mut Sink) {
     let resources = || groups.iter().flat_map(|group| &group.resources);
-    let texts: Vec<&str> = resources().map(|resource| resource.value.text.as_str()).collect();
+    let texts = resources().map(|resource| resource.value.text.as_str());
     let firsts = groups.iter().filter_map(|group| group.resources.first());
-    let keys: Vec<&str> = firsts.map(|resource| resource.value.text.as_str()).collect();
-    for name in places.resources.iter().filter(|name| !texts.contains(&name.value.as_str())) {
-        found.push(unknown(Code::UnknownResourceSection, "resource", name, &texts));
+    let keys = firsts.map(|resource| resource.value.text.as_str());
+    check_sections(Code::UnknownResourceSection, "resource", &places.resources, texts, found);
+    check_sections(Code::UnknownGroupSection, "group", &places.groups, keys, found);
+    let built_in = resources().filter(|resource| resource.value.built_in.is_some());
+    let addresses: BTreeSet<&str> = built_in.map(|resource| resource.value.text.as_str()).collect();
+    for warm in places.warm.iter().filter(|warm| addresses.contains(warm.value.as_str())) {
+        let text = format!("{} is an address and cannot be warm", warm.value);
+        found.push(
+            Diagnostic::new(Code::WarmAddress, text)
+                .at(warm.span, "it would be on both nodes")
+                .help("remove this line"),
+        );
     }
-    for name in places.groups.iter().filter(|name| !keys.contains(&name.value.as_str())) {
-        found.push(unknown(Code::UnknownGroupSection, "group", name, &keys));
-    }
-    for warm in &places.warm {
-        let built_in = resources()
-            .any(|resource| resource.value.text == warm.value && resource.value.built_in.is_some());
-        if built_in {
-            let text = format!("{} is an address and cannot be warm", warm.value);
-            found.push(
-                Diagnostic::new(Code::WarmAddress, text)
-                    .at(warm.span, "it would be on both nodes")
-                    .help("remove this line"),
-            );
-        }
+}
+
+/// Sections whose name nothing of haresources has; `known` in its order.
+fn check_sections<'a>(
+    code: Code,
+    what: &str,
+    names: &[Spanned<String>],
+    known: impl Iterator<Item = &'a str>,
+    found: &mut Sink,
+) {
+    let known: Vec<&str> = known.collect();
+    let all: BTreeSet<&str> = known.iter().copied().collect();
+    for name in names.iter().filter(|name| !all.contains(name.value.as_str())) {
+        found.push_with(code, || unknown(code, what, name, &known));
     }
 }
 
 fn unknown(code: Code, what: &str, name: &Spanned<String>, known: &[&str]) -> Diagnostic {
     let text = format!("haresources has no {what} `{}`", name.value);
     let found = Diagnostic::new(code, text);
-    match hint::nearest(&name.value, known.iter().copied()) {
+    match hint::nearest(&name.value, known.iter().copied().take(HINTS_MAX)) {
         Some(near) => found
             .at(name.span, format!("did you mean `{near}`?"))
             .help(format!("write [{what}.\"{near}\"]")),
@@ -77,8 +93,14 @@ fn unknown(code: Code, what: &str, name: &Spanned<String>, known: &[&str]) -> Di
         }
         None => found
             .at(name.span, "written otherwise there, or not at all")
-            .help(format!("haresources has: {}", known.join(", "))),
+            .help(format!("haresources has: {}", listed(known))),
     }
+}
+
+/// The first names; a list of hundreds helps nobody.
+fn listed(names: &[&str]) -> String {
+    let more = if names.len() > NAMES_MAX { ", …" } else { "" };
+    names.get(..NAMES_MAX).unwrap_or(names).join(", ") + more
 }
 
 fn check_fencing(
@@ -89,14 +111,15 @@ fn check_fencing(
     found: &mut Sink,
 ) {
     let members: Vec<&NodeName> = cf.nodes.iter().map(|name| &name.value).collect();
-    for target in places.targets.iter().filter(|target| !members.contains(&&target.value)) {
-        let names: Vec<&str> = members.iter().map(|name| name.as_str()).collect();
-        let text = format!("ha.cf has no node `{}`", target.value);
-        found.push(
+    let names: Vec<&str> = members.iter().map(|name| name.as_str()).collect();
+    let all: BTreeSet<&str> = names.iter().copied().collect();
+    for target in places.targets.iter().filter(|target| !all.contains(target.value.as_str())) {
+        found.push_with(Code::DeviceTarget, || {
+            let text = format!("ha.cf has no node `{}`", target.value);
             Diagnostic::new(Code::DeviceTarget, text)
                 .at(target.span, "not a member")
-                .help(format!("ha.cf has: {}", names.join(", "))),
-        );
+                .help(format!("ha.cf has: {}", listed(&names)))
+        });
     }
     match (&native.fencing, places.fencing) {
         (Some(fencing), Some(at)) if fencing.devices.is_empty() => found.push(

@@ -59,14 +59,22 @@ const STATUS_NAMES: [&str; 8] = [
     fields::STOPPING,
     "x_unready",
     "x_config",
-    "x_maintenance",
+    "x_maint",
     "x_hears",
-    "x_returns",
-    "x_holds",
+    GROUPS,
+    VERSION,
 ];
 /// What stands in them, or anything else.
-const STATUS_VALUES: [&str; 8] =
-    ["1", "0", "", "192.0.2.1/24/eth2 no-agent", "eth0 eth1", "single", "0123456789abcdef", "on"];
+const STATUS_VALUES: [&str; 8] = [
+    "1",
+    "0",
+    "",
+    "192.0.2.1/24/eth2 no agent",
+    "+eth0 -eth1",
+    "single no\tx y",
+    "ha.cf:0123ab",
+    "on",
+];
 const HOLDS: [&str; 6] = ["none", "local", "foreign", "all", "failback", "some"];
 const CLAIMS: [&str; 7] =
     ["released", "acquiring", "held", "releasing", "failed", "blocked", "gone"];

@@ -32,6 +32,8 @@ const STATUS_EVERY: usize = 8;
 /// Bytes of a node in words. Its parts are bounded: 500 messages of its own, 64 bodies of the peer
 /// that wait, 256 moves; a leak of anything else shows long before.
 const WORDS_MAX: usize = 8 << 20;
+/// What speaks against a takeover while forgeries arrive.
+const BAD_AUTH: &str = "datagrams with a wrong signature arrive";
 /// Beginning of the name of an input that no client ever gave.
 const NOBODY: ClientId = ClientId(u64::MAX);
 
@@ -126,7 +128,7 @@ impl Run {
         self.twin.handle(self.now, input.clone(), &mut same);
         assert_eq!(effects, same, "two nodes and one input, {input:?}");
         self.watch.note_input(&input);
-        self.watch.note_effects(&effects);
+        self.watch.note_effects(self.now, &effects);
         self.fed += 1;
         if self.fed.is_multiple_of(STATUS_EVERY) {
             self.watch.note_status(&self.node.status(self.now));
@@ -183,7 +185,7 @@ impl Run {
         self.node.rekey(self.now, world::keys(active), &mut effects);
         self.twin.rekey(self.now, world::keys(active), &mut same);
         assert_eq!(effects, same, "two nodes and one key");
-        self.watch.note_effects(&effects);
+        self.watch.note_effects(self.now, &effects);
     }
 
     /// A second in which the peer says that it is well and whatever is asked for succeeds.
@@ -216,11 +218,13 @@ impl Run {
 }
 
 /// A snapshot without counters and what is said of them.
-fn essence(snapshot: StatusSnapshot) -> StatusSnapshot {
+fn essence(mut snapshot: StatusSnapshot) -> StatusSnapshot {
+    snapshot.unready.retain(|reason| reason != BAD_AUTH);
     StatusSnapshot {
         counters: Counters::default(),
         problems: Vec::new(),
         verdict: Verdict::Healthy,
+        failover_ready: snapshot.unready.is_empty(),
         ..snapshot
     }
 }

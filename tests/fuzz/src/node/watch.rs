@@ -3,11 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use hb_config::settings::{GroupSpec, Settings};
 use hb_messaging::auth::Authenticator;
 use hb_messaging::engine::PingId;
 use hb_messaging::fields;
+use hb_messaging::time::Instant;
 use hb_messaging::wire;
 use hb_node::api::{Request, Response, StatusSnapshot, VERSION};
 use hb_node::effect::Effect;
@@ -21,8 +23,9 @@ use crate::world;
 const WAITING_MAX: usize = 64;
 /// Effects of one input: a full retransmission on each link, and what is said of it.
 const EFFECTS_MAX: usize = 8_192;
-/// Questions that the witness may have at a time: one, and the return of the lease.
-const QUESTIONS_MAX: usize = 2;
+/// How long the node waits for the answer of the witness: the time limit of `world` and the five
+/// seconds that it grants the edge.
+const ANSWER_WAIT: Duration = Duration::from_millis(200 + 5_000);
 /// Problems that status shows at once: a few for each link, node and group.
 const PROBLEMS_MAX: usize = 64;
 
@@ -46,6 +49,10 @@ pub(super) struct Watch {
     /// there may ever have been.
     fences: BTreeSet<u64>,
     questions: BTreeSet<u64>,
+    /// The question for the lease whose answer the node waits for, and since when.
+    asking: Option<(u64, Instant)>,
+    /// The lease was asked for since it was last given back.
+    asked: bool,
     used: BTreeSet<(&'static str, u64)>,
     waiting: BTreeMap<ClientId, Request>,
     clients: u64,
@@ -66,6 +73,8 @@ impl Watch {
             members: BTreeMap::new(),
             fences: BTreeSet::new(),
             questions: BTreeSet::new(),
+            asking: None,
+            asked: false,
             used: BTreeSet::new(),
             waiting: BTreeMap::new(),
             clients: 0,
@@ -159,6 +168,7 @@ impl Watch {
             }
             Input::Witness { question, .. } => {
                 self.questions.remove(question);
+                self.asking = self.asking.filter(|(asked, _)| asked != question);
             }
             Input::Environment { .. }
             | Input::Start
@@ -172,11 +182,11 @@ impl Watch {
         }
     }
 
-    pub(super) fn note_effects(&mut self, effects: &[Effect]) {
+    pub(super) fn note_effects(&mut self, now: Instant, effects: &[Effect]) {
         assert!(effects.len() <= EFFECTS_MAX, "{} effects of one input", effects.len());
         for effect in effects {
             assert!(!self.left, "after the exit: {effect:?}");
-            self.note_effect(effect);
+            self.note_effect(now, effect);
         }
         let question = |request: &Request| matches!(request, Request::Status | Request::History);
         assert!(!self.waiting.values().any(question), "questions are answered at once");
@@ -186,7 +196,7 @@ impl Watch {
         }
     }
 
-    fn note_effect(&mut self, effect: &Effect) {
+    fn note_effect(&mut self, now: Instant, effect: &Effect) {
         match effect {
             Effect::Transmit { link, bytes } => {
                 assert!(usize::from(link.0) < self.settings.media.len(), "{link:?}");
@@ -212,12 +222,7 @@ impl Watch {
                 self.fences.insert(*attempt);
                 assert!(self.fences.len() <= fencing.devices.len(), "{:?}", self.fences);
             }
-            Effect::Witness { question, .. } => {
-                assert!(self.used.insert(("witness", *question)), "{question} is used twice");
-                assert!(self.settings.native.witness.is_some(), "there is no witness");
-                self.questions.insert(*question);
-                assert!(self.questions.len() <= QUESTIONS_MAX, "{:?}", self.questions);
-            }
+            Effect::Witness { question, acquire } => self.note_question(now, *question, *acquire),
             Effect::Alive => {}
             Effect::LetWatchdogBite { reason } => {
                 assert!(self.settings.native.watchdog.is_some(), "there is no watchdog");
@@ -239,6 +244,23 @@ impl Watch {
             Effect::Notify { status } => assert!(!status.contains('\n'), "{status:?}"),
             Effect::Exit { .. } => self.left = true,
         }
+    }
+
+    /// Fresh number; one question for the lease at a time, and one return for each that was asked
+    /// for. Who never answers is not asked more often than that.
+    fn note_question(&mut self, now: Instant, question: u64, acquire: bool) {
+        assert!(self.used.insert(("witness", question)), "{question} is used twice");
+        assert!(self.settings.native.witness.is_some(), "there is no witness");
+        self.questions.insert(question);
+        let waits = self.asking.filter(|(_, since)| now < *since + ANSWER_WAIT);
+        if acquire {
+            assert!(waits.is_none(), "{question} while {waits:?} waits");
+            self.asking = Some((question, now));
+        } else {
+            assert!(self.asked, "{question} returns what was not asked for");
+            self.asking = None;
+        }
+        self.asked = acquire;
     }
 
     /// Nothing malformed ever goes to a peer.
@@ -316,6 +338,7 @@ impl Watch {
     pub(super) fn note_status(&self, snapshot: &StatusSnapshot) {
         assert_eq!((snapshot.v, snapshot.groups.len()), (VERSION, self.settings.groups.len()));
         assert!(snapshot.problems.len() <= PROBLEMS_MAX, "{:?}", snapshot.problems);
+        assert_eq!(snapshot.failover_ready, snapshot.unready.is_empty(), "{:?}", snapshot.unready);
         let last = snapshot.last_move.as_ref().map_or(0, |entry| entry.number);
         assert_eq!(last, self.moves, "the last move is shown");
         for (group, spec) in snapshot.groups.iter().zip(&self.settings.groups) {

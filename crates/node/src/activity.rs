@@ -52,11 +52,12 @@ impl Activity {
         self.under_way.insert(under_way.operation.id, under_way);
     }
 
-    /// The operation is in the way of another: how it ends says nothing of the resource.
-    pub(crate) fn cancel(&mut self, op: OpId) {
-        if let Some(under_way) = self.under_way.get_mut(&op) {
-            under_way.cancelled = true;
-        }
+    /// The operation is in the way of another: how it ends says nothing of the resource. Whether it
+    /// is under way: the manager, which a pause tells nothing, may not know yet that it has ended.
+    #[must_use]
+    pub(crate) fn cancel(&mut self, op: OpId) -> bool {
+        let under_way = self.under_way.get_mut(&op);
+        under_way.map(|under_way| under_way.cancelled = true).is_some()
     }
 
     /// The operation that ended and how long it took; `None` when it is not under way.
@@ -225,6 +226,16 @@ mod tests {
         );
         check(&[(start, false, failed()), (status, true, ok())], "status ok");
         check(&[(start, false, ok()), (Action::Announce, false, failed())], "start ok");
+    }
+
+    #[test]
+    fn only_what_is_under_way_is_cancelled() {
+        let mut activity = Activity::default();
+        activity.begin(&operation(1, Action::Status, true), at(0));
+        assert!(activity.cancel(OpId(1)));
+        assert!(activity.end(OpId(1), &failed(), at(5)).is_some());
+        assert_eq!(activity.last("www", "nginx"), None);
+        assert!(!activity.cancel(OpId(1)), "its end is held back from the manager");
     }
 
     #[test]

@@ -499,8 +499,9 @@ impl Node {
                 turn.effects.push(Effect::Run(operation));
             }
             Output::Cancel(op) => {
-                self.activity.cancel(op);
-                turn.effects.push(Effect::Cancel(op));
+                if self.activity.cancel(op) {
+                    turn.effects.push(Effect::Cancel(op));
+                }
             }
             Output::SetTimer(timer, delay) => self.timers.start(timer, self.now, delay),
             Output::CancelTimer(timer) => self.timers.cancel(&timer),

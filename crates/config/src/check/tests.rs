@@ -1,7 +1,7 @@
 //! Rules between lines and files: where each begins and ends.
 
 use crate::codes::Code;
-use crate::diagnostic::Severity;
+use crate::diagnostic::{Diagnostic, MAX_PER_FILE, Severity};
 use crate::load::load;
 use crate::settings::NodeName;
 use crate::source::Files;
@@ -20,6 +20,29 @@ fn codes(ha_cf: &str, haresources: &str) -> Vec<Code> {
     assert_eq!(loaded.settings.is_none(), loaded.has(Severity::Error));
     let codes = loaded.diagnostics.iter().map(|found| found.code);
     codes.filter(|code| *code != Code::FencingAbsent).collect()
+}
+
+#[test]
+fn a_flood_of_sections_is_counted_and_its_hints_are_short() {
+    let groups: String = (0..500).map(|number| format!("a group{number}\n")).collect();
+    let sections = |what: &str| -> String {
+        (0..500).map(|number| format!("[{what}.\"quite-another-{number}\"]\n")).collect()
+    };
+    let devices = "[[fencing.device]]\nnull = true\ntarget = \"nobody\"\n".repeat(500);
+    for text in [sections("resource"), sections("group"), devices] {
+        let mut files = Files::missing_in("/etc/ha.d");
+        files.set(FileId::HaCf, NODES.as_bytes(), None);
+        files.set(FileId::HaResources, groups.as_bytes(), None);
+        files.set(FileId::Native, text.as_bytes(), None);
+        let found = load(&files, Some(&NodeName::new("a"))).diagnostics;
+        let between = [Code::UnknownResourceSection, Code::UnknownGroupSection, Code::DeviceTarget];
+        let kept = found.iter().filter(|found| between.contains(&found.code));
+        assert_eq!(kept.count(), MAX_PER_FILE, "{:?}", found.first());
+        let counts = |found: &Diagnostic| found.code == Code::TooManyFindings;
+        assert!(found.iter().any(|found| counts(found) && found.message.starts_with("400 more")));
+        let longest = found.iter().flat_map(|found| &found.help).map(String::len).max();
+        assert!(longest.is_some_and(|length| length <= 500), "{longest:?}");
+    }
 }
 
 #[test]

@@ -101,6 +101,7 @@ impl SourceFile {
     }
 
     /// The lines that `range` touches, its end included; found without reading those before it.
+    #[cfg(any(test, feature = "render"))]
     pub(crate) fn lines_of(&self, range: &Range<usize>) -> impl Iterator<Item = Range<usize>> {
         let first = self.line_starts.partition_point(|start| *start <= range.start);
         let (start, end) = (range.start, range.end);

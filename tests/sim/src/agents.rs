@@ -185,6 +185,13 @@ impl Agents {
         ran
     }
 
+    /// Somebody stops the resource by hand, and nobody has to notice.
+    pub fn remove(&mut self, group: &str, text: &str) {
+        let resource = (group.to_owned(), text.to_owned());
+        self.running.remove(&resource);
+        self.died.remove(&resource);
+    }
+
     /// Whether a check has found it running since its last start.
     pub fn is_proved(&self, group: &str, text: &str) -> bool {
         self.proved.contains(&(group.to_owned(), text.to_owned()))

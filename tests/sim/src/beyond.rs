@@ -259,6 +259,9 @@ impl Plan {
         ]);
         let machine = usize::from(rng.chance(500));
         self.add(at, Fault::Switch(machine, broken));
+        if rng.chance(500) {
+            self.add(at + pause(timing, rng) * 2, Fault::Confirm(machine));
+        }
         self.add(at + pause(timing, rng) * 4, Fault::Switch(machine, works));
     }
 

@@ -67,38 +67,32 @@ impl Default for Edge {
 }
 
 impl World {
-    /// A daemon wants something of what stands beside it.
+    /// A daemon wants something of what stands beside it. Without an edge a test plays it.
     pub(crate) fn ask(&mut self, machine: usize, effect: Effect) {
-        let generation = self.machines[machine].generation;
-        if let (Some(edge), Effect::Fence { .. } | Effect::Witness { .. }) = (&self.edge, &effect) {
-            let takes = edge.witness_takes;
-            let switch = edge.switch[machine];
-            match effect {
-                Effect::Fence { attempt, action, timeout, .. } => {
-                    self.news.push(News::Fence { machine });
-                    let (after, acts) = match switch {
-                        Switch::Works(takes) => (takes.min(timeout), takes <= timeout),
-                        Switch::Fails | Switch::Missing => (Duration::from_millis(10), false),
-                        Switch::Hangs => (timeout, false),
-                        Switch::ActsAndHangs => (timeout, true),
-                    };
-                    let acts = acts && action == FenceAction::Fence;
-                    let ending = Ending { acts, says: switch };
-                    let coming = Coming::Fenced { by: machine, generation, attempt, ending };
-                    self.plan(after, coming);
-                }
-                Effect::Witness { question, acquire } => {
-                    self.plan(takes, Coming::Witness { machine, generation, question, acquire });
-                }
-                _ => {}
-            }
+        let Some(edge) = &self.edge else {
+            self.machines[machine].asked.push(effect);
             return;
-        }
-        if self.edge.is_some() && matches!(effect, Effect::LetWatchdogBite { .. }) {
+        };
+        let generation = self.machines[machine].generation;
+        if let Effect::Fence { attempt, action, timeout, .. } = effect {
+            let says = edge.switch[machine];
+            let (after, acts) = match says {
+                Switch::Works(takes) => (takes.min(timeout), takes <= timeout),
+                Switch::Fails | Switch::Missing => (Duration::from_millis(10), false),
+                Switch::Hangs => (timeout, false),
+                Switch::ActsAndHangs => (timeout, true),
+            };
+            let acts = acts && action == FenceAction::Fence;
+            self.news.push(News::Fence { machine });
+            let ending = Ending { acts, says };
+            self.plan(after, Coming::Fenced { by: machine, generation, attempt, ending });
+        } else if let Effect::Witness { question, acquire } = effect {
+            let takes = edge.witness_takes;
+            self.plan(takes, Coming::Witness { machine, generation, question, acquire });
+        } else if matches!(effect, Effect::LetWatchdogBite { .. }) {
             self.counts.add("edge", "watchdog");
             self.reset(machine);
         }
-        self.machines[machine].asked.push(effect);
     }
 
     /// An attempt of a switch ends. It has acted even when nobody waits for its word any more.

@@ -70,6 +70,8 @@ pub enum Fault {
     Checks(usize, String, Checks),
     /// The power switch that a machine uses behaves like this.
     Switch(usize, Switch),
+    /// An operator of this machine has looked: the other is off, and says so if it is true.
+    Confirm(usize),
     /// A machine reaches the witness, or not.
     Witness(usize, bool),
 }
@@ -408,6 +410,7 @@ impl Fault {
             | Self::Hint(machine, ..)
             | Self::Checks(machine, ..)
             | Self::Switch(machine, _)
+            | Self::Confirm(machine)
             | Self::Witness(machine, _) => *machine,
             Self::CutAll | Self::CutLink(_) | Self::Heal | Self::Weather(_) => 0,
         };
@@ -423,11 +426,14 @@ impl Fault {
         let word = |text: &str| -> String {
             text.chars().take_while(|letter| letter.is_ascii_alphabetic()).collect()
         };
-        let detail = match self {
-            Self::Command(_, request) => word(&format!("{request:?}")),
-            Self::Checks(_, _, checks) => word(&format!("{checks:?}")),
-            Self::Switch(_, switch) => word(&format!("{switch:?}")),
-            _ => return word(&words),
+        let detail = if let Self::Command(_, request) = self {
+            word(&format!("{request:?}"))
+        } else if let Self::Checks(_, _, checks) = self {
+            word(&format!("{checks:?}"))
+        } else if let Self::Switch(_, switch) = self {
+            word(&format!("{switch:?}"))
+        } else {
+            return word(&words);
         };
         format!("{} {detail}", word(&words))
     }
@@ -496,6 +502,13 @@ impl Fault {
             Self::Switch(machine, switch) => {
                 if let Some(edge) = &mut world.edge {
                     edge.switch[*machine] = *switch;
+                }
+            }
+            Self::Confirm(machine) => {
+                if world.machines[1 - machine].is_off() {
+                    let node = trace::name(1 - machine);
+                    world.request(*machine, Request::FenceConfirm { node });
+                    world.counts.add("fault", "Confirm (it is off)");
                 }
             }
             Self::Witness(machine, reaches) => {

@@ -54,7 +54,11 @@ impl Promises {
         let watched = millis(native.monitor.interval_ms + native.operations.status_timeout_ms);
         let witness = native.witness.as_ref().map_or((0, 0), |one| (one.lease_ms, one.timeout_ms));
         let (lease, timeout) = (millis(witness.0), millis(witness.1));
-        let fences = native.fencing.as_ref().map_or(0, |fencing| fencing.per_hour_max + 1);
+        let fences = native.fencing.as_ref().map_or(0, |fencing| {
+            // A round counts once, with all its attempts; a late answer adds one.
+            let attempts = fencing.devices.iter().map(|device| device.retries_max + 1);
+            fencing.per_hour_max * attempts.sum::<u32>() + 1
+        });
         Self {
             fenced: plan.beyond.fenced,
             witnessed: plan.beyond.witnessed,
@@ -292,4 +296,109 @@ fn fenced_before(world: &World, machine: usize, run: &UnderWay) -> Result<(), Vi
         operation.group
     );
     fail(world, "S2 fenced before started", text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Seed;
+    use crate::setup::{group, pair, timing};
+
+    /// A pair in which node1 serves group `www` (members `www` and `nginx`).
+    fn served() -> World {
+        let mut world = World::new(pair(timing(100), &[group("node1", &["www", "nginx"])]), 1);
+        world.start(0);
+        world.start(1);
+        let serves = |world: &World| world.machines[0].serves("www");
+        world.run_until(Duration::from_secs(20), serves).expect("node1 serves www");
+        world.run(Duration::from_secs(3));
+        world.news.clear();
+        world
+    }
+
+    /// All properties, with checks after every event for `seconds`.
+    fn check(world: &mut World, promises: &mut Promises, seconds: u64) -> Option<&'static str> {
+        let until = world.now() + Duration::from_secs(seconds);
+        loop {
+            let news = std::mem::take(&mut world.news);
+            if let Err(violation) = promises.check(world, &news) {
+                return Some(violation.property);
+            }
+            if !world.step(until) {
+                return None;
+            }
+        }
+    }
+
+    fn promises() -> Promises {
+        let mut plan = Plan::new(Seed { number: 1, base: true });
+        plan.settings[0].groups = vec![group("node1", &["www", "nginx"])];
+        plan.settings[0].native.monitor.interval_ms = 10_000;
+        Promises::new(&plan, Duration::from_secs(5))
+    }
+
+    /// A start of `www` by `machine` that nobody asked for.
+    fn begin(world: &mut World, machine: usize, action: Action) {
+        let resource = world.machines[machine].settings.groups[0].resources[0].clone();
+        let operation = hb_resource::operation::Operation {
+            id: hb_resource::operation::OpId(999),
+            group: "www".to_owned(),
+            resource,
+            action,
+            timeout: Duration::from_secs(3),
+            kill: false,
+            monitor: false,
+            probe: false,
+        };
+        world.machines[machine].agents.begin(&operation);
+        let generation = world.machines[machine].generation;
+        let run = UnderWay { operation, generation };
+        world.machines[machine].under_way.push(run.clone());
+        world.news.push(News::Begun { machine, run });
+    }
+
+    #[test]
+    fn a_start_beside_a_machine_that_is_not_off_is_seen() {
+        let (mut world, mut promises) = (served(), promises());
+        promises.fenced = true;
+        assert_eq!(check(&mut world, &mut promises, 1), None);
+        begin(&mut world, 1, Action::Start);
+        assert_eq!(check(&mut world, &mut promises, 1), Some("S2 fenced before started"));
+    }
+
+    #[test]
+    fn a_stop_in_maintenance_is_seen() {
+        let (mut world, mut promises) = (served(), promises());
+        promises.maintenance = true;
+        let on = hb_node::api::Request::Maintenance { on: true, limit_ms: None };
+        world.request(0, on);
+        assert_eq!(check(&mut world, &mut promises, 2), None);
+        assert!(promises.is_in_maintenance());
+        begin(&mut world, 0, Action::Stop);
+        assert_eq!(check(&mut world, &mut promises, 1), Some("S7 hands off"));
+    }
+
+    #[test]
+    fn two_agents_on_one_member_are_seen() {
+        let (mut world, mut promises) = (served(), promises());
+        begin(&mut world, 0, Action::Status);
+        assert_eq!(check(&mut world, &mut promises, 0), None);
+        begin(&mut world, 0, Action::Start);
+        assert_eq!(check(&mut world, &mut promises, 0), Some("S3 one at a time"));
+    }
+
+    #[test]
+    fn a_death_that_nobody_notices_is_seen() {
+        let (mut world, mut promises) = (served(), promises());
+        world.machines[0].agents.change("nginx", |habits| habits.checks = agents::Checks::Lie);
+        world.machines[0].agents.crash("www", "nginx");
+        assert_eq!(check(&mut world, &mut promises, 60), Some("L1 noticed"));
+    }
+
+    #[test]
+    fn a_fence_that_nobody_configured_is_seen() {
+        let (mut world, mut promises) = (served(), promises());
+        world.news.push(News::Fence { machine: 0 });
+        assert_eq!(check(&mut world, &mut promises, 0), Some("S6 policy"));
+    }
 }

@@ -139,6 +139,8 @@ pub struct World {
     /// Fence devices, a witness and a supervisor. Without them a test plays them, by
     /// [`Machine::asked`].
     pub edge: Option<Edge>,
+    /// An operator stops by hand what a starting daemon found and left alone.
+    pub tidies: bool,
     /// How often what has happened.
     pub counts: Counts,
     now: Instant,
@@ -159,6 +161,7 @@ impl World {
             trace: Trace::default(),
             news: Vec::new(),
             edge: None,
+            tidies: false,
             counts: Counts::default(),
             now: Instant::ZERO,
             rng: Rng::new(seed),
@@ -436,7 +439,12 @@ impl World {
             Effect::Reply { client, response } => {
                 self.machines[machine].replies.push((client, response));
             }
-            Effect::Log(line) => self.machines[machine].logs.push(line),
+            Effect::Log(line) => {
+                if self.tidies && line.text.ends_with("; left alone") {
+                    self.tidy(machine, &line.text);
+                }
+                self.machines[machine].logs.push(line);
+            }
             Effect::History(entry) => {
                 self.counts.add("move", &format!("{} {}", entry.what, entry.cause));
                 self.machines[machine].history.push(entry);
@@ -449,6 +457,21 @@ impl World {
                 if code != 0 && self.edge.is_some() {
                     self.plan(RESTART_AFTER, Coming::Boot { machine });
                 }
+            }
+        }
+    }
+
+    /// Members of a group whose first one died while no daemon ran may be anybody's; the daemon says
+    /// so and leaves them to people.
+    fn tidy(&mut self, machine: usize, text: &str) {
+        self.counts.add("edge", "tidied by hand");
+        let this = &mut self.machines[machine];
+        for group in &this.settings.groups {
+            if !text.contains(&format!(" group {} ", group.key)) {
+                continue;
+            }
+            for resource in &group.resources {
+                this.agents.remove(&group.key, &resource.text);
             }
         }
     }
@@ -506,6 +529,13 @@ impl Machine {
     /// Whether its daemon runs and is not halted.
     pub fn is_awake(&self) -> bool {
         self.daemon.is_some() && self.waiting.is_none()
+    }
+
+    /// Whether nothing of it goes on: no daemon, no agent, no resource.
+    pub fn is_off(&self) -> bool {
+        let keys = self.settings.groups.iter().map(|group| &group.key);
+        let runs = keys.into_iter().any(|key| self.agents.runs_any_of(key));
+        self.daemon.is_none() && self.under_way.is_empty() && !runs
     }
 
     /// When its daemon wants to be woken, in the world's time.

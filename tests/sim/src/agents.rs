@@ -29,6 +29,24 @@ pub struct Habits {
     pub hangs: bool,
     /// `validate` fails.
     pub invalid: bool,
+    /// What its checks say.
+    pub checks: Checks,
+}
+
+/// What the checks of something that runs say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Checks {
+    /// The truth.
+    #[default]
+    Honest,
+    /// Nothing, until they are ended.
+    Hang,
+    /// That it runs, whether or not it does.
+    Lie,
+    /// That it is broken, whether or not it is.
+    Fail,
+    /// Nothing: they cannot be run.
+    Missing,
 }
 
 impl Default for Habits {
@@ -42,6 +60,7 @@ impl Default for Habits {
             unstoppable: false,
             hangs: false,
             invalid: false,
+            checks: Checks::Honest,
         }
     }
 }
@@ -51,8 +70,15 @@ impl Default for Habits {
 pub struct Agents {
     /// Habits that differ from the default, by the resource's text.
     pub habits: BTreeMap<String, Habits>,
+    /// Resources that run on both nodes by intent, by text.
+    pub warm: BTreeSet<String>,
     /// What may be running.
     running: BTreeSet<Resource>,
+    /// What a check has found running since its last start. A script whose status has never said
+    /// that it runs is not believed when it says that it does not.
+    proved: BTreeSet<Resource>,
+    /// What ended by itself, and no agent has been told or has found out so far.
+    died: BTreeSet<Resource>,
     /// Starts and stops that were carried out, in order, for tests.
     pub log: Vec<(Action, Resource)>,
 }
@@ -75,6 +101,8 @@ impl Agents {
         let natural = match operation.action {
             Action::Start => {
                 self.log.push((Action::Start, resource.clone()));
+                self.proved.remove(&resource);
+                self.died.remove(&resource);
                 self.running.insert(resource);
                 habits.start
             }
@@ -84,7 +112,11 @@ impl Agents {
             }
             Action::Status | Action::Announce | Action::Validate => habits.status,
         };
-        let hangs = habits.hangs && matches!(operation.action, Action::Start | Action::Stop);
+        let hangs = match operation.action {
+            Action::Start | Action::Stop => habits.hangs,
+            Action::Status => operation.monitor && habits.checks == Checks::Hang,
+            Action::Announce | Action::Validate => false,
+        };
         if hangs { operation.timeout } else { natural.min(operation.timeout) }
     }
 
@@ -94,8 +126,7 @@ impl Agents {
         let resource = resource_of(operation);
         let failed = |reason: &str| Outcome::Failed { code: Some(1), reason: reason.to_owned() };
         match operation.action {
-            Action::Status if self.running.contains(&resource) => Outcome::Ok,
-            Action::Status => Outcome::NotRunning,
+            Action::Status => self.status(operation, habits.checks),
             Action::Validate if habits.invalid => failed("its configuration is not valid"),
             Action::Announce | Action::Validate => Outcome::Ok,
             Action::Start => {
@@ -115,14 +146,66 @@ impl Agents {
                     return if habits.hangs { Outcome::TimedOut } else { failed("will not stop") };
                 }
                 self.running.remove(&resource);
+                self.died.remove(&resource);
                 Outcome::Ok
             }
         }
     }
 
-    /// The resource dies by itself.
-    pub fn crash(&mut self, group: &str, text: &str) {
-        self.running.remove(&(group.to_owned(), text.to_owned()));
+    fn status(&mut self, operation: &Operation, checks: Checks) -> Outcome {
+        let resource = resource_of(operation);
+        let runs = self.running.contains(&resource);
+        match checks {
+            Checks::Hang if operation.monitor => return Outcome::TimedOut,
+            Checks::Lie if operation.monitor => return Outcome::Ok,
+            Checks::Fail if operation.monitor => {
+                let reason = "does not answer".to_owned();
+                return Outcome::Failed { code: Some(1), reason };
+            }
+            Checks::Missing if operation.monitor => {
+                return Outcome::CouldNotRun { reason: "no memory".to_owned() };
+            }
+            Checks::Honest | Checks::Hang | Checks::Lie | Checks::Fail | Checks::Missing => {}
+        }
+        if runs {
+            self.proved.insert(resource);
+            return Outcome::Ok;
+        }
+        self.died.remove(&resource);
+        Outcome::NotRunning
+    }
+
+    /// The resource dies by itself; whether it ran.
+    pub fn crash(&mut self, group: &str, text: &str) -> bool {
+        let resource = (group.to_owned(), text.to_owned());
+        let ran = self.running.remove(&resource);
+        if ran {
+            self.died.insert(resource);
+        }
+        ran
+    }
+
+    /// Somebody stops the resource by hand, and nobody has to notice.
+    pub fn remove(&mut self, group: &str, text: &str) {
+        let resource = (group.to_owned(), text.to_owned());
+        self.running.remove(&resource);
+        self.died.remove(&resource);
+    }
+
+    /// Whether a check has found it running since its last start.
+    pub fn is_proved(&self, group: &str, text: &str) -> bool {
+        self.proved.contains(&(group.to_owned(), text.to_owned()))
+    }
+
+    /// What ended by itself and was not noticed so far.
+    pub fn died(&self) -> impl Iterator<Item = &Resource> {
+        self.died.iter()
+    }
+
+    /// Whether it runs as far as anybody can know.
+    pub fn seems_to_run(&self, group: &str, text: &str) -> bool {
+        let resource = (group.to_owned(), text.to_owned());
+        self.running.contains(&resource) || self.died.contains(&resource)
     }
 
     /// Whether the resource may be running.
@@ -130,14 +213,16 @@ impl Agents {
         self.running.contains(&(group.to_owned(), text.to_owned()))
     }
 
-    /// Whether any part of the group may be running.
+    /// Whether any part of the group may be running that must not run twice.
     pub fn runs_any_of(&self, group: &str) -> bool {
-        self.running.iter().any(|(of, _)| of == group)
+        self.running.iter().any(|(of, text)| of == group && !self.warm.contains(text))
     }
 
     /// The machine lost power.
     pub fn power_off(&mut self) {
         self.running.clear();
+        self.proved.clear();
+        self.died.clear();
     }
 }
 

@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
-use hb_resource::operation::Action;
+use hb_resource::operation::{Action, Operation};
 
 use crate::plan::Plan;
+use crate::promises::Promises;
 use crate::trace;
 use crate::world::{Machine, News, UnderWay, World};
+
+/// Problems that tell of past events, shown for a while.
+const PAST: [&str; 4] = ["late_heartbeats", "bad_auth", "core_stalled", "resource_failed"];
 
 /// A property that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +46,19 @@ pub struct Checker {
     /// The longest overlap of owners that could talk, for the summary.
     pub overlap_seen: Duration,
     errors_seen: [usize; 2],
+    promises: Promises,
+}
+
+/// Being watched, restarted, tried again after a pause and being found ready again come one after
+/// the other; so does what a power switch still does when faults have ceased.
+fn beyond_max(plan: &Plan) -> Duration {
+    let native = &plan.settings[0].native;
+    let watched = (native.monitor.interval_ms + native.operations.status_timeout_ms) * 3;
+    let ready = native.monitor.ready_interval_ms * 2;
+    let edge = plan.beyond.edge.as_ref();
+    let boots = edge.and_then(|edge| edge.boots_after).unwrap_or_default();
+    let switches = edge.map_or(Duration::ZERO, |_| Duration::from_secs(10));
+    Duration::from_millis(watched + ready + native.recovery.retry_ms * 2) + boots + switches
 }
 
 impl Checker {
@@ -67,11 +84,17 @@ impl Checker {
         let initdead = Duration::from_millis(settings.timing.initdead_ms);
         let transition = stop * members * 2 + Duration::from_millis(500);
         let offer = Duration::from_millis(failure.offer_delay_ms);
+        let beyond = match plan.beyond.any {
+            true => beyond_max(plan),
+            false => Duration::ZERO,
+        };
+        let overlap_max = deadtime * 2 + transition;
         let patience = deadtime.max(Duration::from_secs(12));
         Self {
             groups: settings.groups.iter().map(|group| group.key.clone()).collect(),
-            overlap_max: deadtime * 2 + transition,
-            converge_max: initdead * 2 + patience * 3 + (transition + offer) * 3,
+            overlap_max,
+            converge_max: initdead * 2 + patience * 3 + (transition + offer) * 3 + beyond,
+            promises: Promises::new(plan, overlap_max),
             errors_allowed: plan.agents_fail || plan.partitions,
             prompt: Duration::from_millis(settings.timing.keepalive_ms / 2),
             deadtime,
@@ -86,11 +109,13 @@ impl Checker {
     /// To be called after every event of the world.
     pub fn check(&mut self, world: &mut World) -> Result<(), Violation> {
         let understand = self.note_understanding(world);
-        for news in std::mem::take(&mut world.news) {
-            if let News::Begun { machine, run } = news {
-                check_order(world, machine, &run)?;
+        let news = std::mem::take(&mut world.news);
+        self.promises.check(world, &news)?;
+        for one in &news {
+            if let News::Begun { machine, run } = one {
+                check_order(world, *machine, run)?;
                 if understand {
-                    check_start(world, machine, &run)?;
+                    check_start(world, *machine, run)?;
                 }
             }
         }
@@ -115,7 +140,8 @@ impl Checker {
     fn check_owners(&mut self, world: &World) -> Result<(), Violation> {
         let now = world.now();
         let talks = world.network.connects() && world.machines.iter().all(Machine::is_awake);
-        if !talks {
+        if !talks || self.promises.is_in_maintenance() {
+            // Hands off: what both run stays on both.
             self.talking_since = None;
         } else if self.talking_since.is_none() {
             self.talking_since = Some(now);
@@ -191,8 +217,7 @@ impl Checker {
                 .problems
                 .iter()
                 .map(|problem| problem.id.as_str())
-                // Past events, shown for a while.
-                .filter(|id| !["late_heartbeats", "bad_auth", "core_stalled"].contains(id))
+                .filter(|id| !PAST.contains(id))
                 .collect();
             if !others.is_empty() || !settled {
                 let who = trace::name(machine);
@@ -222,6 +247,9 @@ fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
     if run.operation.action != Action::Start || !other.agents.runs_any_of(group) {
         return Ok(());
     }
+    if other.agents.warm.contains(&run.operation.resource.text) {
+        return Ok(());
+    }
     let Some(status) = world.status(machine) else { return Ok(()) };
     // A group that runs here in part is an acquisition that began when it was allowed, or one
     // that is adopted: S1 bounds how long it may go on.
@@ -247,8 +275,11 @@ fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
 fn check_order(world: &World, machine: usize, run: &UnderWay) -> Result<(), Violation> {
     let this = &world.machines[machine];
     let UnderWay { operation, generation } = run;
-    let changes = |action: Action| matches!(action, Action::Start | Action::Stop);
-    if !changes(operation.action) {
+    let warm = |operation: &Operation| this.agents.warm.contains(&operation.resource.text);
+    let changes = |operation: &Operation| {
+        matches!(operation.action, Action::Start | Action::Stop) && !warm(operation)
+    };
+    if !changes(operation) {
         return Ok(());
     }
     let group = &operation.group;
@@ -257,7 +288,7 @@ fn check_order(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
         .under_way
         .iter()
         .filter(|other| {
-            other.operation.group == *group && *other != run && changes(other.operation.action)
+            other.operation.group == *group && *other != run && changes(&other.operation)
         })
         .collect();
     if others.iter().any(|other| other.generation != *generation) {
@@ -279,10 +310,15 @@ fn check_order(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
     };
     let index = spec.resources.iter().position(|resource| *resource == operation.resource);
     let Some(index) = index else { return Ok(()) };
-    let runs = |at: usize| this.agents.runs(group, &spec.resources[at].text);
+    let text = |at: usize| &spec.resources[at].text;
+    // What died a moment ago has not been noticed.
+    let runs = |at: usize| this.agents.seems_to_run(group, text(at));
+    // An address that went away is put back alone; nothing else is started beside what runs.
+    let stays =
+        |at: usize| this.agents.runs(group, text(at)) && !this.agents.warm.contains(text(at));
     let wrong = match operation.action {
         Action::Start => (0..index).find(|at| !runs(*at)),
-        Action::Stop => (index + 1..spec.resources.len()).find(|at| runs(*at)),
+        Action::Stop => (index + 1..spec.resources.len()).find(|at| stays(*at)),
         Action::Status | Action::Announce | Action::Validate => None,
     };
     match wrong {

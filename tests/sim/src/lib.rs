@@ -3,9 +3,13 @@
 #![forbid(unsafe_code)]
 
 pub mod agents;
+pub mod beyond;
 pub mod checker;
+pub mod counts;
+pub mod edge;
 pub mod network;
 pub mod plan;
+pub mod promises;
 pub mod rng;
 pub mod run;
 pub mod setup;

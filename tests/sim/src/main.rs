@@ -1,23 +1,52 @@
-//! `hb-sim`: runs seeds and prints what a failing one needs to be run again.
-#![expect(clippy::print_stdout, reason = "a command line tool")]
+//! `hb-sim`: runs seeds on all processors and prints what a failing one needs to be run again. At the
+//! edge: it has threads, a terminal and a clock, for its progress line only.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
+#![expect(clippy::disallowed_methods, reason = "a clock, for the rate that it prints")]
 
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant as Clock};
 
 use hb_messaging::time::Instant;
+use hb_sim::counts::Counts;
+use hb_sim::plan::Seed;
 use hb_sim::run::{Report, run};
 
 /// What the command line asks for.
 struct Options {
     from: u64,
     seeds: u64,
+    /// Threads; 0: as many as there are processors.
+    jobs: usize,
     /// One seed, with its trace.
-    seed: Option<u64>,
+    seed: Option<Seed>,
     until: Option<Instant>,
 }
 
+/// What many runs add up to.
+#[derive(Default)]
+struct Total {
+    done: u64,
+    failed: u64,
+    events: u64,
+    simulated: Duration,
+    overlap: Duration,
+    converged: Duration,
+    counts: Counts,
+}
+
+/// Between two progress lines.
+const PROGRESS_EVERY: Duration = Duration::from_millis(500);
+/// A failure is printed for so many seeds; the rest is counted.
+const PRINTED_MAX: u64 = 100;
+
 const USAGE: &str = "\
-usage: hb-sim [--seeds N] [--from N]         run N seeds (default 1000) from N (default 1)
-       hb-sim --seed N [--until SECONDS]     run one seed and print its trace";
+usage: hb-sim [--seeds N] [--from N] [--jobs N]   run N seeds (default 1000) from N (default 1)
+                                                  in N threads (default: one for each processor)
+       hb-sim --seed N [--until SECONDS]          run one seed and print its trace; bN: only the
+                                                  first half of its plan";
 
 fn main() -> ExitCode {
     let Some(options) = read(std::env::args().skip(1)) else {
@@ -26,18 +55,19 @@ fn main() -> ExitCode {
     };
     match options.seed {
         Some(seed) => show(seed, options.until),
-        None => many(options.from, options.seeds),
+        None => many(&options),
     }
 }
 
 fn read(mut words: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { from: 1, seeds: 1_000, seed: None, until: None };
+    let mut options = Options { from: 1, seeds: 1_000, jobs: 0, seed: None, until: None };
     while let Some(word) = words.next() {
         let value = words.next()?;
         match word.as_str() {
             "--from" => options.from = number(&value)?,
             "--seeds" => options.seeds = number(&value)?,
-            "--seed" => options.seed = Some(number(&value)?),
+            "--jobs" => options.jobs = usize::try_from(number(&value)?).ok()?,
+            "--seed" => options.seed = Some(Seed::read(&value)?),
             "--until" => options.until = Some(moment(&value)?),
             _ => return None,
         }
@@ -60,7 +90,7 @@ fn moment(text: &str) -> Option<Instant> {
     Some(Instant::from_micros(whole * 1_000_000 + micros.parse::<u64>().ok()?))
 }
 
-fn show(seed: u64, until: Option<Instant>) -> ExitCode {
+fn show(seed: Seed, until: Option<Instant>) -> ExitCode {
     let report = run(seed, until, true);
     for line in &report.lines {
         println!("{line}");
@@ -75,27 +105,90 @@ fn show(seed: u64, until: Option<Instant>) -> ExitCode {
     }
 }
 
-fn many(from: u64, seeds: u64) -> ExitCode {
-    let mut failed = 0;
-    let mut events = 0;
-    let (mut overlap, mut converged) = (std::time::Duration::ZERO, std::time::Duration::ZERO);
-    for seed in from..from.saturating_add(seeds) {
-        let report = run(seed, None, false);
-        let again = run(seed, None, false);
-        events += report.events;
-        overlap = overlap.max(report.overlap);
-        converged = converged.max(report.converged.unwrap_or_default());
-        if let Some(text) = verdict(&report, &again) {
-            failed += 1;
+fn many(options: &Options) -> ExitCode {
+    let begun = Clock::now();
+    let jobs = match options.jobs {
+        0 => std::thread::available_parallelism().map_or(1, usize::from),
+        jobs => jobs,
+    };
+    let end = options.from.saturating_add(options.seeds);
+    let next = AtomicU64::new(options.from);
+    let total = Mutex::new((Total::default(), begun));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    let (report, again) = twice(Seed::new(seed));
+                    let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+                    note(&mut total.0, Seed::new(seed), &report, &again);
+                    if total.1.elapsed() >= PROGRESS_EVERY {
+                        total.1 = Clock::now();
+                        progress(&total.0, options.seeds, begun.elapsed());
+                    }
+                }
+            });
+        }
+    });
+    let (total, _) = total.into_inner().unwrap_or_else(PoisonError::into_inner);
+    summary(&total, options, begun.elapsed());
+    if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn twice(seed: Seed) -> (Report, Report) {
+    (run(seed, None, false), run(seed, None, false))
+}
+
+fn note(total: &mut Total, seed: Seed, report: &Report, again: &Report) {
+    total.done += 1;
+    total.events += report.events;
+    total.simulated += (report.ended - Instant::ZERO) + (again.ended - Instant::ZERO);
+    total.overlap = total.overlap.max(report.overlap);
+    total.converged = total.converged.max(report.converged.unwrap_or_default());
+    total.counts.merge(&report.counts);
+    if let Some(text) = verdict(report, again) {
+        total.failed += 1;
+        if total.failed <= PRINTED_MAX {
             println!("seed {seed}: {text}");
             println!("  replay: cargo run -p hb-sim --release -- --seed {seed}");
         }
     }
-    println!(
-        "{seeds} seeds from {from}, each run twice: {failed} failed, {events} events; \
-         longest overlap of owners that could talk {overlap:?}, longest way back to rest {converged:?}"
+}
+
+/// On a terminal only; the line is overwritten by the next.
+fn progress(total: &Total, seeds: u64, elapsed: Duration) {
+    if !std::io::stderr().is_terminal() {
+        return;
+    }
+    let (rate, hours) = rates(total, elapsed);
+    eprint!(
+        "\r{}/{seeds} seeds, {} failed, {rate} seeds/min, {hours} simulated hours/min   ",
+        total.done, total.failed
     );
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let _ = std::io::stderr().flush();
+}
+
+/// Seeds and simulated hours for each minute of ours.
+fn rates(total: &Total, elapsed: Duration) -> (u64, u64) {
+    let millis = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+    (total.done * 60_000 / millis, total.simulated.as_secs() / 60 * 1_000 / millis)
+}
+
+fn summary(total: &Total, options: &Options, elapsed: Duration) {
+    if std::io::stderr().is_terminal() {
+        eprintln!();
+    }
+    print!("{}", total.counts);
+    let (rate, hours) = rates(total, elapsed);
+    println!(
+        "{} seeds from {}, each run twice: {} failed, {} events; longest overlap of owners that \
+         could talk {:?}, longest way back to rest {:?}; {rate} seeds/min, {hours} simulated \
+         hours/min",
+        total.done, options.from, total.failed, total.events, total.overlap, total.converged
+    );
 }
 
 fn verdict(report: &Report, again: &Report) -> Option<String> {

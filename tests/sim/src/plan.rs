@@ -1,6 +1,7 @@
 //! What goes wrong in a run, drawn from its seed: settings, a timeline of faults and commands, and
 //! the moment from which nothing goes wrong any more. It judges nothing.
 
+use std::fmt;
 use std::time::Duration;
 
 use hb_config::settings::{AutoFailback, Framing, GroupSpec, PingKind, PingTarget, Settings};
@@ -11,6 +12,9 @@ use hb_node::api::Request;
 use hb_node::input::Input;
 use hb_resource::input::{Holdings, Which};
 
+use crate::agents::Checks;
+use crate::beyond::Beyond;
+use crate::edge::Switch;
 use crate::network::Path;
 use crate::rng::Rng;
 use crate::setup;
@@ -56,6 +60,20 @@ pub enum Fault {
     FailStop(usize, String, bool),
     /// It hangs, or no longer does.
     Hang(usize, String, bool),
+    /// It could not be started on a machine, as its validation says, or could again.
+    Invalid(usize, String, bool),
+    /// A member of a group ends by itself, if it runs and is watched.
+    Die(usize, String, String),
+    /// The kernel says that something has happened to a member; perhaps nothing has.
+    Hint(usize, String, String),
+    /// Checks of a resource say this on a machine.
+    Checks(usize, String, Checks),
+    /// The power switch that a machine uses behaves like this.
+    Switch(usize, Switch),
+    /// An operator of this machine has looked: the other is off, and says so if it is true.
+    Confirm(usize),
+    /// A machine reaches the witness, or not.
+    Witness(usize, bool),
 }
 
 /// A run before it begins.
@@ -75,6 +93,37 @@ pub struct Plan {
     pub partitions: bool,
     /// The longest that an agent takes when it works.
     pub slowest: Duration,
+    /// The second half.
+    pub beyond: Beyond,
+}
+
+/// Names a plan. `17`, or `b17` for its first half alone: what it meant before there was a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Seed {
+    /// The number.
+    pub number: u64,
+    /// Only the first half.
+    pub base: bool,
+}
+
+impl Seed {
+    /// The whole plan of a number.
+    pub fn new(number: u64) -> Self {
+        Self { number, base: false }
+    }
+
+    /// Reads what `Display` writes.
+    pub fn read(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix('b');
+        let number = digits.unwrap_or(text).parse().ok()?;
+        Some(Self { number, base: digits.is_some() })
+    }
+}
+
+impl fmt::Display for Seed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", if self.base { "b" } else { "" }, self.number)
+    }
 }
 
 /// Adds faults of one kind that begin at a moment.
@@ -94,7 +143,16 @@ struct Mood {
 
 impl Plan {
     /// The plan of a seed.
-    pub fn new(seed: u64) -> Self {
+    pub fn new(seed: Seed) -> Self {
+        let mut plan = Self::base(seed.number);
+        if !seed.base {
+            plan.go_beyond();
+            plan.faults.sort_by_key(|(at, _)| *at);
+        }
+        plan
+    }
+
+    fn base(seed: u64) -> Self {
         let mut rng = Rng::new(seed);
         let mood = Mood {
             crashes: rng.chance(600),
@@ -116,6 +174,7 @@ impl Plan {
             agents_fail: mood.failing_agents,
             partitions: mood.partitions || mood.weather || mood.halts,
             slowest: Duration::from_millis(20),
+            beyond: Beyond::default(),
         };
         plan.begin(&timing, &mut rng);
         plan.agents(&groups, mood, &mut rng);
@@ -124,7 +183,7 @@ impl Plan {
         plan
     }
 
-    fn add(&mut self, at: Instant, fault: Fault) {
+    pub(crate) fn add(&mut self, at: Instant, fault: Fault) {
         self.faults.push((at, fault));
     }
 
@@ -203,7 +262,13 @@ impl Plan {
         self.add(at + pause(timing, rng), Fault::Resume(machine));
     }
 
-    fn partition(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+    pub(crate) fn partition(
+        &mut self,
+        at: Instant,
+        _: &[GroupSpec],
+        timing: &Timing,
+        rng: &mut Rng,
+    ) {
         let machine = usize::from(rng.chance(500));
         let fault = match rng.between(0, 4) {
             0 => Fault::CutFrom(machine),
@@ -262,7 +327,7 @@ impl Plan {
 }
 
 /// Short, about a deadtime, or long: the interesting lengths.
-fn pause(timing: &Timing, rng: &mut Rng) -> Duration {
+pub(crate) fn pause(timing: &Timing, rng: &mut Rng) -> Duration {
     let longest = *rng.pick(&[
         timing.keepalive_ms,
         timing.deadtime_ms,
@@ -272,7 +337,7 @@ fn pause(timing: &Timing, rng: &mut Rng) -> Duration {
     Duration::from_micros(rng.between(0, longest * 1_000))
 }
 
-fn texts(groups: &[GroupSpec]) -> Vec<String> {
+pub(crate) fn texts(groups: &[GroupSpec]) -> Vec<String> {
     let resources = groups.iter().flat_map(|group| &group.resources);
     resources.map(|resource| resource.text.clone()).collect()
 }
@@ -339,12 +404,38 @@ impl Fault {
             | Self::Slow(machine, ..)
             | Self::FailStart(machine, ..)
             | Self::FailStop(machine, ..)
-            | Self::Hang(machine, ..) => *machine,
+            | Self::Hang(machine, ..)
+            | Self::Invalid(machine, ..)
+            | Self::Die(machine, ..)
+            | Self::Hint(machine, ..)
+            | Self::Checks(machine, ..)
+            | Self::Switch(machine, _)
+            | Self::Confirm(machine)
+            | Self::Witness(machine, _) => *machine,
             Self::CutAll | Self::CutLink(_) | Self::Heal | Self::Weather(_) => 0,
         };
         let now = world.now();
         world.trace.line(now, machine, format_args!("== {self:?} (at {})", trace::name(machine)));
+        world.counts.add("fault", &self.kind());
         self.act(world);
+    }
+
+    /// What it is called in the table of counts.
+    fn kind(&self) -> String {
+        let words = format!("{self:?}");
+        let word = |text: &str| -> String {
+            text.chars().take_while(|letter| letter.is_ascii_alphabetic()).collect()
+        };
+        let detail = if let Self::Command(_, request) = self {
+            word(&format!("{request:?}"))
+        } else if let Self::Checks(_, _, checks) = self {
+            word(&format!("{checks:?}"))
+        } else if let Self::Switch(_, switch) = self {
+            word(&format!("{switch:?}"))
+        } else {
+            return word(&words);
+        };
+        format!("{} {detail}", word(&words))
     }
 
     fn act(&self, world: &mut World) {
@@ -396,6 +487,45 @@ impl Fault {
             Self::Hang(machine, text, hangs) => {
                 world.machines[*machine].agents.change(text, |habits| habits.hangs = *hangs);
             }
+            Self::Invalid(machine, text, invalid) => {
+                world.machines[*machine].agents.change(text, |habits| habits.invalid = *invalid);
+            }
+            Self::Checks(machine, text, checks) => {
+                world.machines[*machine].agents.change(text, |habits| habits.checks = *checks);
+            }
+            Self::Die(machine, group, text) => die(world, *machine, group, text),
+            Self::Hint(machine, group, text) => {
+                let reason = "its process has ended".to_owned();
+                let (group, resource) = (group.clone(), text.clone());
+                world.feed(*machine, Input::Look { group, resource, reason });
+            }
+            Self::Switch(machine, switch) => {
+                if let Some(edge) = &mut world.edge {
+                    edge.switch[*machine] = *switch;
+                }
+            }
+            Self::Confirm(machine) => {
+                if world.machines[1 - machine].is_off() {
+                    let node = trace::name(1 - machine);
+                    world.request(*machine, Request::FenceConfirm { node });
+                    world.counts.add("fault", "Confirm (it is off)");
+                }
+            }
+            Self::Witness(machine, reaches) => {
+                if let Some(edge) = &mut world.edge {
+                    edge.reaches_witness[*machine] = *reaches;
+                }
+            }
         }
+    }
+}
+
+/// A script that ends before its status has ever said that it runs is not watched, by design; that
+/// is no fault of this world.
+fn die(world: &mut World, machine: usize, group: &str, text: &str) {
+    let agents = &mut world.machines[machine].agents;
+    let watched = agents.is_proved(group, text) || text.parse::<std::net::IpAddr>().is_ok();
+    if watched && agents.crash(group, text) {
+        world.counts.add("fault", "Die (it ran)");
     }
 }

@@ -79,6 +79,11 @@ pub fn pair(timing: Timing, groups: &[GroupSpec]) -> [Settings; 2] {
     })
 }
 
+/// A device without parameters.
+pub fn no_parameters() -> BTreeMap<String, Secret> {
+    BTreeMap::new()
+}
+
 /// One sha1 key.
 pub fn keys(secret: &str) -> AuthKeys {
     let secret = Secret::new(secret.as_bytes().to_vec());

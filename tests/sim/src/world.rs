@@ -11,9 +11,11 @@ use hb_node::api::{HistoryEntry, Request, Response, StatusSnapshot};
 use hb_node::effect::{Effect, Level, LogEvent};
 use hb_node::input::{ClientId, Input};
 use hb_node::{Identity, Node};
-use hb_resource::operation::{Operation, Outcome};
+use hb_resource::operation::{Action, OpId, Operation, Outcome};
 
 use crate::agents::Agents;
+use crate::counts::Counts;
+use crate::edge::{Edge, Ending};
 use crate::network::Network;
 use crate::rng::Rng;
 use crate::trace::Trace;
@@ -24,6 +26,11 @@ const ENVIRONMENT_EVERY: Duration = Duration::from_secs(1);
 const WAITING_MAX: usize = 500;
 /// Timeouts that a node may have due at one moment; more means that time stands still.
 const TIMEOUTS_MAX: usize = 10_000;
+
+/// The edge ends the process group of a cancelled check at once.
+const CANCEL_TAKES: Duration = Duration::from_millis(1);
+/// The service manager waits this long (`RestartSec`).
+const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 /// One machine: its daemon, when it runs, and what runs beside it.
 #[derive(Clone, Debug)]
@@ -75,10 +82,13 @@ pub struct UnderWay {
 
 /// Something that will happen at a known moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Coming {
+pub(crate) enum Coming {
     Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
     Echo { to: usize, generation: u64, input: Input },
-    Ended { machine: usize, run: UnderWay },
+    Ended { machine: usize, run: UnderWay, cancelled: bool },
+    Fenced { by: usize, generation: u64, attempt: u64, ending: Ending },
+    Witness { machine: usize, generation: u64, question: u64, acquire: bool },
+    Boot { machine: usize },
     Environment { machine: usize, generation: u64 },
 }
 
@@ -91,6 +101,18 @@ pub enum News {
         machine: usize,
         /// What it does, and for which daemon.
         run: UnderWay,
+    },
+    /// A daemon wanted something ended that is not a check.
+    BadCancel {
+        /// Which machine.
+        machine: usize,
+        /// What should have been ended.
+        run: UnderWay,
+    },
+    /// A fence was asked for.
+    Fence {
+        /// Which machine asked.
+        machine: usize,
     },
     /// It ended.
     Ended {
@@ -114,8 +136,15 @@ pub struct World {
     pub trace: Trace,
     /// What agents did since somebody took it from here.
     pub news: Vec<News>,
+    /// Fence devices, a witness and a supervisor. Without them a test plays them, by
+    /// [`Machine::asked`].
+    pub edge: Option<Edge>,
+    /// An operator stops by hand what a starting daemon found and left alone.
+    pub tidies: bool,
+    /// How often what has happened.
+    pub counts: Counts,
     now: Instant,
-    rng: Rng,
+    pub(crate) rng: Rng,
     /// Ordered by moment, then by the order in which it was planned.
     coming: BTreeMap<(Instant, u64), Coming>,
     planned: u64,
@@ -131,6 +160,9 @@ impl World {
             network: Network::new(links),
             trace: Trace::default(),
             news: Vec::new(),
+            edge: None,
+            tidies: false,
+            counts: Counts::default(),
             now: Instant::ZERO,
             rng: Rng::new(seed),
             coming: BTreeMap::new(),
@@ -194,6 +226,7 @@ impl World {
     pub fn power_off(&mut self, machine: usize) {
         let this = &mut self.machines[machine];
         this.daemon = None;
+        this.waiting = None;
         this.agents.power_off();
         this.under_way.clear();
         self.forget_agents(machine);
@@ -325,15 +358,28 @@ impl World {
                     self.environment(machine, generation);
                 }
             }
-            Coming::Ended { machine, run } => self.end(machine, run),
+            Coming::Ended { machine, run, cancelled } => self.end(machine, run, cancelled),
+            Coming::Fenced { by, generation, attempt, ending } => {
+                self.fenced(by, generation, attempt, ending);
+            }
+            Coming::Witness { machine, generation, question, acquire } => {
+                self.witness(machine, generation, question, acquire);
+            }
+            Coming::Boot { machine } => self.start(machine),
         }
     }
 
     /// An agent ends. Its daemon hears of it if it is still the one that started it.
-    fn end(&mut self, machine: usize, run: UnderWay) {
+    fn end(&mut self, machine: usize, run: UnderWay, cancelled: bool) {
         let this = &mut self.machines[machine];
         this.under_way.retain(|other| *other != run);
-        let outcome = this.agents.end(&run.operation);
+        let outcome = match cancelled {
+            true => Outcome::TimedOut,
+            false => this.agents.end(&run.operation),
+        };
+        if run.operation.monitor {
+            self.counts.add("check", outcome_word(&outcome, cancelled));
+        }
         let (op, generation) = (run.operation.id, run.generation);
         self.news.push(News::Ended { machine, run, outcome: outcome.clone() });
         if self.runs(machine, generation) {
@@ -341,7 +387,7 @@ impl World {
         }
     }
 
-    fn runs(&self, machine: usize, generation: u64) -> bool {
+    pub(crate) fn runs(&self, machine: usize, generation: u64) -> bool {
         let this = &self.machines[machine];
         this.daemon.is_some() && this.generation == generation
     }
@@ -354,7 +400,7 @@ impl World {
         self.plan(ENVIRONMENT_EVERY, Coming::Environment { machine, generation });
     }
 
-    fn plan(&mut self, after: Duration, coming: Coming) {
+    pub(crate) fn plan(&mut self, after: Duration, coming: Coming) {
         self.planned += 1;
         self.coming.insert((self.now + after, self.planned), coming);
     }
@@ -383,26 +429,69 @@ impl World {
                 let after = this.agents.begin(&operation);
                 this.under_way.push(run.clone());
                 self.news.push(News::Begun { machine, run: run.clone() });
-                self.plan(after, Coming::Ended { machine, run });
+                self.plan(after, Coming::Ended { machine, run, cancelled: false });
             }
-            // A check that is in the way ends by itself.
-            Effect::Cancel(_) => {}
-            // This world has no device, no witness and no watchdog: a test plays them.
+            Effect::Cancel(op) => self.cancel(machine, op),
             effect @ (Effect::Fence { .. }
             | Effect::Witness { .. }
             | Effect::Alive
-            | Effect::LetWatchdogBite { .. }) => self.machines[machine].asked.push(effect),
+            | Effect::LetWatchdogBite { .. }) => self.ask(machine, effect),
             Effect::Reply { client, response } => {
                 self.machines[machine].replies.push((client, response));
             }
-            Effect::Log(line) => self.machines[machine].logs.push(line),
-            Effect::History(entry) => self.machines[machine].history.push(entry),
+            Effect::Log(line) => {
+                if self.tidies && line.text.ends_with("; left alone") {
+                    self.tidy(machine, &line.text);
+                }
+                self.machines[machine].logs.push(line);
+            }
+            Effect::History(entry) => {
+                self.counts.add("move", &format!("{} {}", entry.what, entry.cause));
+                self.machines[machine].history.push(entry);
+            }
             Effect::Notify { status } => self.machines[machine].notified.push(status),
             Effect::Exit { code } => {
                 self.machines[machine].daemon = None;
                 self.machines[machine].exit = Some(code);
+                // A service manager starts a daemon again that left with a failure.
+                if code != 0 && self.edge.is_some() {
+                    self.plan(RESTART_AFTER, Coming::Boot { machine });
+                }
             }
         }
+    }
+
+    /// Members of a group whose first one died while no daemon ran may be anybody's; the daemon says
+    /// so and leaves them to people.
+    fn tidy(&mut self, machine: usize, text: &str) {
+        self.counts.add("edge", "tidied by hand");
+        let this = &mut self.machines[machine];
+        for group in &this.settings.groups {
+            if !text.contains(&format!(" group {} ", group.key)) {
+                continue;
+            }
+            for resource in &group.resources {
+                this.agents.remove(&group.key, &resource.text);
+            }
+        }
+    }
+
+    /// Ends a check at once; an agent that changes something is never ended this way.
+    fn cancel(&mut self, machine: usize, op: OpId) {
+        let generation = self.machines[machine].generation;
+        let is_meant = |run: &UnderWay| run.generation == generation && run.operation.id == op;
+        let run = self.machines[machine].under_way.iter().find(|run| is_meant(run)).cloned();
+        let Some(run) = run else { return };
+        match run.operation.action {
+            Action::Start | Action::Stop | Action::Announce => {
+                self.news.push(News::BadCancel { machine, run });
+                return;
+            }
+            Action::Status | Action::Validate => {}
+        }
+        let own = |coming: &Coming| matches!(coming, Coming::Ended { machine: of, run, .. } if *of == machine && is_meant(run));
+        self.coming.retain(|_, coming| !own(coming));
+        self.plan(CANCEL_TAKES, Coming::Ended { machine, run, cancelled: true });
     }
 
     fn local(&self, daemon: &Daemon) -> Instant {
@@ -442,6 +531,13 @@ impl Machine {
         self.daemon.is_some() && self.waiting.is_none()
     }
 
+    /// Whether nothing of it goes on: no daemon, no agent, no resource.
+    pub fn is_off(&self) -> bool {
+        let keys = self.settings.groups.iter().map(|group| &group.key);
+        let runs = keys.into_iter().any(|key| self.agents.runs_any_of(key));
+        self.daemon.is_none() && self.under_way.is_empty() && !runs
+    }
+
     /// When its daemon wants to be woken, in the world's time.
     fn next_timeout(&self) -> Option<Instant> {
         if self.waiting.is_some() {
@@ -468,6 +564,17 @@ impl Machine {
     /// Log lines that would wake somebody.
     pub fn errors(&self) -> Vec<&LogEvent> {
         self.logs.iter().filter(|line| line.level == Level::Error).collect()
+    }
+}
+
+fn outcome_word(outcome: &Outcome, cancelled: bool) -> &'static str {
+    match outcome {
+        _ if cancelled => "cancelled",
+        Outcome::Ok => "ok",
+        Outcome::NotRunning => "not running",
+        Outcome::Failed { .. } => "failed",
+        Outcome::TimedOut => "timed out",
+        Outcome::CouldNotRun { .. } => "could not run",
     }
 }
 

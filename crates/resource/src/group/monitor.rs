@@ -143,7 +143,9 @@ impl Group {
             member.cannot_check = false;
             return member.proved();
         }
-        if member.doubt(script) {
+        // A check that could not be made says nothing about the script either.
+        let was_made = !matches!(outcome, Outcome::CouldNotRun { .. });
+        if was_made && member.doubt(script) {
             return self.tell_useless(index, outcome, ctx);
         }
         match outcome {

@@ -129,6 +129,14 @@ impl Setup {
         Self { web: true, ..Self::new(&format!("node1 {ADDRESS}\n")) }
     }
 
+    /// Adds addresses without asking whether another host has them: both nodes get one when no
+    /// heartbeat passes, though the network between their clients and them works.
+    #[must_use]
+    pub fn unasked(mut self) -> Self {
+        self.native.push_str("[address]\nprobe = \"0ms\"\n");
+        self
+    }
+
     /// The files of node number `index`: path, text, mode.
     pub fn files(&self, index: usize) -> Vec<(String, String, u32)> {
         let mut files = vec![

@@ -135,7 +135,7 @@ fn fence_that_fails() {
 /// Checks go on and nothing is touched; at its end what is due is done.
 fn maintenance() {
     let pair = nginx_pair("");
-    let mut meter = Meter::start("node1");
+    pair.traffic().wait_served("node1");
     pair.expect("node1", &["hb", "maintenance", "on", "--for", "30m"], 0);
     let states = NODES.map(|node| {
         let status = pair.wait(node, "both know", |s| s.maintenance.is_some());
@@ -143,7 +143,6 @@ fn maintenance() {
     });
     assert!(states[0].here && !states[0].peer && states[0].ends_in_ms.is_some());
     assert!(!states[1].here && states[1].peer);
-    meter.begin();
     kill_nginx(&pair, "node1");
     let status = pair.wait("node1", "it says so", |s| s.groups[0].would_do.is_some());
     let text = status.groups[0].would_do.clone().unwrap_or_default();
@@ -154,6 +153,8 @@ fn maintenance() {
     assert_eq!(pair.owners(IP), ["node1"]);
     pair.expect("node1", &["hb", "maintenance", "off"], 0);
     pair.traffic().wait_served("node1");
+    pair.wait("node1", "it was restarted", |s| s.groups[0].resources[1].failures == 1);
+    pair.expect("node1", &["hb", "cleanup"], 0);
     pair.wait_well();
 }
 

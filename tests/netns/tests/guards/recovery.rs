@@ -36,6 +36,8 @@ fn nginx_killed() {
     let status = pair.wait("node1", "it is held", held);
     assert!(has_problem(&status, "resource_failed"), "{:?}", status.problems);
     assert_eq!(status.groups[0].resources[1].failures, 1);
+    // By the word of the kernel, not by the check that comes every 10 s.
+    assert!(pair.log("node1").contains("(nginx) ended"), "its death was not told");
     let after = nginx_pids(&pair, "node1");
     assert!(!after.is_empty() && after.iter().all(|pid| !before.contains(pid)));
     assert_eq!(pair.owners(IP), ["node1"]);
@@ -59,8 +61,9 @@ fn nginx_killed_and_broken() {
     configure_nginx(&pair, "node1");
     pair.expect("node1", &["hb", "cleanup"], 0);
     pair.wait_well();
+    meter.begin();
     pair.expect("node2", &["hb", "standby"], 0);
-    meter.tell_outage("and back by hand", "node1");
+    meter.tell_outage("given back with nginx on demand", "node1");
 }
 
 /// What listens on it does not notice.

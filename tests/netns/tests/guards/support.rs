@@ -10,12 +10,8 @@ pub(crate) const IP: &str = "192.0.2.100";
 
 /// Dead after half a second, no failback, readiness looked at each second.
 pub(crate) fn quick(haresources: &str) -> Setup {
-    let mut setup = Setup {
-        deadtime_ms: 500,
-        initdead_ms: 1_000,
-        failback: "off",
-        ..Setup::new(haresources)
-    };
+    let mut setup =
+        Setup { deadtime_ms: 500, initdead_ms: 1_000, failback: "off", ..Setup::new(haresources) };
     setup.native.push_str("[monitor]\nready_interval = \"1s\"\n");
     setup
 }

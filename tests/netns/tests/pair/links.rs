@@ -115,7 +115,7 @@ fn one_link() -> Setup {
     Setup {
         media: ucast(HEARTBEAT),
         haresources: format!("node1 agent::a {ADDRESS}\n"),
-        ..Setup::web()
+        ..Setup::web().unasked()
     }
 }
 

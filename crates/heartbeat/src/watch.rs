@@ -14,7 +14,7 @@ use hb_resource::exec::watch::{Search, Ticks, WATCHED_MAX, Watched};
 use hb_resource::operation::{GroupKey, Operation};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::hint::{Hint, HintSender};
 use crate::watch_record::Record;
@@ -163,7 +163,7 @@ impl Watcher {
     async fn run(mut self, since: Option<Ticks>, checked: Arc<Notify>) {
         self.look(since, false).await;
         if since.is_some() {
-            sleep(SECOND_LOOK).await;
+            self.deaths_for(SECOND_LOOK).await;
             self.look(since, false).await;
         }
         loop {
@@ -174,6 +174,17 @@ impl Watcher {
                         self.settle().await;
                     }
                 }
+            }
+        }
+    }
+
+    /// Waits for `time`, in which a death is told at once.
+    async fn deaths_for(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        loop {
+            tokio::select! {
+                Some(Ok(dead)) = self.deaths.join_next() => self.died(&dead),
+                () = sleep_until(end) => return,
             }
         }
     }

@@ -98,8 +98,6 @@ pub struct Setup {
     pub web: bool,
 }
 
-/// hb.toml: an address is taken without asking the network whether another machine has it.
-pub const UNASKED: &str = "[address]\nprobe = \"0ms\"\n";
 /// hb.toml: what failed counts for a moment only, so that a test need not wait for ten minutes.
 pub const FORGIVING: &str = "[recovery]\nwindow = \"2s\"\nretry = \"1s\"\n";
 
@@ -132,6 +130,14 @@ impl Setup {
     /// One address that prefers node1, and whoever has it serves.
     pub fn web() -> Self {
         Self { web: true, ..Self::new(&format!("node1 {ADDRESS}\n")) }
+    }
+
+    /// Adds addresses without asking whether another host has them: both nodes get one when no
+    /// heartbeat passes, though the network between their clients and them works.
+    #[must_use]
+    pub fn unasked(mut self) -> Self {
+        self.native.push_str("[address]\nprobe = \"0ms\"\n");
+        self
     }
 
     /// The files of node number `index`: path, text, mode.

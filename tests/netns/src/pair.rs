@@ -272,8 +272,13 @@ impl Pair {
 
     /// The nodes that have `address`.
     pub fn owners(&self, address: &str) -> Vec<&'static str> {
-        let has = |node: &&str| self.addresses(node).iter().any(|own| own == address);
-        NODES.into_iter().filter(has).collect()
+        self.owners_of(&NODES, address)
+    }
+
+    /// Those of `nodes`, which are on, that have `address`.
+    pub fn owners_of<'a>(&self, nodes: &[&'a str], address: &str) -> Vec<&'a str> {
+        let has = |node: &&&str| self.addresses(node).iter().any(|own| own == address);
+        nodes.iter().filter(has).copied().collect()
     }
 
     /// The IPv4 addresses of `node`, from the kernel's own table.

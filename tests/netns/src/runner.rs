@@ -28,6 +28,8 @@ const CASE_LIMIT: Duration = Duration::from_secs(240);
 /// What a line of a case's output begins with that says why it was skipped or failed.
 const SKIP: &str = "SKIP: ";
 const FAILED: &str = "FAILED: ";
+/// What a line begins with that is shown when the case has passed, too.
+const MEASURED: &str = "measured: ";
 
 /// One thing that is tested.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +44,11 @@ pub struct Case {
 pub fn skip(reason: &str) -> ! {
     println!("{SKIP}{reason}");
     std::process::exit(SKIPPED)
+}
+
+/// Tells how long something took. It is shown and never judged: a machine may have other work.
+pub fn measured(what: &str, took: Duration) {
+    println!("{MEASURED}{what}: {} ms", took.as_millis());
 }
 
 /// The whole `main` of a test program.
@@ -150,7 +157,13 @@ fn run_all(cases: &[Case], nocapture: bool) -> ExitCode {
         let (ended, output) = run_apart(case, nocapture);
         let seconds = begin.elapsed().as_secs_f32();
         match ended {
-            Ended::Passed => println!("ok ({seconds:.1} s)"),
+            Ended::Passed => {
+                println!("ok ({seconds:.1} s)");
+                if !nocapture {
+                    let told = output.lines().filter(|line| line.starts_with(MEASURED));
+                    told.for_each(|line| println!("    {line}"));
+                }
+            }
             Ended::Skipped(reason) => {
                 println!("SKIP: {reason}");
                 let list = if forbidden { &mut failed } else { &mut skipped };

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use hb_cli::lab::{self, Miss, Probe, Prober};
 
+use crate::runner::measured;
+
 /// Between two requests.
 const INTERVAL: Duration = Duration::from_millis(10);
 /// How long a request may take: below the second after which TCP sends a lost SYN again, so that a
@@ -86,6 +88,52 @@ impl Traffic {
                 bad.result,
             );
         }
+    }
+}
+
+/// The client that measures: it asks every 2 ms and is judged by nobody.
+#[derive(Debug)]
+pub struct Meter {
+    prober: Prober,
+    from: Instant,
+}
+
+impl Meter {
+    /// Asks for the page of the floating address from here on, and waits until `node` serves it.
+    #[track_caller]
+    pub fn start(node: &str) -> Self {
+        let limit = Duration::from_millis(50);
+        let prober = Prober::start((lab::FLOATING, 80).into(), Duration::from_millis(2), limit);
+        let prober = prober.expect("a client");
+        prober.wait_served(Some(node), LIMIT).expect("service");
+        Self { prober, from: Instant::now() }
+    }
+
+    /// Outages count from here on.
+    pub fn begin(&mut self) -> Instant {
+        self.from = Instant::now();
+        self.from
+    }
+
+    /// Waits for the end of an outage after which `node` serves, and tells how long it was.
+    #[track_caller]
+    pub fn tell_outage(&self, what: &str, node: &str) {
+        let begin = Instant::now();
+        loop {
+            let outage = self.prober.outage_since(self.from);
+            if let Some(outage) = outage.filter(|outage| *outage.to == *node)
+                && self.prober.server().is_some_and(|server| *server == *node)
+            {
+                return measured(what, outage.length());
+            }
+            assert!(begin.elapsed() < LIMIT, "{what}: {node} does not serve after it");
+            thread::sleep(INTERVAL);
+        }
+    }
+
+    /// Tells the longest time without an answer since [`Self::begin`], be it an outage or not.
+    pub fn tell_gap(&self, what: &str) {
+        measured(what, self.prober.longest_gap_since(self.from));
     }
 }
 

@@ -76,13 +76,21 @@ pub(super) fn name(pid: i32) -> String {
     String::from_utf8_lossy(&name).chars().filter(|c| !c.is_control()).collect()
 }
 
-/// This process, its parent, and so on up to the first one.
+/// The first process of this namespace, which adopts those without a parent.
+const FIRST: i32 = 1;
+
+/// This process, its parent, and so on up to the first one. That is always among them: a process
+/// that was put into the namespace from outside (`docker exec`, `nsenter`) has no parent there, and
+/// what it leaves behind is adopted all the same.
 pub(super) fn lineage() -> Vec<i32> {
     let mut pids = Vec::new();
     let mut next = i32::try_from(std::process::id()).unwrap_or_default();
     while next > 0 && !pids.contains(&next) {
         pids.push(next);
         next = process(next).map_or(0, |one| one.parent);
+    }
+    if !pids.contains(&FIRST) {
+        pids.push(FIRST);
     }
     pids
 }

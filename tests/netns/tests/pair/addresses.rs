@@ -2,7 +2,7 @@
 
 use hb_cli::lab;
 use hb_netns::files::{NGINX_CONF, NODES, Setup, nginx_conf};
-use hb_netns::pair::{Pair, active_on, ip_here, need_ip};
+use hb_netns::pair::{Pair, ip_here, need_ip};
 use hb_netns::runner::{Case, skip};
 use hb_netns::traffic::Traffic;
 
@@ -11,7 +11,6 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "label_netmask_and_broadcast", run: label_netmask_and_broadcast },
     Case { name: "interface_found_by_route", run: interface_found_by_route },
     Case { name: "foreign_addresses_stay", run: foreign_addresses_stay },
-    Case { name: "address_removed_by_others", run: address_removed_by_others },
 ];
 
 fn ipv6_address() {
@@ -89,17 +88,4 @@ fn foreign_addresses_stay() {
     pair.expect("node1", &["hb", "takeover"], 0);
     pair.expect("node1", &["heartbeat", "-k"], 0);
     assert_eq!(pair.addresses("node1"), after);
-}
-
-/// What an administrator or a network manager takes away while it is held is put back at once.
-fn address_removed_by_others() {
-    need_ip();
-    let pair = Pair::running(Setup::web());
-    let traffic = pair.traffic();
-    traffic.wait_served("node1");
-    pair.shell("node1", "ip address del 192.0.2.100/24 dev eth0");
-    pair.wait("node1", "it noticed", |s| s.groups[0].resources[0].failures == 1);
-    pair.until("it is back", || pair.owners("192.0.2.100") == ["node1"]);
-    traffic.wait_served("node1");
-    assert_eq!(active_on(&pair.status("node2")), Some("node1"));
 }

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hb_cli::lab;
-use hb_netns::files::{ADDRESS, ADDRESS2, NGINX_CONF, NODES, Setup, UNASKED, nginx_conf};
+use hb_netns::files::{ADDRESS, ADDRESS2, NGINX_CONF, NODES, Setup, nginx_conf};
 use hb_netns::pair::{Pair, active_on, groups, has_problem};
 use hb_netns::runner::{Case, skip};
 
@@ -107,8 +107,7 @@ fn killed_daemon_adopts_what_runs() {
 fn killed_daemon_comes_back_late() {
     let mut setup = Setup::web();
     setup.haresources = format!("node1 agent::a {ADDRESS}\n");
-    setup.native = UNASKED.to_owned();
-    let mut pair = Pair::running(setup);
+    let mut pair = Pair::running(setup.unasked());
     let traffic = pair.traffic();
     pair.kill("node1");
     pair.wait("node2", "it takes over", |s| active_on(s) == Some("node2"));
@@ -141,7 +140,7 @@ fn short_pause_changes_nothing() {
 /// Frozen for longer than the dead time, a node wakes to find itself replaced. Both claim the group
 /// then; the rule that both know leaves it to one, which keeps serving.
 fn long_pause_ends_with_one_owner() {
-    let pair = Pair::running(Setup { native: UNASKED.to_owned(), ..Setup::web() });
+    let pair = Pair::running(Setup::web().unasked());
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     pair.signal("node1", "STOP");

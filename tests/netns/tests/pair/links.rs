@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use hb_cli::lab::{self, HEARTBEAT, PUBLIC};
-use hb_netns::files::{ADDRESS, FORGIVING, NODES, Setup, UNASKED, ucast};
+use hb_netns::files::{ADDRESS, FORGIVING, NODES, Setup, ucast};
 use hb_netns::pair::{Pair, active_on, has_problem, ip_here, need_ip, problem};
 use hb_netns::runner::Case;
 
@@ -115,12 +115,11 @@ fn one_link() -> Setup {
     Setup {
         media: ucast(HEARTBEAT),
         haresources: format!("node1 agent::a {ADDRESS}\n"),
-        native: UNASKED.to_owned(),
-        ..Setup::web()
+        ..Setup::web().unasked()
     }
 }
 
-/// Without heartbeats, and unless the network is asked for the address, both take the group, as Heartbeat does without fencing. From the heal on the
+/// Without heartbeats both take the group, as Heartbeat does without fencing. From the heal on the
 /// preferred node keeps it and never lets go, and the other gives it up.
 fn partition_is_healed() {
     let pair = Pair::running(one_link());

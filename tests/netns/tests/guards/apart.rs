@@ -1,0 +1,139 @@
+//! Nodes that do not hear each other, by a pause or a cut, and other hosts with the address.
+
+use std::time::Instant;
+
+use hb_cli::lab::HEARTBEAT;
+use hb_netns::files::{NODES, Setup, ucast};
+use hb_netns::pair::{Pair, active_on, has_problem, ip_here, need_ip};
+use hb_netns::runner::{Case, measured};
+use hb_netns::traffic::Meter;
+use hb_resource::input::GroupClaim;
+
+use crate::support::{IP, web, with_agent};
+
+pub(crate) const CASES: &[Case] = &[
+    Case { name: "owner_frozen", run: owner_frozen },
+    Case { name: "owner_frozen_and_replaced", run: owner_frozen_and_replaced },
+    Case { name: "partition_and_heal", run: partition_and_heal },
+    Case { name: "another_host_has_the_address", run: another_host_has_the_address },
+    Case { name: "watchdog_file", run: watchdog_file },
+];
+
+/// Its kernel answers for the address all the while: it stays the only owner.
+fn owner_frozen() {
+    let pair = Pair::running(web());
+    let traffic = pair.traffic();
+    let mut meter = Meter::start("node1");
+    traffic.wait_served("node1");
+    let begin = meter.begin();
+    pair.signal("node1", "STOP");
+    let status = pair.wait("node2", "it has tried", |s| s.groups[0].here == GroupClaim::Failed);
+    assert!(status.groups[0].resources[0].last.as_ref().is_some_and(|l| l.contains("in use by")));
+    assert_eq!(pair.owners(IP), ["node1"]);
+    pair.signal("node1", "CONT");
+    pair.wait("node2", "node1 is back", |s| active_on(s) == Some("node1"));
+    meter.tell_gap("owner frozen, the address guarded: longest time without an answer");
+    assert_eq!(pair.owners(IP), ["node1"]);
+    traffic.assert_unbroken(begin, Some("node1"));
+    pair.expect("node2", &["hb", "cleanup"], 0);
+    pair.wait_well();
+}
+
+/// Both have it when it wakes. One lets go, and the other never did.
+fn owner_frozen_and_replaced() {
+    let pair = Pair::running(web().unasked());
+    let traffic = pair.traffic();
+    let mut meter = Meter::start("node1");
+    pair.signal("node1", "STOP");
+    pair.wait("node2", "it takes over", |s| active_on(s) == Some("node2"));
+    assert_eq!(pair.owners(IP), NODES);
+    let woken = meter.begin();
+    pair.signal("node1", "CONT");
+    pair.until("one owner", || pair.owners(IP).len() == 1);
+    measured("owner woken, until there is one owner", woken.elapsed());
+    let one = Instant::now();
+    let owner = pair.owners(IP)[0];
+    pair.wait_well();
+    traffic.wait_served(owner);
+    meter.tell_gap("owner woken, longest time without an answer");
+    traffic.assert_unbroken(one, Some(owner));
+    assert_eq!(pair.owners(IP), [owner]);
+}
+
+/// Both take it while they cannot hear each other. Healed, both say so until one has let go.
+fn partition_and_heal() {
+    need_ip();
+    let pair = Pair::running(Setup { media: ucast(HEARTBEAT), ..with_agent().unasked() });
+    let traffic = pair.traffic();
+    let mut meter = Meter::start("node1");
+    pair.lab.cut("node2", HEARTBEAT).expect("a cable");
+    pair.wait("node2", "it takes over", |s| active_on(s) == Some("node2"));
+    pair.wait("node1", "node2 is dead", |s| has_problem(s, "peer_dead"));
+    assert_eq!(pair.owners(IP), NODES);
+    let healed = meter.begin();
+    pair.lab.mend("node2", HEARTBEAT).expect("a cable");
+    pair.until("one owner", || pair.owners(IP).len() == 1);
+    measured("partition healed, until there is one owner", healed.elapsed());
+    let one = Instant::now();
+    pair.wait_well();
+    assert_eq!(pair.owners(IP), ["node1"]);
+    traffic.wait_served("node1");
+    meter.tell_gap("partition healed, longest time without an answer");
+    traffic.assert_unbroken(one, Some("node1"));
+    assert_eq!(pair.journal("node1"), ["a start"]);
+    assert_eq!(pair.journal("node2"), ["a start", "a stop"]);
+    // What it was is kept for those who look later.
+    let record = "/var/lib/heartbeat/history.jsonl";
+    let recorded = |node| pair.lab.read_file(node, record).is_ok_and(|t| t.contains("\"split\""));
+    pair.until("both have recorded it", || NODES.into_iter().all(recorded));
+}
+
+/// Not added while somebody else answers for it, and added when he is gone.
+fn another_host_has_the_address() {
+    need_ip();
+    let mut pair = Pair::running(web());
+    pair.traffic().wait_served("node1");
+    ip_here(&["address", "add", "192.0.2.100/32", "dev", "br0"]);
+    pair.crash("node1");
+    let status = pair.wait("node2", "it has asked", |s| s.groups[0].here == GroupClaim::Failed);
+    let last = status.groups[0].resources[0].last.clone().unwrap_or_default();
+    // The client's bridge: see the lab's switch.
+    assert!(last.contains("192.0.2.100 is in use by 02:77:00:00:00:ff"), "{last}");
+    assert!(pair.owners_of(&["node2"], IP).is_empty());
+    let shown = pair.expect("node2", &["hb", "status"], 2).out;
+    assert!(shown.contains("02:77:00:00:00:ff"), "{shown}");
+    ip_here(&["address", "del", "192.0.2.100/32", "dev", "br0"]);
+    pair.expect("node2", &["hb", "cleanup"], 0);
+    pair.traffic().wait_served("node2");
+}
+
+/// Fed as long as the daemon decides. A regular file stands in for the device.
+fn watchdog_file() {
+    const FILE: &str = "/var/log/watchdog";
+    let mut setup = web().unasked();
+    setup.native.push_str(&format!("[watchdog]\ndevice = \"{FILE}\"\n"));
+    let mut pair = Pair::new(setup);
+    for node in NODES {
+        pair.write(node, FILE, "", 0o600);
+        pair.start(node);
+    }
+    pair.wait_well();
+    let feeds = || pair.lab.read_file("node1", FILE).expect("a file").lines().count();
+    let before = feeds();
+    pair.until("it is fed", || feeds() > before + 2);
+    pair.signal("node1", "STOP");
+    pair.until("it has stopped", || {
+        pair.shell("node1", "grep ^State /proc/$(cat /run/heartbeat.pid)/task/*/status || true")
+            .lines()
+            .all(|line| line.contains("T (stopped)"))
+    });
+    let starved = feeds();
+    pair.wait("node2", "it takes over", |s| active_on(s) == Some("node2"));
+    assert_eq!(feeds(), starved);
+    pair.signal("node1", "CONT");
+    pair.until("it is fed again", || feeds() > starved);
+    pair.wait_well();
+    pair.stop("node1");
+    let text = pair.lab.read_file("node1", FILE).expect("a file");
+    assert!(text.ends_with('V'), "an orderly end disarms it");
+}

@@ -60,7 +60,7 @@ fn owner_frozen_and_replaced() {
     assert_eq!(pair.owners(IP), [owner]);
 }
 
-/// Both take it while they cannot hear each other. Healed, both say so until one has let go.
+/// Both take it while they cannot hear each other. Healed, both log it and one lets go.
 fn partition_and_heal() {
     need_ip();
     let pair = Pair::running(Setup { media: ucast(HEARTBEAT), ..with_agent().unasked() });
@@ -85,6 +85,7 @@ fn partition_and_heal() {
     // What it was is kept for those who look later.
     let record = "/var/lib/heartbeat/history.jsonl";
     let recorded = |node| pair.lab.read_file(node, record).is_ok_and(|t| t.contains("\"split\""));
+    NODES.into_iter().for_each(|node| pair.wait_log(node, "split: this node and"));
     pair.until("both have recorded it", || NODES.into_iter().all(recorded));
 }
 

@@ -57,7 +57,8 @@ impl View<'_> {
             let peer = self.peer_claim(key);
             let peer_name = self.peer_name();
             let service = self.service(key);
-            if service == Service::Both {
+            // Who loses it is releasing as soon as it hears of the other, and both serve until it has.
+            if service == Service::Both || self.node.splits.is_open(key) {
                 let apart = self.node.splits.apart_before(key);
                 let after =
                     apart.map(|apart| format!(", after {} apart", short(apart.lasted(now))));

@@ -126,6 +126,11 @@ impl Splits {
         }
     }
 
+    /// Whether both nodes may serve a group at this moment.
+    pub(crate) fn is_open(&self, group: &str) -> bool {
+        self.both.contains_key(group)
+    }
+
     /// How long the nodes had been apart when a group was found on both; `None` when it is not.
     pub(crate) fn apart_before(&self, group: &str) -> Option<Apart> {
         self.both.get(group).and_then(|(_, apart)| *apart)

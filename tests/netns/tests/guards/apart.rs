@@ -7,6 +7,7 @@ use hb_netns::files::{NODES, Setup, ucast};
 use hb_netns::pair::{Pair, active_on, has_problem, ip_here, need_ip};
 use hb_netns::runner::{Case, measured};
 use hb_netns::traffic::Meter;
+use hb_node::api::Verdict;
 use hb_resource::input::GroupClaim;
 
 use crate::support::{IP, web, with_agent};
@@ -27,8 +28,8 @@ fn owner_frozen() {
     traffic.wait_served("node1");
     let begin = meter.begin();
     pair.signal("node1", "STOP");
-    let status = pair.wait("node2", "it has tried", |s| s.groups[0].here == GroupClaim::Failed);
-    assert!(status.groups[0].resources[0].last.as_ref().is_some_and(|l| l.contains("in use by")));
+    let refused = |last: &String| last.contains("in use by");
+    pair.wait("node2", "it has tried", |s| s.groups[0].resources[0].last.iter().any(refused));
     assert_eq!(pair.owners(IP), ["node1"]);
     pair.signal("node1", "CONT");
     pair.wait("node2", "node1 is back", |s| active_on(s) == Some("node1"));
@@ -64,16 +65,24 @@ fn owner_frozen_and_replaced() {
 fn partition_and_heal() {
     need_ip();
     let pair = Pair::running(Setup { media: ucast(HEARTBEAT), ..with_agent().unasked() });
+    // Both serve until the one that lets go has stopped everything: as long as the test wants.
+    let slow = "while [ ! -e /var/log/agents/go ]; do sleep 0.02; done\n";
+    pair.write("node2", "/var/log/agents/a.stop", slow, 0o644);
     let traffic = pair.traffic();
     let mut meter = Meter::start("node1");
     pair.lab.cut("node2", HEARTBEAT).expect("a cable");
     pair.wait("node2", "it takes over", |s| active_on(s) == Some("node2"));
     pair.wait("node1", "node2 is dead", |s| has_problem(s, "peer_dead"));
     assert_eq!(pair.owners(IP), NODES);
-    let healed = meter.begin();
+    meter.begin();
     pair.lab.mend("node2", HEARTBEAT).expect("a cable");
+    for node in NODES {
+        pair.wait(node, "the split is shown", |s| s.verdict == Verdict::Split);
+        let shown = pair.expect(node, &["hb", "status"], 2).out;
+        assert!(shown.contains("SPLIT"), "{shown}");
+    }
+    pair.write("node2", "/var/log/agents/go", "", 0o644);
     pair.until("one owner", || pair.owners(IP).len() == 1);
-    measured("partition healed, until there is one owner", healed.elapsed());
     let one = Instant::now();
     pair.wait_well();
     assert_eq!(pair.owners(IP), ["node1"]);

@@ -442,7 +442,7 @@ LeaseTooLong = 508 Error "the witness's lease is not shorter than deadtime"
     "The right to go on alone must have ended at the other node before this one takes over. A \
      lease that lasts longer than deadtime makes each takeover wait for its end."
     "Leave lease out (it is half of deadtime then) or make it shorter than deadtime."
-FencingWithoutDevice = 509 Error "[fencing] without a device"
+FencingWithoutDevice = 509 Error "fencing without a device"
     "[fencing] says how to fence, and nothing says with what. Nothing would ever be taken over."
     "Add a [[fencing.device]], or remove [fencing]."
 DeviceKind = 510 Error "a fence device with none or several kinds"

@@ -1,6 +1,6 @@
 //! The table of keys of hb.toml: it drives the parser, the hints, `hb explain` and the reference.
-//! Texts and ranges only; values are read in [`super::values`] and put in their place in
-//! [`super::apply`].
+//! Texts and ranges only; values are read in `values` and put in their place in
+//! `draft`.
 
 use crate::duration;
 

@@ -23,14 +23,6 @@ fn finding(row: &Directive, words: &[&str]) -> Finding {
     let is_one_of = |ids: &[Id]| ids.contains(&row.id);
     if is_one_of(&[Id::Respawn, Id::Failfast]) {
         client(row, words)
-    } else if is_one_of(&[Id::Stonith, Id::StonithHost]) {
-        fencing(row)
-    } else if is_one_of(&[Id::Watchdog]) {
-        let text = "the watchdog device is not fed by this version";
-        Finding::new(Weight::Remark, row.name, text).cure(
-            "let systemd feed it: `RuntimeWatchdogSec=30` in /etc/systemd/system.conf; the unit's \
-             own WatchdogSec= restarts a daemon that hangs",
-        )
     } else if is_one_of(&[Id::Serial, Id::Baud]) {
         let text = "heartbeats over a serial line are not sent or heard by this version";
         Finding::new(Weight::Remark, row.name, text).cure(
@@ -66,20 +58,6 @@ fn client(row: &Directive, words: &[&str]) -> Finding {
         return finding.cure("FailureAction=reboot-force does what failfast did");
     }
     finding
-}
-
-fn fencing(row: &Directive) -> Finding {
-    let text = "the peer is not fenced by this version: a silent node is not reset before its \
-                groups are taken over";
-    Finding::new(Weight::Change, row.name, text)
-        .cure(
-            "where both nodes can write one disk, stay with Heartbeat: without fencing a split \
-               brain destroys its data",
-        )
-        .cure(
-            "where they cannot, remove the line on both nodes to say that you go without, and \
-               use two heartbeat links",
-        )
 }
 
 fn other(row: &Directive) -> Finding {

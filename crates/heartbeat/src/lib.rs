@@ -5,6 +5,7 @@
 
 mod address_thread;
 mod args;
+mod binding;
 mod command;
 mod configuration;
 mod control;

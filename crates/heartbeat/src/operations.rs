@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::address_thread::{AddressThread, Plan};
 use crate::args::Paths;
+use crate::binding;
 use crate::hint::HintSender;
 use crate::logging::Logger;
 use crate::probes::Probes;
@@ -92,6 +93,7 @@ impl Operations {
                 });
             }
         }
+        binding::check(settings, logger);
         let (answer, answers) = mpsc::channel(ANSWERS_MAX);
         let record = paths.run.join(watch_record::FILE);
         Self {

@@ -5,7 +5,7 @@ use std::time::Instant;
 use hb_cli::lab::HEARTBEAT;
 use hb_netns::files::{NODES, Setup, ucast};
 use hb_netns::pair::{Pair, active_on, has_problem, ip_here, need_ip};
-use hb_netns::runner::{Case, measured};
+use hb_netns::runner::{Case, measured, skip};
 use hb_netns::traffic::Meter;
 use hb_node::api::Verdict;
 use hb_resource::input::GroupClaim;
@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "owner_frozen", run: owner_frozen },
     Case { name: "owner_frozen_and_replaced", run: owner_frozen_and_replaced },
     Case { name: "partition_and_heal", run: partition_and_heal },
+    Case { name: "partition_with_a_witness", run: partition_with_a_witness },
     Case { name: "another_host_has_the_address", run: another_host_has_the_address },
     Case { name: "watchdog_file", run: watchdog_file },
 ];
@@ -96,6 +97,66 @@ fn partition_and_heal() {
     let recorded = |node| pair.lab.read_file(node, record).is_ok_and(|t| t.contains("\"split\""));
     NODES.into_iter().for_each(|node| pair.wait_log(node, "split: this node and"));
     pair.until("both have recorded it", || NODES.into_iter().all(recorded));
+}
+
+/// A third party gives one of the two the right to go on: there is never a second owner.
+fn partition_with_a_witness() {
+    need_ip();
+    let etcd = Etcd::start();
+    let media = ucast(HEARTBEAT);
+    let mut setup = Setup { media, deadtime_ms: 3_000, ..with_agent().unasked() };
+    setup.initdead_ms = 3_000;
+    setup.native.push_str(&format!("[witness]\netcd = [\"{ETCD}\"]\nlease = \"2s\"\n"));
+    let mut pair = Pair::running(setup);
+    let traffic = pair.traffic();
+    traffic.wait_served("node1");
+    pair.lab.cut("node2", HEARTBEAT).expect("a cable");
+    let has_lost = |s: &hb_node::api::StatusSnapshot| has_problem(s, "peer_lost");
+    let is_sure = |s: &hb_node::api::StatusSnapshot| has_problem(s, "peer_dead");
+    let knows = |node| has_lost(&pair.status(node)) || is_sure(&pair.status(node));
+    pair.until("both have missed the other", || NODES.into_iter().all(knows));
+    pair.until("one may go on", || {
+        let owners = pair.owners(IP);
+        assert!(owners.len() < 2, "{owners:?}");
+        owners.len() == 1 && is_sure(&pair.status(owners[0]))
+    });
+    let owner = pair.owners(IP)[0];
+    let other = if owner == "node1" { "node2" } else { "node1" };
+    pair.wait(other, "it has not the right", |s| s.witness.iter().any(|w| w.contains(owner)));
+    traffic.wait_served(owner);
+    // The lease of a dead node ends, and the other gets the right.
+    pair.crash(owner);
+    pair.traffic().wait_served(other);
+    drop(etcd);
+}
+
+const ETCD: &str = "http://192.0.2.254:2379";
+
+/// An etcd at the clients' end of the public network.
+struct Etcd(std::process::Child);
+
+impl Etcd {
+    fn start() -> Self {
+        let dir = "/tmp/etcd-of-the-test";
+        let peer = "http://127.0.0.1:2380";
+        let mut command = std::process::Command::new("etcd");
+        command.args(["--data-dir", dir, "--listen-client-urls", ETCD]);
+        command.args(["--advertise-client-urls", ETCD, "--listen-peer-urls", peer]);
+        command.args(["--initial-advertise-peer-urls", peer]);
+        command.args(["--initial-cluster", &format!("default={peer}")]);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        match command.spawn() {
+            Ok(child) => Self(child),
+            Err(_) => skip("no etcd to ask (package etcd-server)"),
+        }
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Not added while somebody else answers for it, and added when he is gone.

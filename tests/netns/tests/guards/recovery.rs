@@ -17,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "nginx_killed_and_broken", run: nginx_killed_and_broken },
     Case { name: "address_deleted", run: address_deleted },
     Case { name: "daemon_killed_with_a_guardian", run: daemon_killed_with_a_guardian },
+    Case { name: "daemon_that_cannot_come_back", run: daemon_that_cannot_come_back },
     Case { name: "interface_of_the_address_down", run: interface_of_the_address_down },
     Case { name: "warm_nginx", run: warm_nginx },
 ];
@@ -104,6 +105,22 @@ fn daemon_killed_with_a_guardian() {
     pair.expect("node1", &["heartbeat", "-k"], 0);
 }
 
+/// Killed again and again, it is given up: its address is removed, after the peer could take over.
+fn daemon_that_cannot_come_back() {
+    let mut pair = Pair::new(web());
+    pair.expect("node1", &["heartbeat"], 0);
+    pair.start("node2");
+    pair.wait_well();
+    let traffic = pair.traffic();
+    traffic.wait_served("node1");
+    let stays_dead = "for n in $(seq 400); do kill -KILL $(cat /run/heartbeat.pid) 2>/dev/null; \
+                      sleep 0.02; done; true";
+    pair.shell("node1", stays_dead);
+    pair.until("its address is gone", || !pair.owners(IP).contains(&"node1"));
+    traffic.wait_served("node2");
+    assert_eq!(pair.owners(IP), ["node2"]);
+}
+
 /// The heartbeats go on over the other link.
 fn interface_of_the_address_down() {
     let pair = Pair::running(web());
@@ -126,6 +143,7 @@ fn interface_of_the_address_down() {
 /// It runs on both nodes; only the address moves.
 fn warm_nginx() {
     let mut pair = nginx_pair("[resource.\"nginx\"]\nwarm = true\n");
+    pair.wait_log("node1", "net.ipv4.ip_nonlocal_bind is 0");
     let mut meter = Meter::start("node1");
     pair.until("it runs on both", || NODES.iter().all(|node| !nginx_pids(&pair, node).is_empty()));
     let before = NODES.map(|node| nginx_pids(&pair, node));

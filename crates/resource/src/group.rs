@@ -23,7 +23,7 @@ use hb_config::settings::{FailurePolicy, GroupSpec, Operations};
 use serde::Serialize;
 
 use crate::input::GroupClaim;
-use crate::operation::{Action, IN_USE_BY_PEER, OpId, Operation, Outcome};
+use crate::operation::{Action, IN_USE, IN_USE_BY_PEER, OpId, Operation, Outcome};
 use crate::output::{Output, Timer, Transition};
 use crate::policy::Policy;
 pub use cause::Cause;
@@ -327,8 +327,8 @@ impl Group {
                 self.members[index].started(script);
                 self.end_asking(ctx);
             }
-            Outcome::Failed { code: Some(IN_USE_BY_PEER), reason } => {
-                self.address_in_use(index, reason, ctx);
+            Outcome::Failed { code: Some(IN_USE_BY_PEER | IN_USE), .. } => {
+                self.address_in_use(index, outcome, ctx);
             }
             Outcome::NotRunning | Outcome::Failed { .. } | Outcome::TimedOut => {
                 self.members[index].state = ResourceState::Failed;

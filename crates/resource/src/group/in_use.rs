@@ -1,7 +1,7 @@
-//! An address that the silent peer's machine still answers for. The service may well run there: the
-//! peer's daemon may be frozen, or only the heartbeats may not come through. So it is left alone
-//! for a while, and then taken all the same, because a machine can answer for an address long after
-//! everything else on it has died.
+//! An address that another machine answers for. Where it is the silent peer's, the service may well
+//! run there: the peer's daemon may be frozen, or only the heartbeats may not come through. So it is
+//! asked for again for a while, and then taken all the same, because a machine can answer for an
+//! address long after everything else on it has died. From any other machine it is never taken.
 
 use super::*;
 
@@ -28,8 +28,14 @@ impl InUse {
 }
 
 impl Group {
-    pub(super) fn address_in_use(&mut self, index: usize, reason: &str, ctx: &mut Context<'_>) {
+    pub(super) fn address_in_use(
+        &mut self,
+        index: usize,
+        outcome: &Outcome,
+        ctx: &mut Context<'_>,
+    ) {
         self.members[index].state = ResourceState::Stopped;
+        let Outcome::Failed { code, reason } = outcome else { return };
         if self.goal != Goal::Held {
             return;
         }
@@ -38,21 +44,24 @@ impl Group {
         self.in_use.asked += 1;
         self.in_use.over = self.in_use.asked > questions;
         self.in_use.waiting = !self.in_use.over;
-        let text = match (self.in_use.over, self.in_use.asked) {
-            (true, _) => format!(
-                "SPLIT? {reason} after {} s, the machine of the silent peer: taking it over all the \
-                 same. See to that machine: it must not serve any more",
-                hold.as_secs()
+        let by_peer = *code == Some(IN_USE_BY_PEER);
+        let seconds = hold.as_secs();
+        let text = match (self.in_use.over, by_peer) {
+            (true, true) => format!(
+                "SPLIT? {reason} after {seconds} s, the machine of the silent peer: taking it over \
+                 all the same. See to that machine: it must not serve any more"
             ),
-            (false, 1) => format!(
+            (true, false) => return self.start_failed(index, outcome, ctx),
+            (false, true) => format!(
                 "SPLIT? {reason}, the machine of the silent peer, so group {} may well be served \
-                 there: left to it for {} s",
-                self.spec.key,
-                hold.as_secs()
+                 there: left to it for {seconds} s",
+                self.spec.key
             ),
-            (false, _) => String::new(),
+            (false, false) => {
+                format!("{reason}: asked again for {seconds} s, and not taken from it")
+            }
         };
-        if !text.is_empty() {
+        if self.in_use.over || self.in_use.asked == 1 {
             self.reason.clone_from(&text);
             ctx.out.push(Output::Alert { error: true, text });
         }

@@ -122,7 +122,9 @@ fn partition_with_a_witness() {
     });
     let owner = pair.owners(IP)[0];
     let other = if owner == "node1" { "node2" } else { "node1" };
-    pair.wait(other, "it has not the right", |s| s.witness.iter().any(|w| w.contains(owner)));
+    pair.wait(other, "it has not the right", |s| {
+        s.witness.iter().any(|w| w.contains("to the other node"))
+    });
     traffic.wait_served(owner);
     // The lease of a dead node ends, and the other gets the right.
     pair.crash(owner);

@@ -590,6 +590,13 @@ fn an_address_that_the_silent_peers_machine_answers_for_is_left_to_it_for_a_whil
     world.power_off(0);
     fault(&mut world, 1, WEB, Action::Start, in_use(IN_USE));
     world.declare_dead(0);
+    for _ in 0..10 {
+        assert_eq!(asks(&world), [true]);
+        answer(&mut world);
+        world.fire(1, &Timer::AskAgain(WEB.into()));
+    }
+    answer(&mut world);
     world.rest();
     assert_eq!(web(&world, 1).claim(), GroupClaim::Failed);
+    assert!(asks(&world).is_empty());
 }

@@ -135,20 +135,21 @@ fn partition_with_a_witness() {
 const ETCD: &str = "http://192.0.2.254:2379";
 
 /// An etcd at the clients' end of the public network.
-struct Etcd(std::process::Child);
+struct Etcd(std::process::Child, tempfile::TempDir);
 
 impl Etcd {
     fn start() -> Self {
-        let dir = "/tmp/etcd-of-the-test";
+        // A new one each time: a lease of the run before would outlive it.
+        let dir = tempfile::tempdir().expect("a directory");
         let peer = "http://127.0.0.1:2380";
         let mut command = std::process::Command::new("etcd");
-        command.args(["--data-dir", dir, "--listen-client-urls", ETCD]);
+        command.arg("--data-dir").arg(dir.path()).args(["--listen-client-urls", ETCD]);
         command.args(["--advertise-client-urls", ETCD, "--listen-peer-urls", peer]);
         command.args(["--initial-advertise-peer-urls", peer]);
         command.args(["--initial-cluster", &format!("default={peer}")]);
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         match command.spawn() {
-            Ok(child) => Self(child),
+            Ok(child) => Self(child, dir),
             Err(_) => skip("no etcd to ask (package etcd-server)"),
         }
     }

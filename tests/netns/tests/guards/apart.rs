@@ -135,7 +135,11 @@ fn partition_with_a_witness() {
 const ETCD: &str = "http://192.0.2.254:2379";
 
 /// An etcd at the clients' end of the public network.
-struct Etcd(std::process::Child, tempfile::TempDir);
+struct Etcd {
+    child: std::process::Child,
+    /// Removed with it.
+    _data: tempfile::TempDir,
+}
 
 impl Etcd {
     fn start() -> Self {
@@ -149,7 +153,7 @@ impl Etcd {
         command.args(["--initial-cluster", &format!("default={peer}")]);
         command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
         match command.spawn() {
-            Ok(child) => Self(child, dir),
+            Ok(child) => Self { child, _data: dir },
             Err(_) => skip("no etcd to ask (package etcd-server)"),
         }
     }
@@ -157,8 +161,8 @@ impl Etcd {
 
 impl Drop for Etcd {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -203,60 +203,12 @@ impl Draft {
     }
 
     fn put_text(&mut self, id: KeyId, text: String) {
-        match id {
-            KeyId::WatchdogDevice => self.watchdog().device = text,
-            KeyId::WitnessKey => self.witness.key = Some(text),
-            KeyId::WitnessFile => self.witness.file = Some(text),
-            KeyId::Msgfmt
-            | KeyId::StartTimeout
-            | KeyId::StopTimeout
-            | KeyId::StatusTimeout
-            | KeyId::KillGrace
-            | KeyId::OfferDelay
-            | KeyId::StopRetries
-            | KeyId::StopRetryDelay
-            | KeyId::AnnounceCount
-            | KeyId::AnnounceInterval
-            | KeyId::MonitorEnabled
-            | KeyId::MonitorInterval
-            | KeyId::MonitorTimeouts
-            | KeyId::MonitorReadyInterval
-            | KeyId::RecoveryRestarts
-            | KeyId::RecoveryWindow
-            | KeyId::RecoveryRetry
-            | KeyId::FailbackStableFor
-            | KeyId::AddressProbe
-            | KeyId::AddressHold
-            | KeyId::AddressRefresh
-            | KeyId::AddressRestores
-            | KeyId::ResourceMonitor
-            | KeyId::ResourceInterval
-            | KeyId::ResourceRestarts
-            | KeyId::ResourceWarm
-            | KeyId::ResourceProbe
-            | KeyId::GroupAutoFailback
-            | KeyId::GroupStableFor
-            | KeyId::GroupOnFenceFailure
-            | KeyId::FencingDelay
-            | KeyId::FencingPerHour
-            | KeyId::FencingOnFailure
-            | KeyId::DeviceName
-            | KeyId::DeviceTarget
-            | KeyId::DeviceLevel
-            | KeyId::DeviceAgent
-            | KeyId::DeviceExternal
-            | KeyId::DeviceStonith
-            | KeyId::DeviceSsh
-            | KeyId::DeviceNull
-            | KeyId::DeviceTimeout
-            | KeyId::DeviceRetries
-            | KeyId::DeviceParameters
-            | KeyId::WatchdogTimeout
-            | KeyId::WatchdogRebootWhenStuck
-            | KeyId::WatchdogSuicideWhenIsolated
-            | KeyId::WitnessEtcd
-            | KeyId::WitnessLease
-            | KeyId::WitnessTimeout => {}
+        match (id, text) {
+            (KeyId::WatchdogDevice, text) => self.watchdog().device = text,
+            (KeyId::WitnessKey, text) => self.witness.key = Some(text),
+            (KeyId::WitnessFile, text) => self.witness.file = Some(text),
+            // The table gives no other key this kind.
+            _ => {}
         }
     }
 
@@ -377,60 +329,12 @@ impl Draft {
 }
 
 fn put_group(options: &mut GroupOptions, id: KeyId, number: u64) {
-    match id {
-        KeyId::GroupAutoFailback => options.auto_failback = Some(number != 0),
-        KeyId::GroupStableFor => options.stable_for_ms = Some(number),
-        KeyId::GroupOnFenceFailure => options.on_fence_failure = Some(fence_failure(number)),
-        KeyId::Msgfmt
-        | KeyId::StartTimeout
-        | KeyId::StopTimeout
-        | KeyId::StatusTimeout
-        | KeyId::KillGrace
-        | KeyId::OfferDelay
-        | KeyId::StopRetries
-        | KeyId::StopRetryDelay
-        | KeyId::AnnounceCount
-        | KeyId::AnnounceInterval
-        | KeyId::MonitorEnabled
-        | KeyId::MonitorInterval
-        | KeyId::MonitorTimeouts
-        | KeyId::MonitorReadyInterval
-        | KeyId::RecoveryRestarts
-        | KeyId::RecoveryWindow
-        | KeyId::RecoveryRetry
-        | KeyId::FailbackStableFor
-        | KeyId::AddressProbe
-        | KeyId::AddressHold
-        | KeyId::AddressRefresh
-        | KeyId::AddressRestores
-        | KeyId::ResourceMonitor
-        | KeyId::ResourceInterval
-        | KeyId::ResourceRestarts
-        | KeyId::ResourceWarm
-        | KeyId::ResourceProbe
-        | KeyId::FencingDelay
-        | KeyId::FencingPerHour
-        | KeyId::FencingOnFailure
-        | KeyId::DeviceName
-        | KeyId::DeviceTarget
-        | KeyId::DeviceLevel
-        | KeyId::DeviceAgent
-        | KeyId::DeviceExternal
-        | KeyId::DeviceStonith
-        | KeyId::DeviceSsh
-        | KeyId::DeviceNull
-        | KeyId::DeviceTimeout
-        | KeyId::DeviceRetries
-        | KeyId::DeviceParameters
-        | KeyId::WatchdogDevice
-        | KeyId::WatchdogTimeout
-        | KeyId::WatchdogRebootWhenStuck
-        | KeyId::WatchdogSuicideWhenIsolated
-        | KeyId::WitnessEtcd
-        | KeyId::WitnessKey
-        | KeyId::WitnessFile
-        | KeyId::WitnessLease
-        | KeyId::WitnessTimeout => {}
+    match (id, number) {
+        (KeyId::GroupAutoFailback, flag) => options.auto_failback = Some(flag != 0),
+        (KeyId::GroupStableFor, ms) => options.stable_for_ms = Some(ms),
+        (KeyId::GroupOnFenceFailure, word) => options.on_fence_failure = Some(fence_failure(word)),
+        // No other key stands in this section.
+        _ => {}
     }
 }
 

@@ -17,6 +17,7 @@ mod moves;
 mod operate;
 mod print;
 mod probe;
+mod reload;
 mod status;
 #[cfg(test)]
 mod testing;

@@ -1,5 +1,6 @@
 //! `hb reload`: has the daemon read its files again, says what differs, and waits until that is in
-//! force. What is done is the daemon's business; nothing is done when a file is not valid.
+//! in force (I/O). What is done is the daemon's business; nothing is done when a file is not valid.
+#![expect(clippy::disallowed_methods, reason = "waits for the daemon")]
 
 use std::path::Path;
 use std::process::ExitCode;

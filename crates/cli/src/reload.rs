@@ -1,5 +1,5 @@
 //! `hb reload`: has the daemon read its files again, says what differs, and waits until that is in
-//! in force (I/O). What is done is the daemon's business; nothing is done when a file is not valid.
+//! force (I/O). What is done is the daemon's business; nothing is done when a file is not valid.
 #![expect(clippy::disallowed_methods, reason = "waits for the daemon")]
 
 use std::path::Path;

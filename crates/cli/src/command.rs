@@ -8,7 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, completions, demo, explain, key, lab, migrate, operate, probe, status, witness,
+    address, check, cl_status, completions, demo, explain, key, lab, migrate, operate, probe,
+    status, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster

@@ -24,7 +24,6 @@ pub(crate) fn set() -> Set {
             pages.push(Page { path, text: script(shell, tree.clone(), name) });
         }
     }
-    let folders =
-        &["etc/completions/bash", "etc/completions/zsh", "etc/completions/fish"];
+    let folders = &["etc/completions/bash", "etc/completions/zsh", "etc/completions/fish"];
     Set { task: "completions", folders, pages }
 }

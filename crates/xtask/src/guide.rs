@@ -19,8 +19,9 @@ pub(crate) fn fill(root: &Path, screens: &Path) -> io::Result<()> {
         let text = std::fs::read_to_string(&page)?;
         let filled = replace(&text, |name| {
             let path = screens.join(format!("{name}.txt"));
-            std::fs::read_to_string(&path)
-                .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+            std::fs::read_to_string(&path).map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+            })
         })?;
         if filled != text {
             std::fs::write(&page, filled)?;
@@ -56,10 +57,7 @@ mod tests {
     fn a_screen_takes_the_place_of_the_one_before() {
         let text = "a\n<!-- screen: x -->\n```text\nold\nolder\n```\nb\n```text\nkept\n```\n";
         let filled = replace(text, |name| Ok(format!("new {name}\n\n"))).expect("filled");
-        assert_eq!(
-            filled,
-            "a\n<!-- screen: x -->\n```text\nnew x\n```\nb\n```text\nkept\n```\n"
-        );
+        assert_eq!(filled, "a\n<!-- screen: x -->\n```text\nnew x\n```\nb\n```text\nkept\n```\n");
     }
 
     #[test]

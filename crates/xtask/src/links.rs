@@ -111,7 +111,10 @@ mod tests {
         let check = |target: &str, expect: Option<&str>| {
             let found = fault(&page, own, target);
             match expect {
-                Some(part) => assert!(found.as_deref().is_some_and(|it| it.contains(part)), "{target}: {found:?}"),
+                Some(part) => assert!(
+                    found.as_deref().is_some_and(|it| it.contains(part)),
+                    "{target}: {found:?}"
+                ),
                 None => assert_eq!(found, None, "{target}"),
             }
         };

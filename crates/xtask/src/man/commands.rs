@@ -4,9 +4,9 @@
 use clap::Command;
 use clap_mangen::Man;
 
+use super::page;
 use super::roff::{literal, mend, text};
 use super::tables::{fill, sentence};
-use super::page;
 use crate::commands::{LEGACY, hb, heartbeat, legacy};
 use crate::generated::Page;
 

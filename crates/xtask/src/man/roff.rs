@@ -42,7 +42,9 @@ pub(super) fn mend(made: &str) -> String {
         if preamble || (matches!(line, ".br" | ".sp") && matches!(last, ".br" | ".sp")) {
             continue;
         }
-        out += &bold_code(&line.replace("\\*(Aq", "\\(aq").replace('…', "...").replace(" \\fR]", "\\fR]"));
+        out += &bold_code(
+            &line.replace("\\*(Aq", "\\(aq").replace('…', "...").replace(" \\fR]", "\\fR]"),
+        );
         out.push('\n');
         last = line;
     }

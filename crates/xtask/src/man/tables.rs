@@ -64,8 +64,7 @@ fn directive(row: &Directive) -> String {
         Support::Refused { why, instead, inert } => {
             let unless = inert.map(|value| format!(" \\fB{}\\fR is accepted.", literal(value)));
             let unless = unless.unwrap_or_default();
-            let _ =
-                writeln!(out, ".br\nRefused: {}; {}.{unless}", text(why), text(instead));
+            let _ = writeln!(out, ".br\nRefused: {}; {}.{unless}", text(why), text(instead));
         }
     }
     out
@@ -93,7 +92,12 @@ fn codes(numbers: std::ops::RangeInclusive<u16>) -> String {
     for code in Code::ALL.iter().filter(|code| numbers.contains(&code.info().number)) {
         let info = code.info();
         let title = text(&sentence(info.title));
-        let _ = writeln!(out, ".TP\n\\fB{code}\\fR ({})\n{title}\n{}", info.severity.word(), text(info.cure));
+        let _ = writeln!(
+            out,
+            ".TP\n\\fB{code}\\fR ({})\n{title}\n{}",
+            info.severity.word(),
+            text(info.cure)
+        );
     }
     out
 }

@@ -248,3 +248,22 @@ fn commands_of_hb_are_taken() {
     }
     assert!(tried > 60, "only {tried} commands were found");
 }
+
+/// Words in backticks of the first column of the tables below a heading.
+fn first_column(text: &str, heading: &str) -> Vec<String> {
+    let section = text.lines().skip_while(|line| *line != heading).skip(1);
+    let rows = section.take_while(|line| !line.starts_with("## ")).filter(|it| it.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    cells.flat_map(|cell| cell.split('`').skip(1).step_by(2).map(str::to_owned)).collect()
+}
+
+#[test]
+fn every_problem_has_its_page() {
+    let reference = read(&Path::new(DOCS).join("reference/status-json.md"));
+    let index = read(&Path::new(DOCS).join("guide/alarms/README.md"));
+    let problems = first_column(&reference, "## Problems");
+    assert!(problems.len() > 15, "{problems:?}");
+    for id in problems {
+        assert!(index.contains(&format!("`{id}`")), "alarms/README.md: {id}");
+    }
+}

@@ -54,7 +54,7 @@ pub(super) fn mend(made: &str) -> String {
 /// Backticks become bold; one without its counterpart stays.
 fn bold_code(line: &str) -> String {
     let parts: Vec<&str> = line.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return line.to_owned();
     }
     let part = |(index, part): (usize, &&str)| match index % 2 {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod dist;
 mod picture;
 mod reference;
 mod tidy;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask TASK
   tidy       checks rules that the compiler does not know
   reference  writes the pages of docs/reference that are made from tables
+  dist       builds the Debian package and the spec file of an RPM
   picture    draws a terminal's output (stdin) as an SVG (stdout)";
 
 fn main() -> ExitCode {
@@ -22,6 +24,16 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("reference: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Some("dist") => match dist::run(root(), std::env::args().skip(2)) {
+            Ok(made) => {
+                made.iter().for_each(|path| println!("{}", path.display()));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("dist: {error}");
                 ExitCode::FAILURE
             }
         },

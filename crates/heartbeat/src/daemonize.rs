@@ -126,6 +126,15 @@ pub(crate) fn guard(args: &Args) -> Result<u8, Fatal> {
     }
 }
 
+/// Puts the program, as it is on the disk, in the place of this one: same process, same options.
+/// Descriptors are closed by the kernel, and the service manager or the guardian notices nothing.
+/// Returns only when that is not possible: why, with an exit code by which both start it again.
+pub(crate) fn renew() -> Fatal {
+    let mut command = Command::new(program());
+    command.arg0("heartbeat").args(std::env::args_os().skip(1));
+    Fatal::Renewal { source: command.exec() }
+}
+
 /// The exit code; `None` when it was killed.
 fn wait(mut child: Child) -> Result<Option<u8>, Fatal> {
     let status = child.wait().map_err(Fatal::system("wait for the daemon"))?;
@@ -134,8 +143,7 @@ fn wait(mut child: Child) -> Result<Option<u8>, Fatal> {
 
 /// This program with the same options, at another stage.
 fn again(stage: u8) -> Command {
-    let exe = exe_of(std::process::id()).filter(|exe| exe.exists());
-    let mut command = Command::new(exe.unwrap_or_else(|| PathBuf::from("/proc/self/exe")));
+    let mut command = Command::new(program());
     let is_stage = |arg: &OsString| arg.to_string_lossy().starts_with("--daemon-stage=");
     command
         .arg0("heartbeat")
@@ -143,6 +151,12 @@ fn again(stage: u8) -> Command {
         .arg(format!("--daemon-stage={stage}"))
         .stdin(Stdio::null());
     command
+}
+
+/// The file of this program, which an upgrade may have replaced.
+fn program() -> PathBuf {
+    let exe = exe_of(std::process::id()).filter(|exe| exe.exists());
+    exe.unwrap_or_else(|| PathBuf::from("/proc/self/exe"))
 }
 
 /// 0 when ready, the exit code when not, `None` when it ended without a word.

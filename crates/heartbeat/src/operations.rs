@@ -167,6 +167,14 @@ impl Operations {
         }
     }
 
+    /// Whether nothing is being started or stopped. A check may be: it changes nothing.
+    pub(crate) fn are_settled(&self) -> bool {
+        self.under_way.values().all(|one| match one.operation.action {
+            Action::Status | Action::Validate => true,
+            Action::Start | Action::Stop | Action::Announce => false,
+        })
+    }
+
     /// Waits for the next answer. Cancel-safe.
     pub(crate) async fn recv(&mut self) -> (OpId, Outcome) {
         match self.answers.recv().await {

@@ -17,7 +17,7 @@ use nix::unistd::chdir;
 use crate::args::{Args, Paths};
 use crate::configuration::{self, Loaded};
 use crate::control::{self, Control};
-use crate::daemonize::Report;
+use crate::daemonize::{self, Report};
 use crate::exit::Fatal;
 use crate::fence::Fence;
 use crate::history::FILE_NAME;
@@ -28,7 +28,7 @@ use crate::perform::Edge;
 use crate::pid_file::PidLock;
 use crate::reload::Reload;
 use crate::service::Service;
-use crate::shell::Shell;
+use crate::shell::{End, Shell};
 use crate::signals::Signals;
 use crate::watchdog::{self, Watchdog};
 use crate::witness::Witness;
@@ -144,10 +144,17 @@ impl Prepared {
         // A lookup or an agent that hangs must not keep the process.
         runtime.shutdown_background();
         logger.flush();
-        control::remove(&args.paths.run);
-        legacy::remove(&args.paths.run);
-        lock.remove();
-        result
+        match result {
+            // Pid file and sockets stay: whoever looks must not take it for a stop. The lock on the
+            // pid file ends with the old program.
+            Ok(End::Renew) => Err(daemonize::renew()),
+            left @ (Ok(End::Exit(_)) | Err(_)) => {
+                control::remove(&args.paths.run);
+                legacy::remove(&args.paths.run);
+                lock.remove();
+                left.map(End::code)
+            }
+        }
     }
 }
 

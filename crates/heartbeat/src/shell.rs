@@ -10,10 +10,10 @@ use hb_config::settings::Settings;
 use hb_messaging::engine::PingId;
 use hb_messaging::net::NetEvent;
 use hb_messaging::time::Instant;
-use hb_node::Node;
 use hb_node::api::Request;
 use hb_node::effect::{Effect, Level};
 use hb_node::input::{Input, WitnessAnswer};
+use hb_node::{Node, STEPPED_DOWN};
 use hb_resource::operation::{OpId, Outcome};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
@@ -33,6 +33,25 @@ const ENVIRONMENT_EVERY: Duration = Duration::from_secs(1);
 /// How long the end waits for clients to read their last answer.
 const LAST_WORDS: Duration = Duration::from_millis(50);
 
+/// How a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The node has left, with this exit code.
+    Exit(u8),
+    /// The program is to be run anew in this process: everything that the node holds goes on.
+    Renew,
+}
+
+impl End {
+    /// What the process ends with when no other program takes its place.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Exit(code) => code,
+            Self::Renew => STEPPED_DOWN,
+        }
+    }
+}
+
 /// The node and everything around it.
 pub(crate) struct Shell {
     node: Node,
@@ -46,6 +65,8 @@ pub(crate) struct Shell {
     effects: Vec<Effect>,
     /// Set by `Effect::Exit`.
     exit: Option<u8>,
+    /// Set by [`Signal::Renew`]; waits for the end of what is being started or stopped.
+    renew: bool,
 }
 
 /// What ended the wait.
@@ -79,11 +100,12 @@ impl Shell {
             sleep: SleepMeter::new(),
             effects: Vec::new(),
             exit: None,
+            renew: false,
         }
     }
 
-    /// Runs until the node wants to leave, and returns its exit code.
-    pub(crate) async fn run(mut self) -> u8 {
+    /// Runs until the node wants to leave, or the program is to be run anew.
+    pub(crate) async fn run(mut self) -> End {
         self.environment();
         self.feed(Input::Start);
         self.edge.started();
@@ -92,7 +114,13 @@ impl Shell {
                 self.edge.ended();
                 // Answers that were just given are written by tasks of their own.
                 tokio::time::sleep(LAST_WORDS).await;
-                return code;
+                return End::Exit(code);
+            }
+            if self.renew && self.edge.operations.are_settled() {
+                // Without `ended`: the watchdog stays armed, and the program that follows feeds it.
+                let text = "the program is run anew; resources go on";
+                self.edge.logger.say(Level::Info, "renewed", text);
+                return End::Renew;
             }
             let wake = self.wait().await;
             // Before anything that may be as old as the sleep.
@@ -137,16 +165,19 @@ impl Shell {
     fn take(&mut self, wake: Wake) {
         match wake {
             Wake::Signal(Signal::Stop) => {
+                self.renew = false;
                 self.edge.service.stopping();
                 self.feed(Input::Shutdown);
             }
             Wake::Signal(Signal::Reload) => self.reload.begin(),
             Wake::Signal(Signal::ReopenLogs) => self.edge.logger.reopen(),
+            Wake::Signal(Signal::Renew) => self.renew = true,
             Wake::Net(event) => self.net(event),
             Wake::Done(op, outcome) => self.feed(Input::Done { op, outcome }),
             Wake::Echo(ping, sequence) => self.feed(Input::EchoReply { ping, sequence }),
             Wake::Asked(Asked::Request(client, request)) => {
                 if request == Request::Stop {
+                    self.renew = false;
                     self.edge.service.stopping();
                 }
                 self.feed(Input::Request { client, request });

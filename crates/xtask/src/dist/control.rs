@@ -78,7 +78,10 @@ pub(crate) fn libraries(out: &Path, programs: &[PathBuf]) -> Result<String, Stri
     // It reads a source package's control file, which must be there and may say nothing.
     let place = out.join("shlibs");
     make_dir(&place.join("debian"))?;
-    write(&place.join("debian/control"), "Source: twinbeat\n\nPackage: twinbeat\nArchitecture: any\n")?;
+    write(
+        &place.join("debian/control"),
+        "Source: twinbeat\n\nPackage: twinbeat\nArchitecture: any\n",
+    )?;
     let mut tool = Command::new("dpkg-shlibdeps");
     tool.current_dir(&place).args(["-O", "--ignore-missing-info"]);
     for program in programs {

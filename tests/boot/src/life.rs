@@ -10,7 +10,7 @@ use crate::pair::{NODES, Pair};
 
 pub(crate) const STEPS: &[Step] = &[
     ("installed_and_enabled", installed_and_enabled),
-    ("unit_killed_and_stopped_by_hand", unit_killed_and_stopped_by_hand),
+    ("unit_stopped_by_hand", unit_stopped_by_hand),
     ("daemon_killed", daemon_killed),
     ("upgraded_on_the_owner", upgraded_on_the_owner),
     ("restarted_by_systemctl", restarted_by_systemctl),
@@ -41,14 +41,18 @@ fn installed_and_enabled(pair: &mut Pair) {
     }
     pair.wait_served("node1");
     pair.wait_well();
-    for name in ["/usr/share/heartbeat/hb_standby", "/usr/lib/heartbeat/hb_takeover", "cl_status"] {
-        pair.sh("node1", &format!("{name} --help"));
+    for line in [
+        "/usr/share/heartbeat/hb_standby --help",
+        "/usr/lib/heartbeat/hb_takeover --help",
+        "cl_status hbstatus",
+    ] {
+        pair.sh("node1", line);
     }
     pair.sh("node2", &format!("! {ADDRESS} && ! systemctl is-active nginx"));
 }
 
 /// What happens to the unit behind its manager's back.
-fn unit_killed_and_stopped_by_hand(pair: &mut Pair) {
+fn unit_stopped_by_hand(pair: &mut Pair) {
     for line in ["systemctl kill --signal=KILL nginx", "systemctl stop nginx"] {
         let begin = Instant::now();
         pair.sh("node1", line);

@@ -1,9 +1,11 @@
 //! One machine: a container with its own systemd, its disk over the common Debian, its cables. I/O:
 //! mounts, control groups, `systemd-nspawn`, `nsenter`.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,12 @@ const GROUPS: &str = "/sys/fs/cgroup/hb-boot";
 const LIMIT: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(50);
 const NONE: Option<&str> = None;
+/// What is shown of each machine when a step has failed.
+const SHOWN: [&[&str]; 3] = [
+    &["journalctl", "--no-pager", "--lines", "60"],
+    &["tail", "-n", "60", "/var/log/ha-log"],
+    &["hb", "status"],
+];
 
 /// A container, on or off.
 #[derive(Debug)]
@@ -159,6 +167,7 @@ impl Machine {
         network::plug_in(self.number);
         let first = self.wait_first(&nspawn);
         self.running = Some(Running { nspawn, first });
+        on().insert(self.name, first);
         self.wait_booted();
     }
 
@@ -186,13 +195,10 @@ impl Machine {
         }
     }
 
-    pub(crate) fn is_on(&self) -> bool {
-        self.running.is_some()
-    }
-
     /// Power loss: every process ends at once, and with them the cables.
     pub(crate) fn power_off(&mut self) {
         let Some(mut running) = self.running.take() else { return };
+        on().remove(self.name);
         let _ = kill(running.first, Signal::SIGKILL);
         let _ = running.nspawn.wait();
     }
@@ -201,6 +207,7 @@ impl Machine {
     pub(crate) fn wait_off(&mut self) {
         let begin = Instant::now();
         let Some(mut running) = self.running.take() else { return };
+        on().remove(self.name);
         while running.nspawn.try_wait().expect("a child").is_none() {
             assert!(begin.elapsed() < LIMIT, "{} stays on:\n{}", self.name, self.console());
             thread::sleep(LOOK);
@@ -209,17 +216,7 @@ impl Machine {
 
     /// Runs a program inside to its end, as a shell of root would.
     pub(crate) fn try_run(&self, argv: &[&str]) -> Output {
-        let first = self.running.as_ref().expect("it is on").first;
-        Command::new("nsenter")
-            .args(["--target", &first.to_string()])
-            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"])
-            .args(["/usr/bin/env", "-i", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"])
-            .args(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
-            .arg("DEBIAN_FRONTEND=noninteractive")
-            .args(argv)
-            .stdin(Stdio::null())
-            .output()
-            .expect("nsenter")
+        run_in(self.running.as_ref().expect("it is on").first, argv)
     }
 }
 
@@ -227,6 +224,37 @@ impl Drop for Machine {
     fn drop(&mut self) {
         self.power_off();
     }
+}
+
+/// The first processes of the machines that are on, for [`show`].
+static ON: Mutex<BTreeMap<&str, Pid>> = Mutex::new(BTreeMap::new());
+
+fn on() -> MutexGuard<'static, BTreeMap<&'static str, Pid>> {
+    ON.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Prints what whoever looks at a failed step wants to see.
+pub(crate) fn show() {
+    for (name, first) in on().clone() {
+        for argv in SHOWN {
+            let Output { stdout, stderr, .. } = run_in(first, argv);
+            let text = [stdout, stderr].concat();
+            println!("---- {name}: {}\n{}", argv.join(" "), String::from_utf8_lossy(&text));
+        }
+    }
+}
+
+fn run_in(first: Pid, argv: &[&str]) -> Output {
+    Command::new("nsenter")
+        .args(["--target", &first.to_string()])
+        .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"])
+        .args(["/usr/bin/env", "-i", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"])
+        .args(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
+        .arg("DEBIAN_FRONTEND=noninteractive")
+        .args(argv)
+        .stdin(Stdio::null())
+        .output()
+        .expect("nsenter")
 }
 
 /// The child of `parent` that is the first process of its own PID namespace.

@@ -89,6 +89,11 @@ fn inside(words: &[String]) -> ExitCode {
     }
     let (paths, filters) = words.split_at(Prepared::WORDS);
     let prepared = Prepared::from_words(paths.iter().map(PathBuf::from));
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        machine::show();
+        hook(panic);
+    }));
     let mut pair = Pair::new(prepared);
     let steps: Vec<Step> = life::STEPS.iter().chain(replace::STEPS).copied().collect();
     let wanted = |name: &str| filters.iter().any(|filter| name.contains(filter.as_str()));

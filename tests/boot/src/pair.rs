@@ -18,8 +18,6 @@ pub(crate) const NODES: [&str; 2] = ["node1", "node2"];
 /// Longest wait for a condition: longer than the dead times below, on a machine with other work.
 const LIMIT: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(50);
-/// Lines of a journal that are shown when a step fails.
-const JOURNAL_LINES: &str = "60";
 
 /// Long enough that no busy machine is taken for a dead one; and that what an orderly end does at
 /// once is told from what a death does after it.
@@ -138,31 +136,5 @@ impl Pair {
     pub(crate) fn unit(&self, node: &str, property: &str) -> String {
         let line = format!("systemctl show --property={property} --value heartbeat");
         self.sh(node, &line).trim().to_owned()
-    }
-
-    /// For whoever looks at a failed step.
-    fn show(&self) {
-        for machine in &self.machines {
-            println!("---- {}", machine.name);
-            let journal = ["journalctl", "--no-pager", "--lines", JOURNAL_LINES];
-            let line = |argv: &[&str]| {
-                let output = machine.try_run(argv);
-                println!("{}", String::from_utf8_lossy(&output.stdout));
-            };
-            if machine.is_on() {
-                line(&journal);
-                line(&["hb", "status"]);
-            } else {
-                println!("(off)");
-            }
-        }
-    }
-}
-
-impl Drop for Pair {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.show();
-        }
     }
 }

@@ -97,7 +97,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             cause: "peer_dead".into(),
             reason: "node2 is dead".into(),
             elapsed_ms: 23,
-            overlap_ms: None,
+            ..HistoryEntry::default()
         }),
         timing: Timing {
             keepalive_ms: 200,

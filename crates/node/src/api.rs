@@ -8,6 +8,10 @@ use hb_messaging::engine::Counters;
 use hb_resource::input::{GroupClaim, Which};
 use serde::{Deserialize, Serialize};
 
+mod entry;
+
+pub use entry::{EntryKind, HistoryEntry, HistoryStep, OutageSince};
+
 /// Version of this schema; changes only when an old reader would misread.
 pub const VERSION: u32 = 1;
 /// Directory of both sockets.
@@ -35,7 +39,7 @@ pub struct RequestLine {
 pub enum Request {
     /// A snapshot now.
     Status,
-    /// The last moves, oldest first.
+    /// What happened last, oldest first.
     History,
     /// Give groups to the peer. Answered when it is done or refused.
     Standby {
@@ -362,29 +366,4 @@ pub struct FencingStatus {
     pub state: String,
     /// What happened last, in words.
     pub last: Option<String>,
-}
-
-/// One completed move of one group.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct HistoryEntry {
-    /// Counts from 1 for each daemon start.
-    pub number: u64,
-    /// Unix time in seconds, for display.
-    pub unix_s: u64,
-    /// Group.
-    pub group: String,
-    /// What happened here: `acquired`, `released`, `failed`, `blocked`; `split` when both nodes had
-    /// it and one has let go.
-    pub what: String,
-    /// `peer_dead`, `standby`, `takeover`, `failback`, `startup`, `shutdown` …
-    pub cause: String,
-    /// A sentence.
-    pub reason: String,
-    /// Milliseconds from the decision to the end; of a `split` how long the nodes had not heard
-    /// each other before.
-    pub elapsed_ms: u64,
-    /// Of a `split`: milliseconds from the moment at which this node learnt that both have it to
-    /// the moment at which one had let go.
-    #[serde(default)]
-    pub overlap_ms: Option<u64>,
 }

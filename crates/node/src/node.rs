@@ -21,7 +21,7 @@ use crate::doubt::Doubt;
 use crate::effect::{Effect, Level, LogEvent};
 use crate::equal;
 use crate::extensions::Saying;
-use crate::history::History;
+use crate::history::{Events, History};
 use crate::input::{ClientId, Input};
 use crate::ipfail::Ipfail;
 use crate::report;
@@ -35,6 +35,7 @@ use crate::watch::Watch;
 
 mod clients;
 mod lasting;
+mod past;
 mod pause;
 mod peer;
 mod reach;
@@ -83,6 +84,9 @@ pub struct Node {
     pub(crate) messaging: Messaging,
     pub(crate) manager: Manager,
     pub(crate) history: History,
+    events: Events,
+    /// Clients whose users are known.
+    names: BTreeMap<ClientId, String>,
     pub(crate) watch: Watch,
     /// Since when each group has its claim.
     pub(crate) claims: Since<GroupKey, resource::GroupClaim>,
@@ -130,6 +134,8 @@ pub struct Node {
     requests: Requests,
     now: Instant,
     unix_s: u64,
+    /// When the wall clock was told to the millisecond, and what it showed.
+    wall: Option<(Instant, u64)>,
     /// The service manager's last line; `None` before this node was active.
     notified: Option<String>,
     active: bool,
@@ -213,7 +219,12 @@ impl Node {
             profile,
             messaging: Messaging::new(messaging),
             manager: Manager::new(manager),
-            history: History::default(),
+            history: History::new(
+                settings.node.to_string(),
+                settings.peer().map(NodeName::to_string),
+            ),
+            events: Events::default(),
+            names: BTreeMap::new(),
             watch: Watch::default(),
             claims: Since::default(),
             members: Since::default(),
@@ -241,6 +252,7 @@ impl Node {
             requests: Requests::default(),
             now: Instant::ZERO,
             unix_s: 0,
+            wall: None,
             notified: None,
             active: false,
             settled_once: false,
@@ -317,7 +329,10 @@ impl Node {
                 turn.changed = true;
                 self.feed_messaging(messaging::Input::Environment { unix_s, load }, turn);
             }
-            Input::Start => self.feed_messaging(messaging::Input::Start, turn),
+            Input::Start => {
+                self.tell_start(turn);
+                self.feed_messaging(messaging::Input::Start, turn);
+            }
             Input::Datagram { link, bytes } => {
                 self.feed_messaging(messaging::Input::Datagram { link, bytes }, turn);
             }
@@ -335,7 +350,12 @@ impl Node {
             Input::Timeout => self.fire(turn),
             Input::Done { op, outcome } => self.take_result(op, outcome, turn),
             Input::Request { client, request } => self.take_request(client, request, turn),
-            Input::ClientGone { client } => self.requests.forget(client),
+            Input::ClientName { client, name } => self.name_client(client, &name),
+            Input::Clock { unix_ms } => self.wall = Some((self.now, unix_ms)),
+            Input::ClientGone { client } => {
+                self.names.remove(&client);
+                self.requests.forget(client);
+            }
             Input::Look { group, resource, reason } => {
                 self.feed_manager(resource::Input::Look { group, resource, reason }, turn);
             }
@@ -368,13 +388,18 @@ impl Node {
     }
 
     fn take_result(&mut self, op: OpId, outcome: Outcome, turn: &mut Turn<'_>) {
-        match self.activity.end(op, &outcome, self.now) {
+        let ended = self.activity.end(op, &outcome, self.now);
+        match &ended {
             Some((operation, elapsed)) => {
-                turn.log(report::operation_ended(&operation, &outcome, elapsed));
+                self.history.note_step(operation, &outcome, *elapsed, self.now);
+                turn.log(report::operation_ended(operation, &outcome, *elapsed));
             }
             None => turn.log(report::operation_unknown(op)),
         }
-        self.feed_manager(resource::Input::Done { op, outcome }, turn);
+        self.feed_manager(resource::Input::Done { op, outcome: outcome.clone() }, turn);
+        if let Some((operation, _)) = ended {
+            self.note_failure(&operation, &outcome, turn);
+        }
     }
 
     fn take_request(&mut self, client: ClientId, request: Request, turn: &mut Turn<'_>) {
@@ -385,18 +410,22 @@ impl Node {
                 let text = if self.stopping { "already stopping" } else { "stopping" };
                 let response = Response::Done { text: text.to_owned() };
                 turn.effects.push(Effect::Reply { client, response });
+                self.note_order(client, "shutdown");
                 return self.stop(turn);
             }
             Request::Standby { which } => {
+                self.note_order(client, "standby");
                 return self
                     .command(client, turn, |request| resource::Input::Standby { request, which });
             }
             Request::Takeover { which } => {
+                self.note_order(client, "takeover");
                 return self
                     .command(client, turn, |request| resource::Input::Takeover { request, which });
             }
             Request::Maintenance { on, limit_ms } => {
                 let limit = limit_ms.map(Duration::from_millis);
+                self.note_order(client, "maintenance");
                 return self.command(client, turn, |request| resource::Input::Maintenance {
                     request,
                     on,
@@ -406,6 +435,7 @@ impl Node {
             Request::FenceTest => return self.test_fencing(client, turn),
             Request::FenceConfirm { node } => self.confirm_fence(client, &node, turn),
             Request::Cleanup { group } => {
+                self.note_order(client, "cleanup");
                 return self
                     .command(client, turn, |request| resource::Input::Cleanup { request, group });
             }
@@ -487,6 +517,7 @@ impl Node {
             self.perform(output, turn);
         }
         self.note_states();
+        self.note_past(turn);
         self.note_milestones(turn);
     }
 
@@ -516,7 +547,7 @@ impl Node {
     }
 
     fn send(&mut self, message: PeerMessage, turn: &mut Turn<'_>) {
-        let Some(body) = self.translator.outgoing(message) else {
+        let Some(mut body) = self.translator.outgoing(message) else {
             let text = "a message about one group cannot be sent to a peer that knows only sets";
             return turn.log(LogEvent::new(Level::Warn, "message_unsendable", text));
         };
@@ -526,11 +557,12 @@ impl Node {
         }
         self.wanting |= matches!(body, Body::HbTakeover { .. });
         turn.log(report::sent(&body));
+        self.say_why(&mut body);
         self.feed_messaging(messaging::Input::Send(body), turn);
     }
 
     fn note_transition(&mut self, transition: &Transition, turn: &mut Turn<'_>) {
-        let entry = self.history.note(transition, self.now, self.unix_s);
+        let entry = self.history.note(transition, self.moment_now());
         turn.log(report::transition(transition, entry.as_ref().map(|entry| entry.elapsed_ms)));
         turn.effects.extend(entry.map(Effect::History));
     }
@@ -553,6 +585,7 @@ impl Node {
             turn.effects.push(Effect::Reply { client, response: Response::Error { text } });
         }
         turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
+        self.tell_stop(turn);
         self.leaves = true;
     }
 
@@ -571,11 +604,13 @@ impl Node {
                 self.note_reach(&node, to, turn);
                 self.note_parting(&node, from, to);
                 if self.is_peer(&node) {
+                    self.note_presence(to, turn);
                     self.take_peer_status(to, turn);
                 }
             }
-            Event::PeerRestarted { node, .. } => {
+            Event::PeerRestarted { node, generation } => {
                 if self.is_peer(&node) {
+                    self.tell_restart(generation, turn);
                     self.greet_ipfail(turn);
                     self.trust_again(turn);
                     self.feed_manager(resource::Input::PeerRestarted, turn);

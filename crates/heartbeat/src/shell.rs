@@ -19,7 +19,8 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::control::Asked;
 use crate::hint::Hint;
-use crate::logging::unix_s;
+use crate::last_status::LastStatus;
+use crate::logging::{unix_ms, unix_s};
 use crate::perform::Edge;
 use crate::reload::Reload;
 use crate::signals::{Signal, Signals};
@@ -42,6 +43,7 @@ pub(crate) struct Shell {
     began: Clock,
     tick: Interval,
     sleep: SleepMeter,
+    last_status: LastStatus,
     /// Reused for every input.
     effects: Vec<Effect>,
     /// Set by `Effect::Exit`.
@@ -77,6 +79,7 @@ impl Shell {
             began: Clock::now(),
             tick,
             sleep: SleepMeter::new(),
+            last_status: LastStatus::default(),
             effects: Vec::new(),
             exit: None,
         }
@@ -89,6 +92,7 @@ impl Shell {
         self.edge.started();
         loop {
             if let Some(code) = self.exit {
+                self.save_status(true);
                 self.edge.ended();
                 // Answers that were just given are written by tasks of their own.
                 tokio::time::sleep(LAST_WORDS).await;
@@ -145,7 +149,10 @@ impl Shell {
             Wake::Net(event) => self.net(event),
             Wake::Done(op, outcome) => self.feed(Input::Done { op, outcome }),
             Wake::Echo(ping, sequence) => self.feed(Input::EchoReply { ping, sequence }),
-            Wake::Asked(Asked::Request(client, request)) => {
+            Wake::Asked(Asked::Request(client, who, request)) => {
+                if let Some(name) = who {
+                    self.feed(Input::ClientName { client, name });
+                }
                 if request == Request::Stop {
                     self.edge.service.stopping();
                 }
@@ -164,6 +171,7 @@ impl Shell {
                 self.edge.service.tick();
                 self.edge.operations.reap_orphans();
                 self.environment();
+                self.save_status(false);
             }
             // Fired by `fire`, after the sockets.
             Wake::Due => {}
@@ -203,7 +211,17 @@ impl Shell {
     fn environment(&mut self) {
         // Made by the kernel on reading: never waits for a disk.
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        self.feed(Input::Clock { unix_ms: unix_ms() });
         self.feed(Input::Environment { unix_s: unix_s(), load: load.trim_end().into() });
+    }
+
+    /// Keeps what status shows for the time in which nobody can be asked.
+    fn save_status(&mut self, is_last: bool) {
+        let mut status = self.node.status(self.now());
+        status.pid = std::process::id();
+        if let Some(text) = self.last_status.due(status, unix_ms(), is_last) {
+            self.edge.logger.last_status(text);
+        }
     }
 
     fn feed(&mut self, input: Input) {

@@ -21,6 +21,13 @@ pub const STATUS_SOCKET: &str = "status.sock";
 /// File name of the command socket below [`RUN_DIR`].
 pub const CONTROL_SOCKET: &str = "control.sock";
 
+/// Directory of what is kept over restarts.
+pub const STATE_DIR: &str = "/var/lib/heartbeat";
+/// File name of the history below [`STATE_DIR`]: one [`HistoryEntry`] per line.
+pub const HISTORY_FILE: &str = "history.jsonl";
+/// File name of the last status below [`STATE_DIR`]: one [`SavedStatus`].
+pub const LAST_STATUS_FILE: &str = "last-status.json";
+
 /// One line from a client: `{"v":1,"id":7,"cmd":"standby","which":{"sets":{…}}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestLine {
@@ -178,6 +185,17 @@ pub struct StatusSnapshot {
     pub parameters: BTreeMap<String, String>,
     /// Packet counters.
     pub counters: Counters,
+}
+
+/// The last status of a daemon, for the time in which it cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedStatus {
+    /// Unix time in milliseconds at which it was so.
+    pub saved_unix_ms: u64,
+    /// The daemon saved it when it left in order.
+    pub is_last: bool,
+    /// As it was.
+    pub status: StatusSnapshot,
 }
 
 /// Something that is not as it should be.

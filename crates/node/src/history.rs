@@ -148,5 +148,23 @@ impl History {
     }
 }
 
+/// Entries as they were written, oldest first, with those that complete an earlier one in its place.
+pub fn merged(entries: impl IntoIterator<Item = HistoryEntry>) -> Vec<HistoryEntry> {
+    let mut whole: Vec<HistoryEntry> = Vec::new();
+    for mut entry in entries {
+        let known = match entry.amends {
+            // It stands near the end.
+            true => whole.iter_mut().rev().take(ENTRIES_MAX).find(|it| it.number == entry.number),
+            false => None,
+        };
+        entry.amends = false;
+        match known {
+            Some(known) => *known = entry,
+            None => whole.push(entry),
+        }
+    }
+    whole
+}
+
 #[cfg(test)]
 mod tests;

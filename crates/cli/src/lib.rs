@@ -10,6 +10,7 @@ pub mod command;
 pub mod demo;
 pub mod exit;
 mod explain;
+mod history;
 mod key;
 pub mod lab;
 mod migrate;

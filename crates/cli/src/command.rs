@@ -8,7 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, demo, explain, history, key, lab, migrate, operate, probe, status, witness,
+    address, check, cl_status, demo, explain, history, key, lab, migrate, operate, plan, probe, status, why,
+    witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -31,6 +32,9 @@ enum Verb {
     Status(status::StatusArgs),
     /// What happened, each thing with its cause, who asked, how long each part took, and the outage
     History(history::HistoryArgs),
+    /// The chain of reasons: why it is so, since when, what would come next, what to do
+    Why(why::WhyArgs),
+    Plan(plan::PlanArgs),
     /// Give groups to the other node and wait until it has them
     Standby(MoveArgs),
     /// Get groups from the other node and wait until they run here
@@ -70,8 +74,10 @@ pub fn main() -> ExitCode {
     let run_dir = cli.run_dir.as_path();
     let state_dir = cli.state_dir.as_path();
     match cli.verb {
-        Verb::Status(args) => status::run(run_dir, &args),
+        Verb::Status(args) => status::run(run_dir, state_dir, &args),
         Verb::History(args) => history::run(run_dir, state_dir, &args),
+        Verb::Why(args) => why::run(run_dir, state_dir, &args),
+        Verb::Plan(args) => plan::run(run_dir, state_dir, &args),
         Verb::Standby(args) => moves::run(run_dir, Direction::Standby, &args),
         Verb::Takeover(args) => moves::run(run_dir, Direction::Takeover, &args),
         Verb::Cleanup(args) => moves::cleanup(run_dir, &args),

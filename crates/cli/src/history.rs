@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use clap::Args;
 use hb_node::api::{self, HistoryEntry, Request, Response};
-use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 use serde::Serialize;
 
@@ -166,11 +165,6 @@ pub(crate) fn moment(unix_ms: u64, now: &Zoned) -> String {
     let at = at.to_zoned(now.time_zone().clone());
     let year = if at.year() == now.year() { "" } else { " %Y" };
     at.strftime(&format!("%d %b{year} %H:%M:%S%.3f")).to_string()
-}
-
-/// The same in this machine's time zone.
-pub(crate) fn local_moment(unix_ms: u64) -> String {
-    moment(unix_ms, &Timestamp::now().to_zoned(TimeZone::system()))
 }
 
 #[cfg(test)]

@@ -16,9 +16,11 @@ pub mod lab;
 mod migrate;
 mod moves;
 mod operate;
+mod plan;
 mod print;
 mod probe;
 mod status;
 #[cfg(test)]
 mod testing;
+mod why;
 mod witness;

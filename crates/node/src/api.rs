@@ -148,6 +148,9 @@ pub struct StatusSnapshot {
     pub uptime_ms: u64,
     /// Verdict.
     pub verdict: Verdict,
+    /// Milliseconds since it is so.
+    #[serde(default)]
+    pub verdict_since_ms: u64,
     /// What is wrong, each with since, why and what to do. When healthy at most notes: something
     /// that happened and is mended.
     pub problems: Vec<Problem>,
@@ -167,6 +170,9 @@ pub struct StatusSnapshot {
     pub witness: Option<String>,
     /// Names of all members in the order of ha.cf, this node included.
     pub members: Vec<String>,
+    /// The configuration of both nodes, compared.
+    #[serde(default)]
+    pub config: Vec<ConfigPart>,
     /// This node.
     pub this_node: ThisNode,
     /// The other member; `None` when ha.cf names only this node.
@@ -296,6 +302,23 @@ pub struct LinkStatus {
     /// Whether the peer says that it hears us on this link; `None` when it has not said so.
     #[serde(default)]
     pub peer_hears: Option<bool>,
+    /// Of a thousand packets of the peer, how many lately did not come on it; `None` while that is
+    /// not known.
+    #[serde(default)]
+    pub loss_permille: Option<u16>,
+}
+
+/// One part of the configuration, as it is compared between the nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigPart {
+    /// `ha.cf`, `haresources` or `hb.toml`.
+    pub part: String,
+    /// Digest of its meaning here.
+    pub here: String,
+    /// Digest at the peer; `None` when it has not said so.
+    pub peer: Option<String>,
+    /// Whether both mean the same; `None` when that cannot be told (a 3.0.6 peer, or another version).
+    pub same: Option<bool>,
 }
 
 /// One ping node.

@@ -16,7 +16,7 @@ use hb_resource::output::{Answer, Output, Transition};
 use hb_resource::policy::Policy;
 
 use crate::activity::Activity;
-use crate::api::{KeyStatus, Request, Response};
+use crate::api::{KeyStatus, Request, Response, Verdict};
 use crate::doubt::Doubt;
 use crate::effect::{Effect, Level, LogEvent};
 use crate::equal;
@@ -88,6 +88,8 @@ pub struct Node {
     /// Clients whose users are known.
     names: BTreeMap<ClientId, String>,
     pub(crate) watch: Watch,
+    /// Since when the verdict is as it is.
+    pub(crate) verdict: Since<(), Verdict>,
     /// Since when each group has its claim.
     pub(crate) claims: Since<GroupKey, resource::GroupClaim>,
     /// Since when each member has its state, by group and position.
@@ -226,6 +228,7 @@ impl Node {
             events: Events::default(),
             names: BTreeMap::new(),
             watch: Watch::default(),
+            verdict: Since::default(),
             claims: Since::default(),
             members: Since::default(),
             peer_native: None,

@@ -8,7 +8,7 @@ use hb_sim::world::World;
 
 use super::*;
 
-const HA_CF: &str = "cluster web\nkeepalive 200ms\ndeadtime 1s\ninitdead 2s\nauto_failback off\n\
+const HA_CF: &str = "cluster web\nkeepalive 200ms\ndeadtime 1\ninitdead 2\nauto_failback off\n\
                      bcast eth0 eth1\nnode node1 node2\n";
 
 fn loaded(ha_cf: &str, haresources: &str) -> Loaded {
@@ -20,7 +20,8 @@ fn loaded(ha_cf: &str, haresources: &str) -> Loaded {
 }
 
 fn settings() -> Settings {
-    loaded(HA_CF, "node1 192.0.2.100/24/eth0 nginx\n").settings.expect("valid")
+    let loaded = loaded(HA_CF, "node1 192.0.2.100/24/eth0 nginx\n");
+    loaded.settings.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics))
 }
 
 /// nginx was started twice and stopped once.
@@ -154,12 +155,13 @@ fn a_reload_shows_the_difference() {
     let same = "node1 192.0.2.100/24/eth0 nginx\n";
     check(HA_CF, same, &[]);
     check(
-        &HA_CF.replace("deadtime 1s", "deadtime 2s"),
+        &HA_CF.replace("deadtime 1", "deadtime 2"),
         "node2 192.0.2.100/24/eth0 nginx\nnode1 192.0.2.101/24/eth0\n",
         &[
             "~ group 192.0.2.100/24/eth0: prefers node2 in place of node1",
             "+ group 192.0.2.101/24/eth0: node1 192.0.2.101/24/eth0",
-            "~ deadtime 2s in place of 1s",
+            "~ deadtime 2 in place of 1",
+            "~ warntime 1000ms in place of 500ms",
         ],
     );
     check(

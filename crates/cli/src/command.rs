@@ -8,8 +8,8 @@ use clap::{Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, demo, explain, history, key, lab, migrate, operate, plan, probe, status, why,
-    witness,
+    address, check, cl_status, demo, explain, history, key, lab, migrate, operate, plan, probe,
+    status, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster

@@ -1,5 +1,5 @@
-//! `hb history`: what happened, each thing with its one cause, from the daemon and from what it kept. It
-//! shows; the entries are made by the node.
+//! `hb history`: what happened, each thing with its one cause, from the daemon and from what it
+//! kept. It shows; the entries are made by the node.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
-//! `hb plan`: what would happen, by the real node of both sides run forward in the modelled world, from
-//! today's configuration and state, with action times as they were measured. It changes nothing.
+//! `hb plan`: what would happen, by the real node of both sides run forward in the modelled world,
+//! from today's configuration and state, with action times as they were measured. It changes
+//! nothing.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
-//! `hb status`: is it fine, who is active, can it fail over, what to do. It asks the daemon, or reads what
-//! the daemon kept when it cannot be asked, and shows it in the form that is wanted; it decides
-//! nothing.
+//! `hb status`: is it fine, who is active, can it fail over, what to do. It asks the daemon, or
+//! reads what the daemon kept when it cannot be asked, and shows it in the form that is wanted; it
+//! decides nothing.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
-//! `hb why`: the chain of reasons behind what status shows, in words: why it is here, why not there, since
-//! when, what would come next, what to do. From the status and the history; it decides nothing.
+//! `hb why`: the chain of reasons behind what status shows, in words: why it is here, why not
+//! there, since when, what would come next, what to do. From the status and the history; it decides
+//! nothing.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -158,17 +159,18 @@ impl View<'_> {
         }
         names.extend(status.members.iter().map(String::as_str));
         names.push("failback");
-        format!("{subject:?} names nothing, or more than one thing; ask about: {}", names.join(", "))
+        format!(
+            "{subject:?} names nothing, or more than one thing; ask about: {}",
+            names.join(", ")
+        )
     }
 
     fn verdict(&self) -> Answer {
         let status = self.status;
         let word = crate::status::word_of(status.verdict).to_uppercase();
         let since = age(status.verdict_since_ms);
-        let mut answer = Answer::new(
-            &status.cluster,
-            format!("{} is {word}, for {since}.", status.cluster),
-        );
+        let mut answer =
+            Answer::new(&status.cluster, format!("{} is {word}, for {since}.", status.cluster));
         for problem in &status.problems {
             answer.add("because", format!("{} (for {})", problem.text, age(problem.since_ms)));
             if !problem.hint.is_empty() {

@@ -75,8 +75,7 @@ impl HistoryFile {
         let path = self.path.with_file_name(LAST_STATUS_FILE);
         let fresh = self.path.with_file_name(format!("{LAST_STATUS_FILE}.new"));
         let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o644).open(&fresh)?;
+        let mut file = options.write(true).create(true).truncate(true).mode(0o644).open(&fresh)?;
         file.write_all(text.as_bytes())?;
         file.write_all(b"\n")?;
         fs::rename(fresh, path)

@@ -172,8 +172,7 @@ impl View<'_> {
         let differs = self.differences();
         let theirs = &self.node.peer_says.config;
         let comparable = |part: &str| {
-            let same_version =
-                self.node.peer_version.as_deref() == Some(env!("CARGO_PKG_VERSION"));
+            let same_version = self.node.peer_version.as_deref() == Some(env!("CARGO_PKG_VERSION"));
             theirs.contains_key(part) && (same_version || part != equal::HB_TOML)
         };
         let part = |(part, here): (&String, &String)| ConfigPart {

@@ -1,5 +1,6 @@
-//! Two real nodes: each thing that happens stands in the history of the nodes that it concerns exactly
-//! once, with its one cause, over restarts and power losses, and can be read without a daemon.
+//! Two real nodes: each thing that happens stands in the history of the nodes that it concerns
+//! exactly once, with its one cause, over restarts and power losses, and can be read without a
+//! daemon.
 
 #![allow(clippy::disallowed_methods, reason = "tests with real time, files and processes")]
 
@@ -92,16 +93,14 @@ fn each_move_has_one_line() {
     pair.crash("node1");
     pair.wait("node2", "it takes over", |s| active_on(s) == Some("node2"));
     assert_eq!(since(&pair, "node2", two), ["node1>node2 peer_dead -"]);
-    let [took] = moves(&pair, "node2").split_off(moves(&pair, "node2").len() - 1).try_into().expect("one");
+    let [took] =
+        moves(&pair, "node2").split_off(moves(&pair, "node2").len() - 1).try_into().expect("one");
     assert!(took.outage_ms >= Some(900), "from the last packet: {took:?}");
 
     pair.boot("node1");
     pair.start("node1");
     served(&pair, "node1");
-    assert_eq!(
-        since(&pair, "node2", two),
-        ["node1>node2 peer_dead -", "node2>node1 failback -"]
-    );
+    assert_eq!(since(&pair, "node2", two), ["node1>node2 peer_dead -", "node2>node1 failback -"]);
     assert_eq!(since(&pair, "node1", one), ["node2>node1 failback -"]);
     let shown = pair.expect("node1", &["hb", "status"], 0).out;
     assert!(shown.contains("node2 -> node1") && shown.contains("failback"), "{shown}");

@@ -52,11 +52,11 @@ mod tests {
     fn times_as_people_write_them() {
         let now: Zoned = "2026-11-08T17:20:00+01:00[+01:00]".parse().expect("a moment");
         let at = |text: &str| {
-            let moment: Zoned =
-                format!("{text}+01:00[+01:00]").parse().expect("a moment");
+            let moment: Zoned = format!("{text}+01:00[+01:00]").parse().expect("a moment");
             u64::try_from(moment.timestamp().as_millisecond()).expect("after 1970")
         };
-        let check = |text: &str, expect: &str| assert_eq!(parse(text, &now), Ok(at(expect)), "{text}");
+        let check =
+            |text: &str, expect: &str| assert_eq!(parse(text, &now), Ok(at(expect)), "{text}");
         check("2h", "2026-11-08T15:20:00");
         check("90s", "2026-11-08T17:18:30");
         check("30m", "2026-11-08T16:50:00");

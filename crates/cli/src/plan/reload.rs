@@ -1,5 +1,5 @@
-//! What the files say that the running daemon does not know: check and difference. Nothing is played: a
-//! running daemon takes keys from its files and nothing else. Values in, text out.
+//! What the files say that the running daemon does not know: check and difference. Nothing is
+//! played: a running daemon takes keys from its files and nothing else. Values in, text out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -43,7 +43,12 @@ fn changes(settings: &Settings, status: &StatusSnapshot) -> Vec<String> {
     for spec in &settings.groups {
         let members: Vec<&str> = spec.resources.iter().map(|it| it.text.as_str()).collect();
         match status.groups.iter().find(|group| group.key == spec.key) {
-            None => found.push(format!("+ group {}: {} {}", spec.key, spec.preferred, members.join(" "))),
+            None => found.push(format!(
+                "+ group {}: {} {}",
+                spec.key,
+                spec.preferred,
+                members.join(" ")
+            )),
             Some(group) => {
                 if group.prefers != spec.preferred.as_str() {
                     found.push(format!(
@@ -75,10 +80,7 @@ fn changes(settings: &Settings, status: &StatusSnapshot) -> Vec<String> {
 }
 
 /// Directives of ha.cf by their text.
-fn directives(
-    before: &BTreeMap<String, String>,
-    after: &BTreeMap<String, String>,
-) -> Vec<String> {
+fn directives(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
     let mut found = Vec::new();
     for (name, value) in after {
         match before.get(name) {

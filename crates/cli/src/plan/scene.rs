@@ -1,5 +1,5 @@
-//! The modelled world as both nodes are today: the same configuration, the same owners, the same node
-//! and links missing. What cannot be modelled is said. Nothing of the machine is touched.
+//! The modelled world as both nodes are today: the same configuration, the same owners, the same
+//! node and links missing. What cannot be modelled is said. Nothing of the machine is touched.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -49,8 +49,7 @@ impl Scene {
         edge.boots_after = None;
         world.edge = Some(edge);
         let names = [settings.node.to_string(), peer.to_string()];
-        let mut scene =
-            Self { world, settings: settings.clone(), names, assumed: Vec::new() };
+        let mut scene = Self { world, settings: settings.clone(), names, assumed: Vec::new() };
         scene.begin_with(status);
         scene.habits(times);
         scene.world.start(HERE);
@@ -87,7 +86,9 @@ impl Scene {
                     self.assume("the other node has the same files as this one");
                 } else {
                     let parts = parts.join(", ");
-                    self.assume(format!("the other node has the files of this one, though {parts} differs"));
+                    self.assume(format!(
+                        "the other node has the files of this one, though {parts} differs"
+                    ));
                 }
             }
             None => {}
@@ -152,7 +153,9 @@ impl Scene {
             self.world.network.gateway[HERE] = false;
             self.assume("no ping node answers this node, as today");
         }
-        for (machine, on) in status.maintenance.iter().flat_map(|it| [(HERE, it.here), (THERE, it.peer)]) {
+        for (machine, on) in
+            status.maintenance.iter().flat_map(|it| [(HERE, it.here), (THERE, it.peer)])
+        {
             if on {
                 self.world.request(machine, Request::Maintenance { on, limit_ms: None });
                 self.assume(format!("{} is in maintenance, as today", self.names[machine]));

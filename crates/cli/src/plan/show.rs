@@ -25,9 +25,10 @@ pub(super) fn text(story: &Story, symbols: bool) -> String {
 
 /// Events and actions in the order in which they begin.
 fn lines(story: &Story) -> Vec<(u64, &str, String)> {
-    let said = story.events.iter().map(|event| {
-        (event.at_us, event.node.as_deref().unwrap_or(""), event.text.clone())
-    });
+    let said = story
+        .events
+        .iter()
+        .map(|event| (event.at_us, event.node.as_deref().unwrap_or(""), event.text.clone()));
     let done = story.actions.iter().map(|bar| {
         let took = match bar.to_us {
             Some(to) => format!("takes {}", span((to - bar.from_us) / 1_000)),

@@ -281,7 +281,8 @@ impl Stage {
             for machine in [HERE, THERE] {
                 let held = claim(&self.scene.world, machine, &group.key) == Some(GroupClaim::Held);
                 let name = &self.scene.names[machine];
-                let open = group.served.iter_mut().find(|it| it.node == *name && it.to_us.is_none());
+                let open =
+                    group.served.iter_mut().find(|it| it.node == *name && it.to_us.is_none());
                 match (held, open) {
                     (true, None) => {
                         let node = name.clone();

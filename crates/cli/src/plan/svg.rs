@@ -1,5 +1,5 @@
-//! A plan as a drawing: for each group a lane per node with the time in which it serves and the actions
-//! that run. Values in, text out.
+//! A plan as a drawing: for each group a lane per node with the time in which it serves and the
+//! actions that run. Values in, text out.
 
 use std::fmt::Write as _;
 
@@ -69,7 +69,13 @@ fn text(out: &mut String, x: u64, y: u64, words: &str) {
     let _ = writeln!(out, "<text x=\"{x}\" y=\"{y}\">{}</text>", escaped(words));
 }
 
-fn bar(out: &mut String, (from, to): (u64, u64), (y, height): (u64, u64), colour: &str, title: &str) {
+fn bar(
+    out: &mut String,
+    (from, to): (u64, u64),
+    (y, height): (u64, u64),
+    colour: &str,
+    title: &str,
+) {
     // What takes no time is still seen.
     let width = to.saturating_sub(from).max(2);
     let title = escaped(title);

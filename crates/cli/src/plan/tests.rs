@@ -124,7 +124,11 @@ fn a_death_costs_the_dead_time_and_the_starts() {
 fn one_cut_link_moves_nothing_and_what_is_broken_today_counts() {
     let story = plan(None, &What::Cut("eth1".into()));
     assert_eq!((story.groups[0].ends_on.as_deref(), story.groups[0].outage_ms), (Some("node1"), 0));
-    assert!(story.events.iter().any(|event| event.text.contains("eth1 dead")), "{:?}", story.events);
+    assert!(
+        story.events.iter().any(|event| event.text.contains("eth1 dead")),
+        "{:?}",
+        story.events
+    );
     let status = today(&settings(), |world| {
         world.machines[1].agents.change("nginx", |habits| habits.invalid = true);
         world.run(Duration::from_secs(90));
@@ -148,8 +152,7 @@ fn a_reload_shows_the_difference() {
     let check = |ha_cf: &str, haresources: &str, expect: &[&str]| {
         let (text, code) = reload::plan(&loaded(ha_cf, haresources), Some(&status));
         assert_eq!(code, 0, "{text}");
-        let found: Vec<&str> =
-            text.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+        let found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  ")).collect();
         assert_eq!(found, expect, "{text}");
     };
     let same = "node1 192.0.2.100/24/eth0 nginx\n";
@@ -167,7 +170,10 @@ fn a_reload_shows_the_difference() {
     check(
         HA_CF,
         "node1 192.0.2.102/24/eth0\n",
-        &["+ group 192.0.2.102/24/eth0: node1 192.0.2.102/24/eth0", "- group 192.0.2.100/24/eth0 (on node1)"],
+        &[
+            "+ group 192.0.2.102/24/eth0: node1 192.0.2.102/24/eth0",
+            "- group 192.0.2.100/24/eth0 (on node1)",
+        ],
     );
     let (text, code) = reload::plan(&loaded("nonsense\n", same), Some(&status));
     assert_eq!(code, 1, "{text}");

@@ -1,4 +1,5 @@
-//! How long actions on resources take: as the history has it, or as is assumed. Values in, values out.
+//! How long actions on resources take: as the history has it, or as is assumed. Values in, values
+//! out.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

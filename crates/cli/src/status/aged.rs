@@ -1,5 +1,5 @@
-//! Makes a snapshot older: what was kept a while ago is shown with its age at this moment, so that no
-//! claim is older than its label. Values in, values out.
+//! Makes a snapshot older: what was kept a while ago is shown with its age at this moment, so that
+//! no claim is older than its label. Values in, values out.
 
 use hb_node::api::StatusSnapshot;
 

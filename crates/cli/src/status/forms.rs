@@ -1,4 +1,5 @@
-//! The short forms of status: JSON, a line for monitoring, a line for a prompt. Values in, text out.
+//! The short forms of status: JSON, a line for monitoring, a line for a prompt. Values in, text
+//! out.
 
 use hb_node::api::{self, StatusSnapshot, Verdict};
 use serde_json::json;
@@ -10,9 +11,7 @@ pub(super) fn json(known: &Known) -> String {
     let value = match (&known.snapshot, &known.down) {
         (Some(snapshot), None) => serde_json::to_value(snapshot),
         (None, None) => Ok(json!({ "v": api::VERSION })),
-        (None, Some(down)) => {
-            Ok(json!({ "v": api::VERSION, "error": down.error.to_string() }))
-        }
+        (None, Some(down)) => Ok(json!({ "v": api::VERSION, "error": down.error.to_string() })),
         (Some(snapshot), Some(down)) => Ok(json!({
             "v": api::VERSION,
             "error": down.error.to_string(),
@@ -37,7 +36,8 @@ pub(super) fn nagios(known: &Known) -> String {
         let error = known.down.as_ref().map(|down| down.error.to_string()).unwrap_or_default();
         return format!("HEARTBEAT {word} - {}\n", clean(&error));
     };
-    let mut text = format!("{} {}: {}", snapshot.cluster, word_of(snapshot.verdict), places(snapshot));
+    let mut text =
+        format!("{} {}: {}", snapshot.cluster, word_of(snapshot.verdict), places(snapshot));
     text += if snapshot.failover_ready { ", failover ready" } else { ", failover NOT ready" };
     for problem in &snapshot.problems {
         text += &format!("; {}", problem.text);
@@ -80,7 +80,9 @@ fn clean(text: &str) -> String {
 
 /// `www@ha1 ok ready`; of what is not known the age: `www@ha1 unknown (healthy 3 min 02 s ago)`.
 pub(super) fn oneline(known: &Known) -> String {
-    let Some(snapshot) = &known.snapshot else { return "heartbeat down, nothing known\n".to_owned() };
+    let Some(snapshot) = &known.snapshot else {
+        return "heartbeat down, nothing known\n".to_owned();
+    };
     let places = places(snapshot);
     if let Some(down) = &known.down {
         let word = word_of(snapshot.verdict);

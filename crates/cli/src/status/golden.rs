@@ -1,5 +1,5 @@
-//! The screens that the manual shows, drawn by the real renderer from states that two real nodes come
-//! to in the modelled world. Ages and times are masked.
+//! The screens that the manual shows, drawn by the real renderer from states that two real nodes
+//! come to in the modelled world. Ages and times are masked.
 
 use std::time::Duration;
 
@@ -37,9 +37,7 @@ fn moved(world: &mut World) {
     world.feed(0, Input::ClientName { client, name: "root".into() });
     let which = Which::Sets(Holdings::ALL);
     world.feed(0, Input::Request { client, request: Request::Standby { which } });
-    until(world, "it has moved", |world| {
-        world.machines[1].serves("10.0.0.50")
-    });
+    until(world, "it has moved", |world| world.machines[1].serves("10.0.0.50"));
     world.run(ms(5_000));
 }
 

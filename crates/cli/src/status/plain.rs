@@ -1,5 +1,5 @@
-//! `hb status --plain`: one `key value` line for each fact, in a fixed order. Keys are stable: they may be
-//! added, and none changes its meaning. What is not known is `unknown`. Values in, text out.
+//! `hb status --plain`: one `key value` line for each fact, in a fixed order. Keys are stable: they
+//! may be added, and none changes its meaning. What is not known is `unknown`. Values in, text out.
 
 use std::fmt::Display;
 

@@ -1,5 +1,5 @@
-//! The whole screen of `hb status`: the verdict first, then what is wrong and what to do, then both nodes
-//! side by side with the age of what is known, then groups. Values in, text out.
+//! The whole screen of `hb status`: the verdict first, then what is wrong and what to do, then both
+//! nodes side by side with the age of what is known, then groups. Values in, text out.
 
 use std::fmt::Write as _;
 
@@ -104,7 +104,10 @@ fn last_move(snapshot: &StatusSnapshot, style: Style, clock: &dyn Fn(u64) -> Str
     let outage = line::outage(last).map(|text| format!("   outage {text}")).unwrap_or_default();
     let (group, cause) = (&last.group, &last.cause);
     let moment = clock(last.at_ms());
-    format!("\n last move   {group}   {path}   {moment}   {cause}{by}{outage}\n             {}\n", last.reason)
+    format!(
+        "\n last move   {group}   {path}   {moment}   {cause}{by}{outage}\n             {}\n",
+        last.reason
+    )
 }
 
 /// What each node has and knows while both have a group, and who will let go.
@@ -118,9 +121,8 @@ fn split(snapshot: &StatusSnapshot) -> String {
         _ => "ping node reachable",
     };
     let both = snapshot.groups.iter().filter(|group| {
-        let may_run = |claim| {
-            matches!(claim, GroupClaim::Held | GroupClaim::Releasing | GroupClaim::Blocked)
-        };
+        let may_run =
+            |claim| matches!(claim, GroupClaim::Held | GroupClaim::Releasing | GroupClaim::Blocked);
         may_run(group.here) && group.peer.is_some_and(may_run)
     });
     for group in both {

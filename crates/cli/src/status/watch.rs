@@ -1,5 +1,5 @@
-//! `hb status --watch`: the same again and again, in place on a terminal, one after the other elsewhere
-//! (waits in real time).
+//! `hb status --watch`: the same again and again, in place on a terminal, one after the other
+//! elsewhere (waits in real time).
 #![expect(clippy::disallowed_methods, reason = "waits between two looks")]
 
 use std::thread;

@@ -70,7 +70,9 @@ impl View<'_> {
             let text = match (why, &group.active_on) {
                 (Some(why), _) => format!("{this}: {why}"),
                 (None, Some(active)) => format!("{this}: could run it, and {active} has it"),
-                (None, None) => format!("{this}: could run it; see what speaks against it in `hb why`"),
+                (None, None) => {
+                    format!("{this}: could run it; see what speaks against it in `hb why`")
+                }
             };
             answer.add("why not there", text);
         }
@@ -109,7 +111,9 @@ impl View<'_> {
                  an operator has moved it away"
             ),
             AutoFailback::Off => {
-                format!("off: it prefers {prefers} and stays where it is until an operator moves it")
+                format!(
+                    "off: it prefers {prefers} and stays where it is until an operator moves it"
+                )
             }
             AutoFailback::Legacy => {
                 format!("legacy, which acts as off: it prefers {prefers} and stays where it is")
@@ -128,9 +132,9 @@ impl View<'_> {
             true => peer.filter(|peer| peer.status == "active").map(|peer| peer.name.clone()),
             false => Some(status.this_node.name.clone()),
         };
-        let took = last.and_then(|entry| entry.start_ms).map(|ms| {
-            format!(", and then start it (it took {} last time)", span(ms))
-        });
+        let took = last
+            .and_then(|entry| entry.start_ms)
+            .map(|ms| format!(", and then start it (it took {} last time)", span(ms)));
         let text = match (heir, unready) {
             (Some(_), Some(why)) => format!("if {active} dies it would NOT be served: {why}"),
             (Some(heir), None) => format!(
@@ -157,10 +161,8 @@ impl View<'_> {
             return;
         }
         match &group.active_on {
-            Some(active) if self.status.failover_ready => answer.add(
-                "do",
-                format!("nothing; to move it, on {active}: hb standby --group '{key}'"),
-            ),
+            Some(active) if self.status.failover_ready => answer
+                .add("do", format!("nothing; to move it, on {active}: hb standby --group '{key}'")),
             Some(_) => answer.add("do", "nothing for the group; hb why tells what is not ready"),
             None => answer.add("do", "hb status shows what is wrong; then: hb cleanup"),
         }

@@ -52,12 +52,19 @@ impl View<'_> {
 
     fn peer(&self, peer: &PeerNode) -> Answer {
         let name = &peer.name;
-        let mut answer = Answer::new(name, format!("{name} is {}, as this node sees it.", peer.status));
+        let mut answer =
+            Answer::new(name, format!("{name} is {}, as this node sees it.", peer.status));
         let dead = crate::history::line::span(self.status.timing.deadtime_ms);
-        answer.add("why", match peer.heard_ms_ago {
-            Some(ms) => format!("its last packet came {} ago; it counts as silent after {dead}", age(ms)),
-            None => "nothing was heard of it since this node started".to_owned(),
-        });
+        answer.add(
+            "why",
+            match peer.heard_ms_ago {
+                Some(ms) => format!(
+                    "its last packet came {} ago; it counts as silent after {dead}",
+                    age(ms)
+                ),
+                None => "nothing was heard of it since this node started".to_owned(),
+            },
+        );
         for link in &peer.links {
             let here = match (&link.failure, link.up, link.heard_ms_ago) {
                 (Some(failure), _, _) => format!("does not work here: {failure}"),

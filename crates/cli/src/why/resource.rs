@@ -1,4 +1,5 @@
-//! Why a resource is in its state: what was done to it, how it ended, what failed. Values in, words out.
+//! Why a resource is in its state: what was done to it, how it ended, what failed. Values in, words
+//! out.
 
 use hb_node::api::{EntryKind, GroupStatus, HistoryEntry, ResourceStatus};
 

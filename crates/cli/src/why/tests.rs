@@ -43,8 +43,11 @@ fn each_subject_has_its_chain_of_reasons() {
     let degraded = testing::snapshot();
     let key = degraded.groups[0].key.clone();
     let mut text = String::new();
-    for subject in [None, Some(key.as_str()), Some("nginx"), Some("failback"), Some("node2"), Some("NODE1")] {
-        text += &format!("# {}\n{}\n", subject.unwrap_or("-"), ask(&degraded, subject).expect("known"));
+    for subject in
+        [None, Some(key.as_str()), Some("nginx"), Some("failback"), Some("node2"), Some("NODE1")]
+    {
+        text +=
+            &format!("# {}\n{}\n", subject.unwrap_or("-"), ask(&degraded, subject).expect("known"));
     }
     insta::assert_snapshot!("why_degraded", text);
 }
@@ -64,6 +67,9 @@ fn the_last_move_with_its_outage_is_told() {
     let status = testing::healthy();
     let text = ask(&status, Some(&status.groups[0].key)).expect("known");
     assert!(text.contains("because of peer_dead (peer_dead)"), "{text}");
-    assert!(text.contains("at most 1.0 s, counted from the last packet of the other node"), "{text}");
+    assert!(
+        text.contains("at most 1.0 s, counted from the last packet of the other node"),
+        "{text}"
+    );
     assert!(text.contains("node2 would take it after 1.0 s of silence"), "{text}");
 }

@@ -1,5 +1,5 @@
-//! One line of a node's history, as `hb history --json` prints it and `history.jsonl` keeps it. Values
-//! and the questions that readers ask of them; `history` makes them.
+//! One line of a node's history, as `hb history --json` prints it and `history.jsonl` keeps it.
+//! Values and the questions that readers ask of them; `history` makes them.
 
 use serde::{Deserialize, Serialize};
 

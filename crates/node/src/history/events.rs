@@ -1,5 +1,6 @@
 //! What happens beside moves: nodes that die and return, power switches, maintenance, members that
-//! fail without a move. It finds out what is news; the words of an entry are made in `node/past.rs`.
+//! fail without a move. It finds out what is news; the words of an entry are made in
+//! `node/past.rs`.
 
 use std::collections::{BTreeMap, BTreeSet};
 

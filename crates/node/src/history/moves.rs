@@ -1,6 +1,6 @@
-//! Moves of groups: from the decision to the end, with the length of each part and the outage as far
-//! as this node can know it. It measures by this node's clock alone: what the peer does is timed by
-//! when it says so, and it says so at once.
+//! Moves of groups: from the decision to the end, with the length of each part and the outage as
+//! far as this node can know it. It measures by this node's clock alone: what the peer does is
+//! timed by when it says so, and it says so at once.
 
 use std::time::Duration;
 
@@ -176,9 +176,9 @@ impl History {
         now: Instant,
     ) {
         let Some(decision) = self.under_way.get_mut(&operation.group) else { return };
-        let from = Instant::from_micros(now.as_micros().saturating_sub(
-            u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX),
-        ));
+        let from = Instant::from_micros(
+            now.as_micros().saturating_sub(u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX)),
+        );
         match operation.action {
             _ if operation.monitor => return,
             Action::Stop => Span::add(&mut decision.stop, from, now),

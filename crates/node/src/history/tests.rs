@@ -100,9 +100,8 @@ fn the_giver_learns_the_outage_from_the_peer_and_completes_its_entry() {
     assert_eq!((gone.to.as_deref(), gone.outage_ms), (None, None));
     assert_eq!((gone.by.as_deref(), gone.stop_ms), (Some("root@node1"), Some(250)));
     let key = "www".to_owned();
-    let mut hear = |claim, millis| {
-        history.note_peer(&key, GroupClaim::Released, Some(claim), at(millis).at)
-    };
+    let mut hear =
+        |claim, millis| history.note_peer(&key, GroupClaim::Released, Some(claim), at(millis).at);
     assert_eq!(hear(GroupClaim::Acquiring, 310), None);
     let whole = hear(GroupClaim::Held, 810).expect("completes it");
     assert!(whole.amends);
@@ -174,10 +173,8 @@ fn who_loses_a_conflict_gives_it_to_the_other_without_an_outage() {
     let key = "www".to_owned();
     history.steps(&[(0, "released", "acquiring", "peer_dead"), (5, "acquiring", "held", "x")]);
     assert_eq!(history.note_peer(&key, GroupClaim::Held, Some(GroupClaim::Held), at(90).at), None);
-    let entry = history.steps(&[
-        (90, "held", "releasing", "conflict"),
-        (95, "releasing", "released", "conflict"),
-    ]);
+    let entry = history
+        .steps(&[(90, "held", "releasing", "conflict"), (95, "releasing", "released", "conflict")]);
     let entry = entry.expect("completes");
     assert_eq!((entry.from, entry.to), (Some("node1".into()), Some("node2".into())));
     assert_eq!((entry.cause.as_str(), entry.outage_ms), ("conflict", None));

@@ -1,6 +1,6 @@
-//! How a node tells the other why it gives groups and who asked for it: two fields beside the steps of
-//! the standby dialogue and the wish for a takeover, which Heartbeat 3.0.6 ignores. They are for the
-//! history alone; nothing is decided by them, and what cannot be read counts as not said.
+//! How a node tells the other why it gives groups and who asked for it: two fields beside the steps
+//! of the standby dialogue and the wish for a takeover, which Heartbeat 3.0.6 ignores. They are for
+//! the history alone; nothing is decided by them, and what cannot be read counts as not said.
 
 use hb_messaging::message::{AskStep, Body, Extensions};
 

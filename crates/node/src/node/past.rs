@@ -150,8 +150,11 @@ impl Node {
 
     /// Takes note of what both nodes say of each group, and of maintenance.
     pub(super) fn note_past(&mut self, turn: &mut Turn<'_>) {
-        let claims: Vec<(String, GroupClaim)> =
-            self.manager.groups().map(|group: &Group| (group.key().to_owned(), group.claim())).collect();
+        let claims: Vec<(String, GroupClaim)> = self
+            .manager
+            .groups()
+            .map(|group: &Group| (group.key().to_owned(), group.claim()))
+            .collect();
         for (key, here) in claims {
             let view = self.view(self.now);
             let there = view.peer_claim(&key);

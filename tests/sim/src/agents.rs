@@ -74,6 +74,8 @@ pub struct Agents {
     pub warm: BTreeSet<String>,
     /// What may be running.
     running: BTreeSet<Resource>,
+    /// Grows whenever `running` or `died` changes, so that whoever looks need not compare.
+    version: u64,
     /// What a check has found running since its last start. A script whose status has never said
     /// that it runs is not believed when it says that it does not.
     proved: BTreeSet<Resource>,
@@ -104,6 +106,7 @@ impl Agents {
                 self.proved.remove(&resource);
                 self.died.remove(&resource);
                 self.running.insert(resource);
+                self.version += 1;
                 habits.start
             }
             Action::Stop => {
@@ -118,6 +121,11 @@ impl Agents {
             Action::Announce | Action::Validate => false,
         };
         if hangs { operation.timeout } else { natural.min(operation.timeout) }
+    }
+
+    /// The same number twice: nothing has begun to run, stopped or died between.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// The operation ends: what changed on the machine, and how it ended.
@@ -135,6 +143,7 @@ impl Agents {
                 }
                 if habits.start_fails {
                     self.running.remove(&resource);
+                    self.version += 1;
                     return failed("will not start");
                 }
                 Outcome::Ok
@@ -147,6 +156,7 @@ impl Agents {
                 }
                 self.running.remove(&resource);
                 self.died.remove(&resource);
+                self.version += 1;
                 Outcome::Ok
             }
         }
@@ -171,7 +181,9 @@ impl Agents {
             self.proved.insert(resource);
             return Outcome::Ok;
         }
-        self.died.remove(&resource);
+        if self.died.remove(&resource) {
+            self.version += 1;
+        }
         Outcome::NotRunning
     }
 
@@ -180,6 +192,7 @@ impl Agents {
         let resource = (group.to_owned(), text.to_owned());
         let ran = self.running.remove(&resource);
         if ran {
+            self.version += 1;
             self.died.insert(resource);
         }
         ran
@@ -190,6 +203,7 @@ impl Agents {
         let resource = (group.to_owned(), text.to_owned());
         self.running.remove(&resource);
         self.died.remove(&resource);
+        self.version += 1;
     }
 
     /// Whether a check has found it running since its last start.
@@ -198,7 +212,7 @@ impl Agents {
     }
 
     /// What ended by itself and was not noticed so far.
-    pub fn died(&self) -> impl Iterator<Item = &Resource> {
+    pub fn died(&self) -> impl ExactSizeIterator<Item = &Resource> {
         self.died.iter()
     }
 
@@ -220,6 +234,7 @@ impl Agents {
 
     /// The machine lost power.
     pub fn power_off(&mut self) {
+        self.version += 1;
         self.running.clear();
         self.proved.clear();
         self.died.clear();

@@ -12,7 +12,8 @@ use crate::checker::{Checker, Violation};
 use crate::counts::Counts;
 use crate::edge::Switch;
 use crate::network::Path;
-use crate::plan::{Fault, Plan, Seed};
+use crate::faults::Fault;
+use crate::plan::{Plan, Seed};
 use crate::world::World;
 
 /// After this time a failback that came to nothing has been tried again: ten seconds for the answer
@@ -45,6 +46,7 @@ pub fn run(seed: Seed, until: Option<Instant>, keep_lines: bool) -> Report {
     let plan = Plan::new(seed);
     let mut world = World::new(plan.settings.clone(), seed.number ^ 0x5eed);
     world.tidies = true;
+    world.terse = true;
     world.edge = plan.beyond.edge.clone();
     for machine in &mut world.machines {
         machine.agents.warm = plan.beyond.warm.clone();
@@ -128,7 +130,7 @@ fn converge(world: &mut World, checker: &mut Checker, end: Instant) -> Result<()
     let limit = (world.now() + checker.converge_max).min(end);
     while !checker.has_converged(world) && world.now() < limit {
         restart(world);
-        advance(world, checker, (world.now() + Duration::from_millis(100)).min(limit))?;
+        advance(world, checker, (world.now() + checker.looks_every).min(limit))?;
     }
     if world.now() >= end { Ok(()) } else { checker.check_end(world) }
 }

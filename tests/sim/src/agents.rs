@@ -21,6 +21,10 @@ pub struct Habits {
     pub status: Duration,
     /// `start` fails.
     pub start_fails: bool,
+    /// `start` says that it has worked and has done nothing.
+    pub start_lies: bool,
+    /// What was started ends by itself so much later.
+    pub dies_after: Option<Duration>,
     /// `stop` fails unless it is escalated.
     pub stop_fails: bool,
     /// `stop` fails even when it is escalated.
@@ -56,6 +60,8 @@ impl Default for Habits {
             stop: Duration::from_millis(20),
             status: Duration::from_millis(2),
             start_fails: false,
+            start_lies: false,
+            dies_after: None,
             stop_fails: false,
             unstoppable: false,
             hangs: false,
@@ -145,6 +151,9 @@ impl Agents {
                     self.running.remove(&resource);
                     self.version += 1;
                     return failed("will not start");
+                }
+                if habits.start_lies {
+                    self.crash(&resource.0, &resource.1);
                 }
                 Outcome::Ok
             }

@@ -8,6 +8,7 @@ use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 use hb_resource::operation::{Action, Operation};
 
+use crate::evidence::Evidence;
 use crate::owners::Owners;
 use crate::plan::Plan;
 use crate::promises::Promises;
@@ -51,6 +52,7 @@ pub struct Checker {
     pub overlap_seen: Duration,
     errors_seen: [usize; 2],
     promises: Promises,
+    evidence: Evidence,
 }
 
 /// Being watched, restarted, tried again after a pause and being found ready again come one after
@@ -104,6 +106,7 @@ impl Checker {
                 false => Duration::from_millis(100),
             },
             promises: Promises::new(plan, overlap_max),
+            evidence: Evidence::new(plan),
             errors_allowed: plan.agents_fail || plan.partitions,
             prompt: Duration::from_millis(settings.timing.keepalive_ms / 2),
             deadtime,
@@ -120,6 +123,7 @@ impl Checker {
         self.owners.look(world);
         let mut news = std::mem::take(&mut world.news);
         self.promises.check(world, &self.owners, &news)?;
+        self.evidence.check(world, &news)?;
         for one in &news {
             if let News::Begun { machine, run } = one {
                 check_order(world, *machine, run)?;
@@ -139,7 +143,7 @@ impl Checker {
     /// last word of the other may still be under way.
     fn note_understanding(&mut self, world: &World) -> bool {
         let awake = world.machines.iter().all(Machine::is_awake);
-        if !awake || !world.network.is_prompt(self.prompt) {
+        if !awake || world.keys_apart || !world.network.is_prompt(self.prompt) {
             self.prompt_since = None;
             return false;
         }
@@ -150,7 +154,9 @@ impl Checker {
     /// S1: never two owners, while the nodes can talk, for longer than the bound.
     fn check_owners(&mut self, world: &World) -> Result<(), Violation> {
         let now = world.now();
-        let talks = world.network.connects() && world.machines.iter().all(Machine::is_awake);
+        let talks = world.network.connects()
+            && !world.keys_apart
+            && world.machines.iter().all(Machine::is_awake);
         if !talks || self.promises.is_in_maintenance() {
             // Hands off: what both run stays on both.
             self.talking_since = None;

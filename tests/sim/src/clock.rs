@@ -21,11 +21,13 @@ pub struct Clock {
     rate: u64,
     /// How far the clock on the wall is off.
     pub wall_off_s: i64,
+    /// While it is suspended: since when, and its rate before.
+    frozen: Option<(Instant, u64)>,
 }
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { since: Instant::ZERO, counted: Instant::ZERO, rate: TRUE_RATE, wall_off_s: 0 }
+        Self { since: Instant::ZERO, counted: Instant::ZERO, rate: TRUE_RATE, wall_off_s: 0, frozen: None }
     }
 }
 
@@ -59,6 +61,21 @@ impl Clock {
         self.rate = rate;
     }
 
+    /// Stands still until it is thawed.
+    pub fn freeze(&mut self, now: Instant) {
+        if self.frozen.is_none() {
+            self.frozen = Some((now, self.rate));
+            self.set_rate(now, 0);
+        }
+    }
+
+    /// Goes on; how many milliseconds were not counted. `None` when it was not frozen.
+    pub fn thaw(&mut self, now: Instant) -> Option<u64> {
+        let (since, rate) = self.frozen.take()?;
+        self.set_rate(now, rate);
+        u64::try_from((now - since).as_millis()).ok()
+    }
+
     /// Unix time as this machine believes.
     pub fn wall_s(&self, now: Instant) -> u64 {
         let true_s = i64::try_from(now.as_millis() / 1_000).unwrap_or(i64::MAX);
@@ -86,9 +103,9 @@ mod tests {
     #[test]
     fn what_a_suspended_machine_sleeps_is_not_counted() {
         let mut clock = Clock::default();
-        clock.set_rate(Instant::from_millis(1_000), 0);
+        clock.freeze(Instant::from_millis(1_000));
         assert_eq!(clock.world(Instant::from_millis(1_001)), None);
-        clock.set_rate(Instant::from_millis(61_000), TRUE_RATE);
+        assert_eq!(clock.thaw(Instant::from_millis(61_000)), Some(60_000));
         assert_eq!(clock.local(Instant::from_millis(62_000)), Instant::from_millis(2_000));
         assert_eq!(clock.wall_s(Instant::from_millis(62_000)), 1_767_225_662);
     }

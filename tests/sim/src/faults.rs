@@ -11,6 +11,7 @@ use crate::agents::Checks;
 use crate::edge::Switch;
 use crate::network::Path;
 use crate::trace;
+use crate::troubles::{Keys, Stray};
 use crate::world::World;
 
 /// Something that is done to the world.
@@ -66,11 +67,36 @@ pub enum Fault {
     Confirm(usize),
     /// A machine reaches the witness, or not.
     Witness(usize, bool),
+    /// The daemon is killed, its resources stay, and so much later it is started again.
+    Bounce(usize, Duration),
+    /// The machine is suspended: its clock stands still as well. `Resume` ends it.
+    Suspend(usize),
+    /// The clock on the wall is set forward or back, in seconds.
+    Wall(usize, i64),
+    /// The machine's clock counts so many microseconds in a second from here on.
+    Drift(usize, u64),
+    /// So many of a thousand sends fail at once (`ENOBUFS`).
+    SendErrors(usize, u64),
+    /// authkeys of a machine is changed and read again (`SIGHUP`).
+    Rekey(usize, Keys),
+    /// Somebody sends what the machine must not act on.
+    Stray(usize, Stray),
+    /// The agent says that it has started what it has not, or no longer does.
+    LieStart(usize, String, bool),
+    /// What the agent starts on a machine ends by itself so much later; `None`: no longer.
+    DieAfter(usize, String, Option<Duration>),
+    /// The second power switch that a machine uses behaves like this.
+    Second(usize, Switch),
 }
 
 impl Fault {
     /// Does it.
     pub fn apply(&self, world: &mut World) {
+        self.strike(world, None);
+    }
+
+    /// Does it, as the one at this position of its plan.
+    pub(crate) fn strike(&self, world: &mut World, index: Option<usize>) {
         let machine = match self {
             Self::Start(machine)
             | Self::Kill(machine)
@@ -92,12 +118,24 @@ impl Fault {
             | Self::Checks(machine, ..)
             | Self::Switch(machine, _)
             | Self::Confirm(machine)
-            | Self::Witness(machine, _) => *machine,
+            | Self::Witness(machine, _)
+            | Self::Bounce(machine, _)
+            | Self::Suspend(machine)
+            | Self::Wall(machine, _)
+            | Self::Drift(machine, _)
+            | Self::SendErrors(machine, _)
+            | Self::Rekey(machine, _)
+            | Self::Stray(machine, _)
+            | Self::LieStart(machine, ..)
+            | Self::DieAfter(machine, ..)
+            | Self::Second(machine, _) => *machine,
             Self::CutAll | Self::CutLink(_) | Self::Heal | Self::Weather(_) => 0,
         };
         let now = world.now();
-        world.trace.fault(now, machine, format_args!("{self:?}"));
+        let number = index.map_or_else(|| "calm".to_owned(), |index| format!("#{index}"));
+        world.trace.fault(now, machine, format_args!("{number} {self:?}"));
         world.counts.add("fault", &self.kind());
+        world.faults_struck += 1;
         self.act(world);
     }
 
@@ -111,8 +149,12 @@ impl Fault {
             word(&format!("{request:?}"))
         } else if let Self::Checks(_, _, checks) = self {
             word(&format!("{checks:?}"))
-        } else if let Self::Switch(_, switch) = self {
+        } else if let Self::Switch(_, switch) | Self::Second(_, switch) = self {
             word(&format!("{switch:?}"))
+        } else if let Self::Rekey(_, keys) = self {
+            word(&format!("{keys:?}"))
+        } else if let Self::Stray(_, stray) = self {
+            word(&format!("{stray:?}"))
         } else {
             return word(&words);
         };
@@ -197,13 +239,31 @@ impl Fault {
                     edge.reaches_witness[*machine] = *reaches;
                 }
             }
+            Self::Bounce(machine, down) => world.bounce(*machine, *down),
+            Self::Suspend(machine) => world.suspend(*machine),
+            Self::Wall(machine, by) => world.machines[*machine].clock.wall_off_s += by,
+            Self::Drift(machine, rate) => world.drift(*machine, *rate),
+            Self::SendErrors(machine, share) => world.network.send_errors[*machine] = *share,
+            Self::Rekey(machine, keys) => world.rekey(*machine, *keys),
+            Self::Stray(machine, stray) => world.stray(*machine, *stray),
+            Self::LieStart(machine, text, lies) => {
+                world.machines[*machine].agents.change(text, |habits| habits.start_lies = *lies);
+            }
+            Self::DieAfter(machine, text, after) => {
+                world.machines[*machine].agents.change(text, |habits| habits.dies_after = *after);
+            }
+            Self::Second(machine, switch) => {
+                if let Some(edge) = &mut world.edge {
+                    edge.second[*machine] = *switch;
+                }
+            }
         }
     }
 }
 
 /// A script that ends before its status has ever said that it runs is not watched, by design; that
 /// is no fault of this world.
-fn die(world: &mut World, machine: usize, group: &str, text: &str) {
+pub(crate) fn die(world: &mut World, machine: usize, group: &str, text: &str) {
     let agents = &mut world.machines[machine].agents;
     let watched = agents.is_proved(group, text) || text.parse::<std::net::IpAddr>().is_ok();
     if watched && agents.crash(group, text) {

@@ -41,6 +41,8 @@ pub struct Network {
     paths: [Vec<Path>; 2],
     /// Whether each machine reaches the gateway.
     pub gateway: [bool; 2],
+    /// Sends of each machine that fail at once, of a thousand: its queue is full.
+    pub send_errors: [u64; 2],
 }
 
 /// A datagram that will arrive.
@@ -55,7 +57,8 @@ pub struct Arrival {
 impl Network {
     /// `links` good links.
     pub fn new(links: usize) -> Self {
-        Self { paths: [vec![Path::GOOD; links], vec![Path::GOOD; links]], gateway: [true; 2] }
+        let paths = [vec![Path::GOOD; links], vec![Path::GOOD; links]];
+        Self { paths, gateway: [true; 2], send_errors: [0; 2] }
     }
 
     /// How many links there are.
@@ -83,7 +86,7 @@ impl Network {
         /// More loss than this and a heartbeat may well fail to arrive within deadtime.
         const LOSS_MAX: u64 = 300;
         let passes = |paths: &Vec<Path>| paths.iter().any(|path| path.up && path.loss <= LOSS_MAX);
-        self.paths.iter().all(passes)
+        self.paths.iter().all(passes) && self.send_errors.iter().all(|share| *share <= LOSS_MAX)
     }
 
     /// Whether, in each direction, some link passes everything within `limit`.
@@ -91,7 +94,7 @@ impl Network {
         let prompt = |path: &Path| {
             path.up && path.loss == 0 && path.corrupted == 0 && path.delay + path.jitter <= limit
         };
-        self.paths.iter().all(|paths| paths.iter().any(prompt))
+        self.send_errors == [0; 2] && self.paths.iter().all(|paths| paths.iter().any(prompt))
     }
 
     /// When, and how often, a datagram that machine `from` sends on `link` arrives.
@@ -100,6 +103,10 @@ impl Network {
         let Some(path) = self.paths[from].get(link).filter(|path| path.up) else {
             return arrivals;
         };
+        let fails = self.send_errors[from];
+        if fails > 0 && rng.chance(fails) {
+            return arrivals;
+        }
         let copies = if rng.chance(path.duplicates) { 2 } else { 1 };
         for arrival in arrivals.iter_mut().take(copies) {
             if rng.chance(path.loss) {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hb_node::effect::{Effect, Level};
+use hb_node::effect::{Effect, Level, LogEvent};
 use hb_resource::operation::{Action, OpId, Outcome};
 
 use crate::world::{Coming, News, UnderWay, World};
@@ -21,12 +21,12 @@ impl World {
         let generation = self.machines[machine].generation;
         match effect {
             Effect::Transmit { link, bytes } => {
-                let to = 1 - machine;
+                let (to, sent) = (1 - machine, self.now());
                 let arrivals = self.network.send(machine, usize::from(link.0), &mut self.rng);
                 for arrival in arrivals.into_iter().flatten() {
                     let mut bytes = bytes.to_vec();
                     flip(&mut bytes, arrival.flip);
-                    self.plan(arrival.after, Coming::Datagram { to, link, bytes });
+                    self.plan(arrival.after, Coming::Datagram { to, link, bytes, sent });
                 }
             }
             Effect::Echo { ping, sequence } => {
@@ -52,6 +52,7 @@ impl World {
                 self.machines[machine].replies.push((client, response));
             }
             Effect::Log(line) => {
+                self.count_transition(&line);
                 if self.tidies && line.text.ends_with("; left alone") {
                     self.tidy(machine, &line.text);
                 }
@@ -72,6 +73,21 @@ impl World {
                     self.plan(RESTART_AFTER, Coming::Boot { machine });
                 }
             }
+        }
+    }
+
+    /// For the table of state transitions.
+    fn count_transition(&mut self, line: &LogEvent) {
+        let kind = match line.event.as_str() {
+            "group_changed" => "group",
+            "node_changed" => "node",
+            "node_status" | "node_dead" => "peer",
+            _ => return,
+        };
+        let from = line.fields.iter().find(|(name, _)| name == "from");
+        let to = line.fields.iter().find(|(name, _)| name == "to");
+        if let (Some((_, from)), Some((_, to))) = (from, to) {
+            self.counts.add(kind, &format!("{from} -> {to}"));
         }
     }
 

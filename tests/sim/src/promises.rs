@@ -108,7 +108,7 @@ impl Promises {
                     return fail(world, "S3 only checks are cancelled", text);
                 }
                 News::Fence { machine } => self.check_fence(world, *machine)?,
-                News::Ended { .. } => {}
+                News::Ended { .. } | News::Woke { .. } | News::Acted { .. } => {}
             }
         }
         self.check_fences(world)?;

@@ -1,7 +1,7 @@
 //! Two real `Node`s in a modelled world: virtual time, a network, agents, clients. It performs
 //! effects and feeds inputs exactly as the daemon does. It judges nothing; `checker` does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,18 +12,20 @@ use hb_node::api::{HistoryEntry, Request, Response, StatusSnapshot};
 use hb_node::effect::{Effect, Level, LogEvent};
 use hb_node::input::{ClientId, Input};
 use hb_node::{Identity, Node};
-use hb_resource::operation::{Operation, Outcome};
+use hb_resource::operation::{Action, Operation, Outcome};
 
 use crate::agents::Agents;
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::edge::{Edge, Ending};
+use crate::faults::die;
 use crate::network::Network;
 use crate::perform::outcome_word;
 use crate::rng::Rng;
 use crate::trace::Trace;
+use crate::troubles::Stray;
 
-/// The daemon tells its node wall clock and load this often.
+/// The daemon tells its node wall clock and load this often, unless the world says otherwise.
 const ENVIRONMENT_EVERY: Duration = Duration::from_secs(1);
 /// Inputs that wait for a halted daemon.
 const WAITING_MAX: usize = 500;
@@ -58,6 +60,12 @@ pub struct Machine {
     /// What waits for a daemon that stands still (`SIGSTOP`, a frozen virtual machine); `None`
     /// while it moves.
     pub(crate) waiting: Option<Vec<Input>>,
+    /// Since when it stands still.
+    pub(crate) halted: Option<Instant>,
+    /// When what reached its daemon last was sent, and when it came by the machine's own clock.
+    pub heard: Option<(Instant, Instant)>,
+    /// What reached this start of its daemon, the newest last, for whoever replays it.
+    pub(crate) reached: VecDeque<(LinkId, Vec<u8>)>,
     /// Its clocks.
     pub clock: Clock,
     /// When its daemon wants to be woken, in the world's time.
@@ -85,7 +93,9 @@ pub struct UnderWay {
 /// Something that will happen at a known moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Coming {
-    Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
+    Datagram { to: usize, link: LinkId, bytes: Vec<u8>, sent: Instant },
+    Stray { to: usize, link: LinkId, bytes: Vec<u8>, stray: Stray },
+    Death { machine: usize, group: String, text: String },
     Echo { to: usize, generation: u64, ping: PingId, sequence: u16 },
     Ended { machine: usize, run: Arc<UnderWay>, cancelled: bool },
     Fenced { by: usize, generation: u64, attempt: u64, ending: Ending },
@@ -110,6 +120,22 @@ pub enum News {
         machine: usize,
         /// What should have been ended.
         run: Arc<UnderWay>,
+    },
+    /// A daemon that stood still goes on.
+    Woke {
+        /// Which machine.
+        machine: usize,
+        /// How long it stood still.
+        slept: Duration,
+    },
+    /// A daemon did more on a stray datagram than without it.
+    Acted {
+        /// Which machine.
+        machine: usize,
+        /// What it was sent.
+        stray: Stray,
+        /// What it did.
+        did: String,
     },
     /// A fence was asked for.
     Fence {
@@ -145,6 +171,14 @@ pub struct World {
     pub tidies: bool,
     /// How often what has happened.
     pub counts: Counts,
+    /// How often a daemon tells its node wall clock and load.
+    pub environment_every: Duration,
+    /// Faults and commands so far.
+    pub faults_struck: u64,
+    /// What reaches daemons is kept, to be replayed.
+    pub records: bool,
+    /// The two nodes cannot verify each other's packets.
+    pub keys_apart: bool,
     /// Log lines for programmers are not kept.
     pub terse: bool,
     now: Instant,
@@ -169,6 +203,10 @@ impl World {
             edge: None,
             tidies: false,
             counts: Counts::default(),
+            environment_every: ENVIRONMENT_EVERY,
+            faults_struck: 0,
+            records: false,
+            keys_apart: false,
             terse: false,
             now: Instant::ZERO,
             rng: Rng::new(seed),
@@ -196,6 +234,9 @@ impl World {
         let uuid = [u8::try_from(machine + 1).unwrap_or(0); 16];
         let identity = Identity { uuid, generation: this.generation, seed };
         let node = Node::new(&this.settings, identity);
+        this.clock.thaw(self.now);
+        (this.heard, this.halted) = (None, None);
+        this.reached.clear();
         this.daemon = Some(Daemon { node, started: this.clock.local(self.now) });
         this.waiting = None;
         this.exit = None;
@@ -248,6 +289,7 @@ impl World {
         let this = &mut self.machines[machine];
         if this.daemon.is_some() && this.waiting.is_none() {
             this.waiting = Some(Vec::new());
+            this.halted = Some(self.now);
             self.rewake(machine);
             self.trace.line(self.now, machine, format_args!("daemon halted"));
         }
@@ -257,6 +299,7 @@ impl World {
     pub fn resume(&mut self, machine: usize) {
         let Some(waiting) = self.machines[machine].waiting.take() else { return };
         self.trace.line(self.now, machine, format_args!("daemon goes on"));
+        self.note_waking(machine);
         for input in waiting {
             self.feed(machine, input);
         }
@@ -361,7 +404,12 @@ impl World {
 
     fn happen(&mut self, coming: Coming) {
         match coming {
-            Coming::Datagram { to, link, bytes } => self.feed(to, Input::Datagram { link, bytes }),
+            Coming::Datagram { to, link, bytes, sent } => {
+                self.note_arrival(to, link, &bytes, sent);
+                self.feed(to, Input::Datagram { link, bytes });
+            }
+            Coming::Stray { to, link, bytes, stray } => self.feed_stray(to, link, bytes, stray),
+            Coming::Death { machine, group, text } => die(self, machine, &group, &text),
             Coming::Echo { to, generation, ping, sequence } => {
                 if self.runs(to, generation) {
                     self.feed(to, Input::EchoReply { ping, sequence });
@@ -394,6 +442,9 @@ impl World {
         if run.operation.monitor {
             self.counts.add("check", outcome_word(&outcome, cancelled));
         }
+        if outcome == Outcome::Ok && run.operation.action == Action::Start {
+            self.plan_death(machine, &run);
+        }
         let (op, generation) = (run.operation.id, run.generation);
         self.news.push(News::Ended { machine, run, outcome: outcome.clone() });
         if self.runs(machine, generation) {
@@ -409,7 +460,7 @@ impl World {
     fn environment(&mut self, machine: usize, generation: u64) {
         let unix_s = self.machines[machine].clock.wall_s(self.now);
         self.feed(machine, Input::Environment { unix_s, load: "0.00 0.00 0.00 1/1 1".into() });
-        self.plan(ENVIRONMENT_EVERY, Coming::Environment { machine, generation });
+        self.plan(self.environment_every, Coming::Environment { machine, generation });
     }
 
     pub(crate) fn plan(&mut self, after: Duration, coming: Coming) {
@@ -448,6 +499,9 @@ impl Machine {
             exit: None,
             under_way: Vec::new(),
             waiting: None,
+            halted: None,
+            heard: None,
+            reached: VecDeque::new(),
             clock: Clock::default(),
             wake: None,
         }

@@ -21,6 +21,7 @@ use crate::control::Asked;
 use crate::hint::Hint;
 use crate::logging::unix_s;
 use crate::perform::Edge;
+use crate::record::Recording;
 use crate::reload::Reload;
 use crate::signals::{Signal, Signals};
 use crate::sleep::SleepMeter;
@@ -39,6 +40,7 @@ pub(crate) struct Shell {
     edge: Edge,
     signals: Signals,
     reload: Reload,
+    recording: Option<Recording>,
     began: Clock,
     tick: Interval,
     sleep: SleepMeter,
@@ -65,7 +67,13 @@ enum Wake {
 
 impl Shell {
     /// Everything is open as far as it can be.
-    pub(crate) fn new(node: Node, edge: Edge, signals: Signals, reload: Reload) -> Self {
+    pub(crate) fn new(
+        node: Node,
+        edge: Edge,
+        signals: Signals,
+        reload: Reload,
+        recording: Option<Recording>,
+    ) -> Self {
         let mut tick = interval(edge.service.tick_every(ENVIRONMENT_EVERY));
         // After a stall one tick is enough.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -74,6 +82,7 @@ impl Shell {
             edge,
             signals,
             reload,
+            recording,
             began: Clock::now(),
             tick,
             sleep: SleepMeter::new(),
@@ -216,7 +225,12 @@ impl Shell {
         if self.exit.is_some() {
             return;
         }
+        let recording = self.recording.as_mut();
+        let recording = recording.and_then(|to| to.before(&self.node).then(|| (to, input.clone())));
         self.node.handle(now, input, &mut self.effects);
+        if let Some((to, input)) = recording {
+            to.after(now, input, &self.effects);
+        }
         self.perform();
     }
 
@@ -238,6 +252,7 @@ impl Shell {
             self.edge.logger.say(Level::Info, "keys_reread", text);
             let now = self.now();
             self.node.rekey(now, settings.keys.clone(), &mut self.effects);
+            self.recording.iter_mut().for_each(Recording::rekeyed);
             self.perform();
         }
         if changes.others {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hb_config::settings::{AuthMethod, NodeName};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::{LinkId, LinkView, NodeView};
 use crate::message::{Extensions, NodeStatus};
@@ -23,7 +24,7 @@ const DEADTIME_MAX: Duration = Duration::from_secs(3_600);
 const LINK_LAG_MAX: u64 = 250;
 
 /// Silence since a moment. After this node itself stood still, the end is put off once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Silence {
     since: Instant,
     put_off: Option<Instant>,
@@ -48,7 +49,7 @@ impl Silence {
 }
 
 /// One configured link, as this node sees it; several media on one interface are one link.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LocalLink {
     pub(crate) name: String,
     pub(crate) media: Vec<LinkId>,
@@ -80,7 +81,7 @@ impl LocalLink {
 }
 
 /// A link to one peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PeerLink {
     pub(crate) up: bool,
     pub(crate) heard: Option<Instant>,
@@ -110,7 +111,7 @@ impl PeerLink {
 }
 
 /// Another member of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Peer {
     pub(crate) name: NodeName,
     pub(crate) uuid: Option<[u8; 16]>,

@@ -7,6 +7,7 @@ use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 use hb_resource::operation::GroupKey;
 use hb_resource::output::Transition;
+use serde::{Deserialize, Serialize};
 
 use crate::api::HistoryEntry;
 use crate::report::millis;
@@ -15,7 +16,7 @@ use crate::report::millis;
 pub const ENTRIES_MAX: usize = 256;
 
 /// When and why a group left its last lasting state.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Decision {
     at: Instant,
     cause: String,
@@ -23,7 +24,7 @@ struct Decision {
 }
 
 /// The ring of completed moves and the moves under way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     entries: VecDeque<HistoryEntry>,
     number: u64,

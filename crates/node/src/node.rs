@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
+use hb_messaging::auth::Authenticator;
 use hb_messaging::engine::{self as messaging, Event, Messaging};
 use hb_messaging::message::{AskStep, Body};
 use hb_messaging::time::Instant;
@@ -14,6 +15,7 @@ use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
 use hb_resource::policy::Policy;
+use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
 use crate::api::{KeyStatus, Request, Response};
@@ -47,7 +49,7 @@ mod splits;
 const EVENTS_MAX: usize = 4_096;
 
 /// What the node is told by its surroundings besides the settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// This node's UUID (`hb_uuid`).
     pub uuid: [u8; 16],
@@ -58,7 +60,7 @@ pub struct Identity {
 }
 
 /// What stays as it is for the life of a node; shown in status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Profile {
     pub(crate) node: NodeName,
     pub(crate) peer: Option<NodeName>,
@@ -77,7 +79,7 @@ pub(crate) struct Profile {
 
 /// The whole node. Made once for each start of the daemon; fed by whoever owns it, with times that
 /// never go back. All that grows with input has a bound.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
     pub(crate) profile: Profile,
     pub(crate) messaging: Messaging,
@@ -288,6 +290,23 @@ impl Node {
         if self.leaves {
             turn.effects.push(Effect::Exit { code: self.exit_code });
         }
+    }
+
+    /// The moment of the last input.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The keys in force, for whoever disguises datagrams before they are recorded.
+    pub fn authenticator(&self) -> &Authenticator {
+        self.messaging.authenticator()
+    }
+
+    /// A node that has begun with these keys, for a replay: what `settings` hold of keys is not used.
+    pub(crate) fn with_keys(settings: &Settings, identity: Identity, keys: Authenticator) -> Self {
+        let mut node = Self::new(settings, identity);
+        node.messaging.replace_keys(keys);
+        node
     }
 
     /// Other keys from here on (SIGHUP after a change of authkeys). Not an `Input`, because a

@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod failures;
+mod mutants;
 mod picture;
 mod reference;
 mod tidy;
@@ -11,6 +13,9 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask TASK
   tidy       checks rules that the compiler does not know
+  mutants    makes deliberate bugs in a copy and sees whether the tests notice; takes an hour or two.
+             --only NAME: one of them; --table FILE: writes what was seen
+  failures   writes docs/failures/README.md from docs/failures/faults.toml
   reference  writes the pages of docs/reference that are made from tables
   picture    draws a terminal's output (stdin) as an SVG (stdout)";
 
@@ -23,6 +28,21 @@ fn main() -> ExitCode {
             Err(error) => {
                 eprintln!("reference: {error}");
                 ExitCode::FAILURE
+            }
+        },
+        Some("failures") => match failures::write(root()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("failures: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Some("mutants") => match mutants::run(root(), std::env::args().skip(2)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("mutants: {error}");
+                ExitCode::from(2)
             }
         },
         Some("picture") => match std::io::read_to_string(std::io::stdin()) {

@@ -41,11 +41,13 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
     }
     check_links(root, &mut faults);
     faults.extend(crate::reference::stale(root));
+    faults.extend(crate::mutants::stale(root));
+    faults.extend(crate::failures::stale(root));
     faults.sort();
     faults
 }
 
-fn sources(root: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.join("crates"), root.join("tests")];
     while let Some(folder) = folders.pop() {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
-use hb_messaging::auth::Authenticator;
 use hb_messaging::engine::{self as messaging, Event, Messaging};
 use hb_messaging::message::{AskStep, Body};
 use hb_messaging::time::Instant;
@@ -295,18 +294,6 @@ impl Node {
     /// The moment of the last input.
     pub(crate) fn now(&self) -> Instant {
         self.now
-    }
-
-    /// The keys in force, for whoever disguises datagrams before they are recorded.
-    pub fn authenticator(&self) -> &Authenticator {
-        self.messaging.authenticator()
-    }
-
-    /// A node that has begun with these keys, for a replay: what `settings` hold of keys is not used.
-    pub(crate) fn with_keys(settings: &Settings, identity: Identity, keys: Authenticator) -> Self {
-        let mut node = Self::new(settings, identity);
-        node.messaging.replace_keys(keys);
-        node
     }
 
     /// Other keys from here on (SIGHUP after a change of authkeys). Not an `Input`, because a

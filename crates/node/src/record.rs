@@ -7,7 +7,7 @@
 //! turn. Nothing in it is a key: [`Recorder`] disguises datagrams as if stand-ins had signed them and
 //! covers passwords.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hb_config::settings::{AgentSpec, Settings};
@@ -18,6 +18,7 @@ use hb_messaging::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::effect::Effect;
+use crate::equal;
 use crate::input::Input;
 use crate::node::{Identity, Node};
 
@@ -49,6 +50,8 @@ pub enum Entry {
         identity: Identity,
         /// The keys, by fingerprint.
         keys: Authenticator,
+        /// Digests of the configuration, with what is left out here.
+        config: BTreeMap<String, String>,
     },
     /// The node as it is: the beginning of a bank, and whenever something is missing before.
     Snapshot {
@@ -131,13 +134,14 @@ impl Recorder {
         Self { secrets, version: version.to_owned() }
     }
 
-    /// The daemon starts with a new node.
+    /// The daemon starts with a new node; `keys` are that node's.
     pub fn start(&self, settings: &Settings, identity: Identity, keys: &Authenticator) -> Vec<u8> {
         self.encode(&Entry::Start {
             version: self.version.clone(),
             settings: Box::new(settings.clone()),
             identity,
             keys: keys.clone(),
+            config: equal::digests(settings),
         })
     }
 
@@ -186,6 +190,26 @@ impl Recorder {
                 from += at + secret.len();
             }
         }
+    }
+}
+
+impl Node {
+    /// The keys in force, for whoever disguises datagrams before they are recorded.
+    pub fn authenticator(&self) -> &Authenticator {
+        self.messaging.authenticator()
+    }
+
+    /// A node that has begun with these keys and digests, for a replay: `settings` are without secrets.
+    pub(crate) fn recorded(
+        settings: &Settings,
+        identity: Identity,
+        keys: Authenticator,
+        config: BTreeMap<String, String>,
+    ) -> Self {
+        let mut node = Self::new(settings, identity);
+        node.messaging.replace_keys(keys);
+        node.config = config;
+        node
     }
 }
 

@@ -16,7 +16,7 @@ const TABLE: &str = "tests/mutants/mutants.toml";
 /// Below the target folder of the workspace: the copy, and what is built of it.
 const FOLDER: &str = "target/mutants";
 /// Seeds that are run at once; the budget is looked at in between.
-const CHUNK: u64 = 200;
+const CHUNK: u64 = 40;
 /// A chunk, or a run of tests, that takes longer hangs: that is noticed too.
 const LIMIT: Duration = Duration::from_secs(300);
 /// Optimised enough to run seeds, built as fast as that allows.
@@ -89,12 +89,12 @@ pub(crate) fn run(root: &Path, args: impl Iterator<Item = String>) -> Result<boo
         let caught = seen.caught.as_deref().unwrap_or("NOBODY");
         println!("{:<28} {caught} after {} ({} s)", mutant.name, seen.after, seen.took.as_secs());
         rows.push((mutant, seen));
+        if let Some(file) = table {
+            fs::write(file, page(&rows)).map_err(|error| format!("{file}: {error}"))?;
+        }
     }
     let survivors = rows.iter().filter(|(_, seen)| seen.caught.is_none()).count();
     println!("{} bugs, {survivors} not noticed", rows.len());
-    if let Some(file) = table {
-        fs::write(file, page(&rows)).map_err(|error| format!("{file}: {error}"))?;
-    }
     Ok(survivors == 0)
 }
 

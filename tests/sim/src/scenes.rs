@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use hb_config::settings::{FenceDevice, FenceKind, Fencing, Settings};
 use hb_node::api::Request;
+use hb_node::input::Input;
 use hb_resource::input::{Holdings, Which};
+use hb_resource::operation::Outcome;
 
 use crate::setup::{group, keys, pair, timing};
 use crate::world::World;
@@ -132,8 +134,11 @@ fn different_keys(world: &mut World) {
 fn fence_fails(world: &mut World) {
     served(world);
     world.power_off(0);
-    // No device answers: nobody plays the switch.
-    world.run(seconds(12));
+    world.run(seconds(5));
+    let reason = "no answer from 198.51.100.7".to_owned();
+    let outcome = Outcome::Failed { code: Some(1), reason };
+    world.feed(1, Input::Fenced { attempt: 1, outcome });
+    world.run(seconds(4));
     let node = world.machines[0].settings.node.to_string();
     world.request(1, Request::FenceConfirm { node });
     world.run(seconds(2));

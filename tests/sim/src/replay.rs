@@ -118,6 +118,7 @@ fn describe_input(input: &Input) -> Option<String> {
         | Input::Slept { .. }
         | Input::Fenced { .. }
         | Input::Witness { .. }
+        | Input::Reload { .. }
         | Input::Shutdown => Some(format!("{input:?}")),
     }
 }
@@ -143,6 +144,8 @@ fn describe_effect(effect: &Effect) -> Option<String> {
         | Effect::Fence { .. }
         | Effect::Witness { .. }
         | Effect::LetWatchdogBite { .. }
+        | Effect::Restart { .. }
+        | Effect::KeepConfiguration { .. }
         | Effect::Exit { .. } => Some(format!("{effect:?}")),
     }
 }

@@ -27,6 +27,7 @@ mod perform;
 mod pid_file;
 mod probes;
 mod realtime;
+mod record;
 mod reload;
 mod run;
 mod service;

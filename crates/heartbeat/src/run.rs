@@ -27,6 +27,7 @@ use crate::logging::{Destinations, Logger, unix_s};
 use crate::operations::Operations;
 use crate::perform::{Edge, Ended};
 use crate::pid_file::PidLock;
+use crate::record::Recording;
 use crate::reload::Reload;
 use crate::service::Service;
 use crate::shell::Shell;
@@ -229,7 +230,8 @@ async fn open(
     }
     node.remember(kept);
     let reload = Reload::new(args.paths.config.clone(), settings.clone());
-    Ok(Shell::new(node, edge, signals, reload))
+    let recording = Recording::begin(settings, identity, &node, logger);
+    Ok(Shell::new(node, edge, signals, reload, recording))
 }
 
 /// The watchdog. A node that is to be reset when it is stuck or isolated does not start without it.

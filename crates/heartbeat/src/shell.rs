@@ -23,6 +23,7 @@ use crate::hint::Hint;
 use crate::last_status::LastStatus;
 use crate::logging::{unix_ms, unix_s};
 use crate::perform::{Edge, Ended};
+use crate::record::Recording;
 use crate::reload::{self, Asker, Read, Reload};
 use crate::signals::{Signal, Signals};
 use crate::sleep::SleepMeter;
@@ -47,6 +48,7 @@ pub(crate) struct Shell {
     edge: Edge,
     signals: Signals,
     reload: Reload,
+    recording: Option<Recording>,
     began: Clock,
     tick: Interval,
     sleep: SleepMeter,
@@ -74,7 +76,13 @@ enum Wake {
 
 impl Shell {
     /// Everything is open as far as it can be.
-    pub(crate) fn new(node: Node, edge: Edge, signals: Signals, reload: Reload) -> Self {
+    pub(crate) fn new(
+        node: Node,
+        edge: Edge,
+        signals: Signals,
+        reload: Reload,
+        recording: Option<Recording>,
+    ) -> Self {
         let mut tick = interval(edge.service.tick_every(ENVIRONMENT_EVERY));
         // After a stall one tick is enough.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -83,6 +91,7 @@ impl Shell {
             edge,
             signals,
             reload,
+            recording,
             began: Clock::now(),
             tick,
             sleep: SleepMeter::new(),
@@ -255,7 +264,12 @@ impl Shell {
         if self.exit.is_some() {
             return;
         }
+        let recording = self.recording.as_mut();
+        let recording = recording.and_then(|to| to.before(&self.node).then(|| (to, input.clone())));
         self.node.handle(now, input, &mut self.effects);
+        if let Some((to, input)) = recording {
+            to.after(now, input, &self.effects);
+        }
         self.perform();
     }
 
@@ -310,6 +324,7 @@ impl Shell {
             self.reload.rekeyed(settings);
             let now = self.now();
             self.node.rekey(now, settings.keys.clone(), &mut self.effects);
+            self.recording.iter_mut().for_each(Recording::rekeyed);
             self.perform();
         }
         for line in changes.plan().lines() {

@@ -219,7 +219,7 @@ pub enum Event {
 
 /// A datagram of good form that names a member as its sender and whose signature does not fit.
 /// Anybody can send it: it may speak against the member's death, never for its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unverified {
     /// When the last one arrived.
     pub at: Instant,

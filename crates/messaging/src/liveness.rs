@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hb_config::settings::{AuthMethod, NodeName};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::{LinkId, LinkView, NodeView};
 use crate::message::{Extensions, NodeStatus};
@@ -26,7 +27,7 @@ const LINK_LAG_MAX: u64 = 250;
 const LOSS_WINDOW: u64 = 50;
 
 /// Silence since a moment. After this node itself stood still, the end is put off once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Silence {
     since: Instant,
     put_off: Option<Instant>,
@@ -51,7 +52,7 @@ impl Silence {
 }
 
 /// One configured link, as this node sees it; several media on one interface are one link.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LocalLink {
     pub(crate) name: String,
     pub(crate) media: Vec<LinkId>,
@@ -83,7 +84,7 @@ impl LocalLink {
 }
 
 /// A link to one peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PeerLink {
     pub(crate) up: bool,
     pub(crate) heard: Option<Instant>,
@@ -95,7 +96,7 @@ pub(crate) struct PeerLink {
 
 /// How many of the numbered packets came on a link. A sender puts each packet on every link under
 /// one number, so the numbers that are missing were lost on this one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Loss {
     /// Number before the first that counts.
     from: u64,
@@ -145,7 +146,7 @@ impl PeerLink {
 }
 
 /// Another member of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Peer {
     pub(crate) name: NodeName,
     pub(crate) uuid: Option<[u8; 16]>,

@@ -4,6 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::random::Random;
 use crate::time::Instant;
 
@@ -52,7 +54,7 @@ impl Verdict {
 
 /// Receive state of one sender. A session begins with the first `status` of a generation, or with
 /// the first one after the sender was declared dead.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Inbound {
     /// Recorded generation; 0 before any was seen.
     pub(crate) generation: u64,

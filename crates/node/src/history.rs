@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use hb_messaging::time::Instant;
 use hb_resource::operation::GroupKey;
+use serde::{Deserialize, Serialize};
 
 use crate::api::{EntryKind, HistoryEntry};
 
@@ -22,7 +23,7 @@ pub(crate) use wire::{Order, hear, is_name, say};
 pub const ENTRIES_MAX: usize = 256;
 
 /// A moment, by the clock that decides and by the one that people read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moment {
     pub(crate) at: Instant,
     /// Unix time in milliseconds.
@@ -30,7 +31,7 @@ pub(crate) struct Moment {
 }
 
 /// The ring of entries, and what is measured for the next ones.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     entries: VecDeque<HistoryEntry>,
     number: u64,
@@ -41,7 +42,7 @@ pub struct History {
     /// One at most for each group.
     seen: BTreeMap<GroupKey, Seen>,
     /// The last order of each kind that a person gave here or at the peer.
-    orders: BTreeMap<&'static str, Order>,
+    orders: BTreeMap<String, Order>,
     /// What the peer says of the standby that it gives.
     given: Option<Order>,
 }
@@ -111,7 +112,7 @@ impl History {
 
     /// A person gave an order of this kind (`standby`, `takeover`, `cleanup`, `shutdown`).
     pub(crate) fn ordered(&mut self, kind: &'static str, by: Option<String>) {
-        self.orders.insert(kind, Order { cause: kind.to_owned(), by });
+        self.orders.insert(kind.to_owned(), Order { cause: kind.to_owned(), by });
     }
 
     /// Who gave the last order of this kind.

@@ -14,6 +14,7 @@ use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
 use hb_resource::output::{Answer, Output, Transition};
 use hb_resource::policy::Policy;
+use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
 use crate::api::{KeyStatus, Request, Response, Verdict};
@@ -50,7 +51,7 @@ mod splits;
 const EVENTS_MAX: usize = 4_096;
 
 /// What the node is told by its surroundings besides the settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// This node's UUID (`hb_uuid`).
     pub uuid: [u8; 16],
@@ -61,7 +62,7 @@ pub struct Identity {
 }
 
 /// What stays as it is for the life of a node; shown in status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Profile {
     pub(crate) node: NodeName,
     pub(crate) peer: Option<NodeName>,
@@ -80,7 +81,7 @@ pub(crate) struct Profile {
 
 /// The whole node. Made once for each start of the daemon; fed by whoever owns it, with times that
 /// never go back. All that grows with input has a bound.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
     pub(crate) profile: Profile,
     pub(crate) messaging: Messaging,
@@ -305,6 +306,11 @@ impl Node {
         if self.leaves {
             turn.effects.push(self.last.clone());
         }
+    }
+
+    /// The moment of the last input.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
     }
 
     /// Other keys from here on (SIGHUP after a change of authkeys). Not an `Input`, because a

@@ -70,9 +70,18 @@ usage: hb-sim [--seeds N] [--from N] [--jobs N] [--mode safety|liveness]
        hb-sim --seed N [--only 1,4,7] [--calm SECONDS] [--until SECONDS] [--mode ...]
            run one seed and print its trace, one line for each event: time, node, kind, what.
            --only: only the faults with these numbers (- for none); --calm: faults cease then;
-           bN, cN: only the first part, or the first two, of its plan";
+           bN, cN: only the first part, or the first two, of its plan
+       hb-sim replay FILE [--quiet | --renew]
+           live through the recording of a daemon; --renew: keep what this program decides in it
+       hb-sim scenes FOLDER
+           write the diagrams of docs/failures";
 
 fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("replay") => return replay(std::env::args().skip(2)),
+        Some("scenes") => return scenes(std::env::args().nth(2).as_deref()),
+        _ => {}
+    }
     let Some(options) = read(std::env::args().skip(1)) else {
         println!("{USAGE}");
         return ExitCode::from(2);
@@ -80,6 +89,55 @@ fn main() -> ExitCode {
     match options.seed {
         Some(seed) => show(seed, &options.cut),
         None => many(&options),
+    }
+}
+
+/// `scenes FOLDER`: puts the diagrams of all scenes into their pages.
+fn scenes(folder: Option<&str>) -> ExitCode {
+    let folder = std::path::Path::new(folder.unwrap_or("docs/failures"));
+    for scene in hb_sim::scenes::SCENES {
+        let path = folder.join(format!("{}.md", scene.name));
+        let page = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+        let page = page.and_then(|page| hb_sim::scenes::put(&page, &scene.diagram()));
+        let written = page.and_then(|page| std::fs::write(&path, page).map_err(|e| e.to_string()));
+        if let Err(error) = written {
+            println!("{}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// `replay FILE` and its options.
+fn replay(words: impl Iterator<Item = String>) -> ExitCode {
+    let words: Vec<String> = words.collect();
+    let (file, quiet, renew) = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [file] => (file, false, false),
+        [file, "--quiet"] => (file, true, false),
+        [file, "--renew"] => (file, true, true),
+        _ => {
+            println!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let text = match std::fs::read(file) {
+        Ok(bytes) if renew => hb_node::record::renew(&bytes)
+            .map_err(|damage| damage.to_string())
+            .and_then(|bytes| std::fs::write(file, bytes).map_err(|error| error.to_string())),
+        Ok(bytes) => hb_sim::replay::replay(&bytes, |line| {
+            if !quiet {
+                println!("{line}");
+            }
+        })
+        .map(|seen| println!("{seen:?}: the same decisions")),
+        Err(error) => Err(error.to_string()),
+    };
+    match text {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            println!("{file}: {text}");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -159,7 +217,9 @@ fn many(options: &Options) -> ExitCode {
     let total = Mutex::new((Total::default(), begun));
     std::panic::set_hook(Box::new(|panic| {
         let seed = RUNNING.get();
-        eprintln!("\nseed {seed}: {panic}\n  replay: cargo run --release -p hb-sim -- --seed {seed}");
+        eprintln!(
+            "\nseed {seed}: {panic}\n  replay: cargo run --release -p hb-sim -- --seed {seed}"
+        );
     }));
     std::thread::scope(|scope| {
         for _ in 0..jobs {

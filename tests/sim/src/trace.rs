@@ -211,13 +211,13 @@ pub fn name(machine: usize) -> String {
 }
 
 /// Heartbeats, acknowledgements: too many to read.
-fn is_routine(bytes: &[u8]) -> bool {
+pub(crate) fn is_routine(bytes: &[u8]) -> bool {
     let kind = field(bytes, "t").unwrap_or_default();
     kind == "status" || kind == "NS_ackmsg"
 }
 
 /// The fields of a datagram that matter to a reader.
-fn describe_datagram(bytes: &[u8]) -> String {
+pub(crate) fn describe_datagram(bytes: &[u8]) -> String {
     let names = ["t", "st", "rsc_hold", "rtype", "isstable", "info", "x_group", "x_groups", "seq"];
     let known = names.iter().filter_map(|name| {
         let value = field(bytes, name)?;

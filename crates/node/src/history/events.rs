@@ -7,12 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use hb_messaging::time::Instant;
 use hb_resource::manager::Maintenance;
 use hb_resource::operation::{Action, GroupKey, Operation, Outcome};
+use serde::{Deserialize, Serialize};
 
 /// Fence attempts whose end is awaited; there is one for each device at most.
 const FENCES_MAX: usize = 32;
 
 /// What is known of the peer's presence.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Presence {
     /// Not heard since this start.
     #[default]
@@ -26,7 +27,7 @@ pub(crate) enum Presence {
 }
 
 /// What is remembered to tell news from what is known.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Events {
     pub(crate) presence: Presence,
     pub(crate) maintenance: Maintenance,

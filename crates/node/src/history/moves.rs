@@ -11,6 +11,8 @@ use hb_resource::operation::{Action, GroupKey, Operation, Outcome};
 use hb_resource::output::Transition;
 
 use super::{History, Moment};
+use serde::{Deserialize, Serialize};
+
 use crate::api::{EntryKind, HistoryEntry, HistoryStep, OutageSince};
 use crate::report::millis;
 
@@ -18,7 +20,7 @@ use crate::report::millis;
 const STEPS_MAX: usize = 48;
 
 /// A stretch of time: the first beginning and the last end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Span {
     from: Instant,
     to: Instant,
@@ -36,7 +38,7 @@ impl Span {
 }
 
 /// When and why a group left its last lasting state, and what was done since.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Decision {
     at: Instant,
     cause: String,
@@ -51,7 +53,7 @@ pub(super) struct Decision {
 }
 
 /// What is known of a group on both nodes, for the ends of moves that this node does not make.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seen {
     /// Who served it last.
     owner: Option<String>,

@@ -3,6 +3,7 @@
 //! the history alone; nothing is decided by them, and what cannot be read counts as not said.
 
 use hb_messaging::message::{AskStep, Body, Extensions};
+use serde::{Deserialize, Serialize};
 
 /// Why groups are given: the cause word of the giver.
 const CAUSE: &str = "x_cause";
@@ -14,7 +15,7 @@ const CAUSE_MAX: usize = 24;
 const BY_MAX: usize = 96;
 
 /// Why something is to move, and who wants it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {
     /// A cause word: `standby`, `failback` …
     pub(crate) cause: String,

@@ -8,6 +8,7 @@ use hb_messaging::time::Instant;
 use hb_resource::group::Group;
 use hb_resource::input::{self as resource, GroupClaim, PeerMessage, PeerStatus};
 use hb_resource::operation::Outcome;
+use serde::{Deserialize, Serialize};
 
 use super::{Node, Turn};
 use crate::STEPPED_DOWN;
@@ -20,7 +21,7 @@ use crate::report;
 use crate::translate::Incoming;
 
 /// What the watchdog is for, and whether it was let go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dog {
     reboot_when_stuck: bool,
     bites: bool,

@@ -19,6 +19,7 @@ mod hint;
 mod history;
 mod host;
 mod identity;
+mod left_record;
 mod legacy;
 mod logging;
 mod operations;

@@ -85,6 +85,8 @@ impl Shell {
     /// Runs until the node wants to leave, and returns its exit code.
     pub(crate) async fn run(mut self) -> u8 {
         self.environment();
+        let resources = self.edge.operations.left();
+        self.feed(Input::Left { resources });
         self.feed(Input::Start);
         self.edge.started();
         loop {

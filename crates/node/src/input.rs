@@ -1,5 +1,7 @@
 //! What happens to a node. Closed and serialisable, so that a run can be recorded and replayed.
 
+use std::collections::BTreeSet;
+
 use hb_messaging::engine::{LinkId, PingId};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,12 @@ pub enum Input {
         unix_s: u64,
         /// First line of `/proc/loadavg`.
         load: String,
+    },
+    /// Before `Start`: what a daemon before this one has started since the machine booted and not
+    /// stopped, by group and resource as written in haresources.
+    Left {
+        /// Group and resource. Names that are not in haresources mean nothing.
+        resources: BTreeSet<(GroupKey, String)>,
     },
     /// Sockets are open as far as they can be: begin.
     Start,

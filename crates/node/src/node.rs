@@ -317,6 +317,9 @@ impl Node {
                 turn.changed = true;
                 self.feed_messaging(messaging::Input::Environment { unix_s, load }, turn);
             }
+            Input::Left { resources } => {
+                self.feed_manager(resource::Input::Left(resources), turn);
+            }
             Input::Start => self.feed_messaging(messaging::Input::Start, turn),
             Input::Datagram { link, bytes } => {
                 self.feed_messaging(messaging::Input::Datagram { link, bytes }, turn);

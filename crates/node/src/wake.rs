@@ -77,6 +77,7 @@ impl Pause {
             | Input::Maintenance { .. }
             | Input::PeerMaintenance(_)
             | Input::PeerUnready(_)
+            | Input::Left(_)
             | Input::MayTake(_) => {}
         }
         self.inputs.push(input);
@@ -122,7 +123,8 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::PeerMaintenance(_)
         | Input::PeerUnready(_)
         | Input::MayTake(_) => true,
-        Input::Started
+        Input::Left(_)
+        | Input::Started
         | Input::Timer(_)
         | Input::Done { .. }
         | Input::Standby { .. }

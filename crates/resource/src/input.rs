@@ -182,6 +182,9 @@ pub enum PeerStatus {
 /// What happens to the manager.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Input {
+    /// Before `Started`: what a daemon before this one has started since the machine booted and not
+    /// stopped, by group and resource as written, as its record says. Empty when nothing is known.
+    Left(BTreeSet<(GroupKey, String)>),
     /// This node became active. The peer's status was reported before.
     Started,
     /// The peer changed status.

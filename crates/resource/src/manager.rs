@@ -205,6 +205,7 @@ impl Manager {
     /// Feeds one input and appends, in the order they must happen, the outputs it causes.
     pub fn handle(&mut self, input: Input, out: &mut Vec<Output>) {
         match input {
+            Input::Left(left) => self.left_by_earlier(&left),
             Input::Started => self.started(out),
             Input::Peer(status) => self.peer_status(status, out),
             Input::PeerRestarted => self.peer_restarted(out),
@@ -405,6 +406,13 @@ impl Manager {
         self.phase = Phase::Starting;
         for index in 0..self.groups.len() {
             self.with_group(index, out, Group::probe);
+        }
+    }
+
+    fn left_by_earlier(&mut self, left: &BTreeSet<(GroupKey, String)>) {
+        for group in &mut self.groups {
+            let key = group.key().to_owned();
+            group.remember(&|text| left.contains(&(key.clone(), text.to_owned())));
         }
     }
 

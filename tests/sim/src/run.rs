@@ -44,7 +44,6 @@ pub struct Report {
 pub fn run(seed: Seed, until: Option<Instant>, keep_lines: bool) -> Report {
     let plan = Plan::new(seed);
     let mut world = World::new(plan.settings.clone(), seed.number ^ 0x5eed);
-    world.tidies = true;
     world.edge = plan.beyond.edge.clone();
     for machine in &mut world.machines {
         machine.agents.warm = plan.beyond.warm.clone();

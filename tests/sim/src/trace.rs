@@ -89,6 +89,7 @@ impl Trace {
             | Input::Request { .. }
             | Input::ClientGone { .. }
             | Input::Look { .. }
+            | Input::Left { .. }
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }

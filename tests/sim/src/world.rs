@@ -1,7 +1,7 @@
 //! Two real `Node`s in a modelled world: virtual time, a network, agents, clients. It performs
 //! effects and feeds inputs exactly as the daemon does. It judges nothing; `checker` does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hb_config::settings::Settings;
@@ -13,7 +13,7 @@ use hb_node::input::{ClientId, Input};
 use hb_node::{Identity, Node};
 use hb_resource::operation::{Action, OpId, Operation, Outcome};
 
-use crate::agents::Agents;
+use crate::agents::{Agents, Resource, resource_of};
 use crate::counts::Counts;
 use crate::edge::{Edge, Ending};
 use crate::network::Network;
@@ -39,6 +39,8 @@ pub struct Machine {
     pub settings: Settings,
     /// Its agents and resources: they survive the daemon.
     pub agents: Agents,
+    /// What a daemon has started and not stopped, as written in the run directory.
+    pub left: BTreeSet<Resource>,
     /// The daemon, while it runs.
     pub daemon: Option<Daemon>,
     /// Generation of the last start (`hb_generation`).
@@ -139,8 +141,6 @@ pub struct World {
     /// Fence devices, a witness and a supervisor. Without them a test plays them, by
     /// [`Machine::asked`].
     pub edge: Option<Edge>,
-    /// An operator stops by hand what a starting daemon found and left alone.
-    pub tidies: bool,
     /// How often what has happened.
     pub counts: Counts,
     now: Instant,
@@ -161,7 +161,6 @@ impl World {
             trace: Trace::default(),
             news: Vec::new(),
             edge: None,
-            tidies: false,
             counts: Counts::default(),
             now: Instant::ZERO,
             rng: Rng::new(seed),
@@ -194,6 +193,8 @@ impl World {
         let generation = this.generation;
         self.trace.line(self.now, machine, format_args!("daemon starts, generation {generation}"));
         self.environment(machine, generation);
+        let resources = self.machines[machine].left.clone();
+        self.feed(machine, Input::Left { resources });
         self.feed(machine, Input::Start);
     }
 
@@ -228,6 +229,7 @@ impl World {
         this.daemon = None;
         this.waiting = None;
         this.agents.power_off();
+        this.left.clear();
         this.under_way.clear();
         self.forget_agents(machine);
         self.trace.line(self.now, machine, format_args!("power off"));
@@ -381,6 +383,10 @@ impl World {
             self.counts.add("check", outcome_word(&outcome, cancelled));
         }
         let (op, generation) = (run.operation.id, run.generation);
+        let stopped = matches!(outcome, Outcome::Ok | Outcome::NotRunning);
+        if run.operation.action == Action::Stop && stopped && self.runs(machine, generation) {
+            self.machines[machine].left.remove(&resource_of(&run.operation));
+        }
         self.news.push(News::Ended { machine, run, outcome: outcome.clone() });
         if self.runs(machine, generation) {
             self.feed(machine, Input::Done { op, outcome });
@@ -426,6 +432,9 @@ impl World {
             Effect::Run(operation) => {
                 let run = UnderWay { operation: operation.clone(), generation };
                 let this = &mut self.machines[machine];
+                if operation.action == Action::Start {
+                    this.left.insert(resource_of(&operation));
+                }
                 let after = this.agents.begin(&operation);
                 this.under_way.push(run.clone());
                 self.news.push(News::Begun { machine, run: run.clone() });
@@ -440,9 +449,6 @@ impl World {
                 self.machines[machine].replies.push((client, response));
             }
             Effect::Log(line) => {
-                if self.tidies && line.text.ends_with("; left alone") {
-                    self.tidy(machine, &line.text);
-                }
                 self.machines[machine].logs.push(line);
             }
             Effect::History(entry) => {
@@ -457,21 +463,6 @@ impl World {
                 if code != 0 && self.edge.is_some() {
                     self.plan(RESTART_AFTER, Coming::Boot { machine });
                 }
-            }
-        }
-    }
-
-    /// Members of a group whose first one died while no daemon ran may be anybody's; the daemon says
-    /// so and leaves them to people.
-    fn tidy(&mut self, machine: usize, text: &str) {
-        self.counts.add("edge", "tidied by hand");
-        let this = &mut self.machines[machine];
-        for group in &this.settings.groups {
-            if !text.contains(&format!(" group {} ", group.key)) {
-                continue;
-            }
-            for resource in &group.resources {
-                this.agents.remove(&group.key, &resource.text);
             }
         }
     }
@@ -513,6 +504,7 @@ impl Machine {
         Self {
             settings,
             agents: Agents::default(),
+            left: BTreeSet::new(),
             daemon: None,
             generation: 0,
             replies: Vec::new(),

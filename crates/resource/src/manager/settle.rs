@@ -168,9 +168,18 @@ impl Manager {
             let key = self.groups[index].key();
             return self.ours.contains(key) || self.may_take.contains(key);
         }
+        // Before the negotiation it is not even known what kind of peer there is.
+        let unknown = self.groups[index].is_in_part()
+            && (self.phase != Phase::Stable || self.legacy_has(index));
         self.is_alone()
-            || !self.peer.native
+            || (!self.peer.native && !unknown)
             || matches!(claim, Some(GroupClaim::Released | GroupClaim::Failed))
+    }
+
+    /// A 3.0.6 peer stands for the set of this group, or has not said.
+    fn legacy_has(&self, index: usize) -> bool {
+        let ours = self.prefers_us(&self.groups[index]);
+        self.peer.holdings.is_none_or(|held| if ours { held.foreign } else { held.local })
     }
 
     fn wish_alone(&self, index: usize) -> Option<Wish> {
@@ -195,6 +204,10 @@ impl Manager {
     fn wish_lost(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
         let peer = self.peer_name();
+        if group.is_in_part() && group.is_wanted() && !self.may_start(index) {
+            let reason = format!("only parts of it run here, and {peer} is silent and may have it");
+            return Some(Wish::Release(Cause::Conflict, reason));
+        }
         if group.is_wanted() || group.has_failed() || !group.is_released() {
             return None;
         }
@@ -247,6 +260,10 @@ impl Manager {
                 }
                 None
             }
+            GroupClaim::Blocked if group.is_in_part() && group.is_wanted() => {
+                let reason = format!("only parts of it run here, and parts on {}", self.peer_name());
+                Some(Wish::Release(Cause::Conflict, reason))
+            }
             GroupClaim::Releasing | GroupClaim::Blocked => None,
         }
     }
@@ -258,6 +275,10 @@ impl Manager {
     /// A 3.0.6 peer says sets. Its `foreign` is what prefers this node.
     fn wish_legacy(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
+        if group.is_in_part() && group.is_wanted() && self.legacy_has(index) {
+            let reason = format!("only parts of it run here, and {} has it", self.peer_name());
+            return Some(Wish::Release(Cause::Conflict, reason));
+        }
         let entitled = self.prefers_us(group)
             && self.booked.local
             && self.peer.holdings.is_some_and(|held| !held.foreign);

@@ -1,6 +1,7 @@
 //! The manager against another manager, against a model of a 3.0.6 peer, and against chance.
 
 mod failback;
+mod left;
 mod legacy;
 mod lost;
 mod maintenance;

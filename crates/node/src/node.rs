@@ -30,6 +30,7 @@ use crate::since::Since;
 use crate::split::Splits;
 use crate::timers::TimerTable;
 use crate::translate::Translator;
+use crate::unheard::Unheard;
 use crate::wake::Pause;
 use crate::watch::Watch;
 
@@ -119,6 +120,8 @@ pub struct Node {
     pub(crate) ipfail: Option<Ipfail>,
     /// What speaks against taking the peer's silence for its death.
     pub(crate) doubt: Option<Doubt>,
+    /// Whether the peer hears nothing of this node, which hears it.
+    unheard: Unheard,
     /// The watchdog, when it is configured.
     watchdog: Option<peer::Dog>,
     /// Code of `Effect::Exit` at the end of an orderly stop.
@@ -233,6 +236,7 @@ impl Node {
             pause: None,
             ipfail: Ipfail::new(settings),
             doubt: Doubt::new(settings),
+            unheard: Unheard::default(),
             watchdog: settings.native.watchdog.as_ref().map(peer::Dog::new),
             exit_code: 0,
             stalled_since: None,
@@ -274,6 +278,7 @@ impl Node {
         self.settle(&mut turn);
         if !self.leaves {
             self.weigh(&mut turn);
+            self.weigh_unheard(&mut turn);
             self.settle(&mut turn);
         }
         // The input may have been the word that was waited for.
@@ -305,7 +310,8 @@ impl Node {
         let pause = self.pause.as_ref().map(Pause::until);
         let ipfail = self.ipfail.as_ref().and_then(Ipfail::due);
         let doubt = self.doubt.as_ref().and_then(|doubt| doubt.due(self.now));
-        let due = [self.messaging.next_timeout(), self.timers.next(), pause, ipfail, doubt];
+        let unheard = self.unheard.due(self.deaf_patience());
+        let due = [self.messaging.next_timeout(), self.timers.next(), pause, ipfail, doubt, unheard];
         due.into_iter().flatten().min()
     }
 
@@ -581,11 +587,13 @@ impl Node {
                 if self.is_peer(&node) {
                     self.greet_ipfail(turn);
                     self.trust_again(turn);
+                    self.unheard.begin_again();
                     self.feed_manager(resource::Input::PeerRestarted, turn);
                 }
             }
             Event::ReturnedAfterPartition { node } => {
                 if self.is_peer(&node) && !self.is_distrusted() {
+                    self.unheard.begin_again();
                     self.feed_manager(resource::Input::PeerReturned, turn);
                 }
             }

@@ -78,6 +78,7 @@ impl Pause {
             | Input::PeerMaintenance(_)
             | Input::PeerUnready(_)
             | Input::Left(_)
+            | Input::Unheard(_)
             | Input::MayTake(_) => {}
         }
         self.inputs.push(input);
@@ -122,6 +123,7 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::Message(_)
         | Input::PeerMaintenance(_)
         | Input::PeerUnready(_)
+        | Input::Unheard(_)
         | Input::MayTake(_) => true,
         Input::Left(_)
         | Input::Started

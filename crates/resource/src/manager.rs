@@ -158,6 +158,8 @@ pub struct Manager {
     contested: BTreeSet<GroupKey>,
     /// Groups that may be taken although the peer is lost.
     may_take: BTreeSet<GroupKey>,
+    /// The peer does not hear this node, and has taken these groups.
+    unheard: Option<BTreeSet<GroupKey>>,
     /// Groups that this node had when the peer was lost, or has taken since: recovered in place.
     ours: BTreeSet<GroupKey>,
     maintenance: Maintenance,
@@ -192,6 +194,7 @@ impl Manager {
             peer_worse: false,
             contested: BTreeSet::new(),
             may_take: BTreeSet::new(),
+            unheard: None,
             ours: BTreeSet::new(),
             maintenance: Maintenance::default(),
             frozen: BTreeSet::new(),
@@ -225,6 +228,7 @@ impl Manager {
             }
             Input::PeerMaintenance(on) => self.peer_maintenance(on, out),
             Input::MayTake(keys) => self.may_take = keys,
+            Input::Unheard(taken) => self.unheard(taken),
             Input::PeerUnready(why) => self.peer_unready = why,
             Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
         }

@@ -34,6 +34,15 @@ impl Path {
     };
 }
 
+impl Path {
+    /// Whether heartbeats arrive within deadtime.
+    fn passes(&self) -> bool {
+        /// More loss than this and a heartbeat may well fail to.
+        const LOSS_MAX: u64 = 300;
+        self.up && self.loss <= LOSS_MAX
+    }
+}
+
 /// The paths from one machine to the other, for each link.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -80,10 +89,12 @@ impl Network {
 
     /// Whether datagrams pass in both directions, over whichever links, and few are lost.
     pub fn connects(&self) -> bool {
-        /// More loss than this and a heartbeat may well fail to arrive within deadtime.
-        const LOSS_MAX: u64 = 300;
-        let passes = |paths: &Vec<Path>| paths.iter().any(|path| path.up && path.loss <= LOSS_MAX);
-        self.paths.iter().all(passes)
+        self.passes() == [true; 2]
+    }
+
+    /// The directions, by their sender, in which few datagrams are lost on some link.
+    pub fn passes(&self) -> [bool; 2] {
+        self.paths.each_ref().map(|paths| paths.iter().any(Path::passes))
     }
 
     /// Whether, in each direction, some link passes everything within `limit`.
@@ -126,6 +137,7 @@ mod tests {
         assert!(network.send(0, 0, &mut rng).is_empty());
         assert_eq!(network.send(1, 0, &mut rng).len(), 1);
         assert!(!network.connects());
+        assert_eq!(network.passes(), [false, true]);
     }
 
     #[test]

@@ -63,6 +63,15 @@ impl Manager {
         self.say_not_taking_over("silent", out);
     }
 
+    /// A peer that does not hear this node decides without it: what it said before is void.
+    pub(super) fn unheard(&mut self, taken: Option<BTreeSet<GroupKey>>) {
+        if self.unheard.is_none() && taken.is_some() {
+            self.peer.forget();
+            self.said = None;
+        }
+        self.unheard = taken;
+    }
+
     /// The other node cannot help any more: what failed here is worth another try.
     fn forget_failures(&mut self, cause: Cause, reason: &str, out: &mut Vec<Output>) {
         for index in 0..self.groups.len() {

@@ -95,7 +95,7 @@ impl Manager {
         for index in 0..self.groups.len() {
             let free = self.may_start(index);
             self.with_group(index, out, |group, ctx| group.hold_back(!free, ctx));
-            if self.is_lost() {
+            if self.is_lost() || self.is_taken(index) {
                 self.settle_group(index, out);
             }
         }
@@ -144,6 +144,11 @@ impl Manager {
 
     /// What the rules of possession want for a group at this moment.
     pub(super) fn wish(&self, index: usize) -> Option<Wish> {
+        if self.is_taken(index) {
+            let peer = self.peer_name();
+            let reason = format!("{peer} does not hear this node and has taken it over");
+            return self.groups[index].is_wanted().then(|| Wish::Release(Cause::Conflict, reason));
+        }
         if self.is_alone() {
             self.wish_alone(index)
         } else if self.is_lost() {
@@ -164,6 +169,9 @@ impl Manager {
     /// partition it gives everything up by itself.
     fn may_start(&self, index: usize) -> bool {
         let claim = self.peer_claim(self.groups[index].key());
+        if self.unheard.is_some() && self.can_talk() {
+            return false;
+        }
         if self.is_lost() {
             let key = self.groups[index].key();
             return self.ours.contains(key) || self.may_take.contains(key);
@@ -180,6 +188,12 @@ impl Manager {
     fn legacy_has(&self, index: usize) -> bool {
         let ours = self.prefers_us(&self.groups[index]);
         self.peer.holdings.is_none_or(|held| if ours { held.foreign } else { held.local })
+    }
+
+    /// A peer that does not hear this node has it, and can only keep it.
+    fn is_taken(&self, index: usize) -> bool {
+        let taken = self.unheard.as_ref().filter(|_| self.can_talk());
+        taken.is_some_and(|taken| taken.contains(self.groups[index].key()))
     }
 
     fn wish_alone(&self, index: usize) -> Option<Wish> {

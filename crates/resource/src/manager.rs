@@ -228,7 +228,7 @@ impl Manager {
             }
             Input::PeerMaintenance(on) => self.peer_maintenance(on, out),
             Input::MayTake(keys) => self.may_take = keys,
-            Input::Unheard(taken) => self.unheard(taken),
+            Input::Unheard(taken) => self.unheard(taken, out),
             Input::PeerUnready(why) => self.peer_unready = why,
             Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
         }

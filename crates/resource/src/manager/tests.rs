@@ -7,5 +7,6 @@ mod lost;
 mod maintenance;
 mod recovery;
 mod scenarios;
+mod unheard;
 mod walk;
 mod world;

@@ -24,6 +24,12 @@ pub enum Input {
         /// First line of `/proc/loadavg`.
         load: String,
     },
+    /// Before `Start`: what a daemon before this one has started since the machine booted and not
+    /// stopped, by group and resource as written in haresources.
+    Left {
+        /// Group and resource. Names that are not in haresources mean nothing.
+        resources: BTreeSet<(GroupKey, String)>,
+    },
     /// Sockets are open as far as they can be: begin.
     Start,
     /// A datagram arrived.

@@ -31,6 +31,7 @@ use crate::since::Since;
 use crate::split::Splits;
 use crate::timers::TimerTable;
 use crate::translate::Translator;
+use crate::unheard::Unheard;
 use crate::wake::Pause;
 use crate::watch::Watch;
 
@@ -128,6 +129,8 @@ pub struct Node {
     pub(crate) ipfail: Option<Ipfail>,
     /// What speaks against taking the peer's silence for its death.
     pub(crate) doubt: Option<Doubt>,
+    /// Whether the peer hears nothing of this node, which hears it.
+    unheard: Unheard,
     /// The watchdog, when it is configured.
     watchdog: Option<peer::Dog>,
     /// The last effect of this node.
@@ -250,6 +253,7 @@ impl Node {
             pause: None,
             ipfail: Ipfail::new(settings),
             doubt: Doubt::new(settings),
+            unheard: Unheard::default(),
             watchdog: settings.native.watchdog.as_ref().map(peer::Dog::new),
             last: Effect::Exit { code: 0 },
             stalled_since: None,
@@ -292,6 +296,7 @@ impl Node {
         self.settle(&mut turn);
         if !self.leaves {
             self.weigh(&mut turn);
+            self.weigh_unheard(&mut turn);
             self.settle(&mut turn);
         }
         // The input may have been the word that was waited for.
@@ -328,7 +333,9 @@ impl Node {
         let pause = self.pause.as_ref().map(Pause::until);
         let ipfail = self.ipfail.as_ref().and_then(Ipfail::due);
         let doubt = self.doubt.as_ref().and_then(|doubt| doubt.due(self.now));
-        let due = [self.messaging.next_timeout(), self.timers.next(), pause, ipfail, doubt];
+        let unheard = self.unheard.due(self.deaf_patience());
+        let due =
+            [self.messaging.next_timeout(), self.timers.next(), pause, ipfail, doubt, unheard];
         due.into_iter().flatten().min()
     }
 
@@ -339,6 +346,9 @@ impl Node {
                 // Problems that are "recent" end by themselves.
                 turn.changed = true;
                 self.feed_messaging(messaging::Input::Environment { unix_s, load }, turn);
+            }
+            Input::Left { resources } => {
+                self.feed_manager(resource::Input::Left(resources), turn);
             }
             Input::Start => {
                 self.tell_start(turn);

@@ -79,6 +79,8 @@ impl Pause {
             | Input::Maintenance { .. }
             | Input::PeerMaintenance(_)
             | Input::PeerUnready(_)
+            | Input::Left(_)
+            | Input::Unheard(_)
             | Input::MayTake(_) => {}
         }
         self.inputs.push(input);
@@ -123,8 +125,10 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::Message(_)
         | Input::PeerMaintenance(_)
         | Input::PeerUnready(_)
+        | Input::Unheard(_)
         | Input::MayTake(_) => true,
-        Input::Started
+        Input::Left(_)
+        | Input::Started
         | Input::Timer(_)
         | Input::Done { .. }
         | Input::Standby { .. }

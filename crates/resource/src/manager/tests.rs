@@ -1,11 +1,13 @@
 //! The manager against another manager, against a model of a 3.0.6 peer, and against chance.
 
 mod failback;
+mod left;
 mod legacy;
 mod lost;
 mod maintenance;
 mod recovery;
 mod retire;
 mod scenarios;
+mod unheard;
 mod walk;
 mod world;

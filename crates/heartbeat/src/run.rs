@@ -214,7 +214,10 @@ async fn open(
     };
     let node = Node::new(settings, identity);
     let reload = Reload::new(args.paths.config.clone(), settings.clone());
-    Ok(Shell::new(node, edge, signals, reload))
+    let native = &settings.native;
+    let tells_time = native.failback.window.is_some()
+        || native.groups.values().any(|options| options.failback_window.is_some());
+    Ok(Shell::new(node, edge, signals, reload, tells_time))
 }
 
 /// The watchdog. A node that is to be reset when it is stuck or isolated does not start without it.

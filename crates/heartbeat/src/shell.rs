@@ -18,12 +18,12 @@ use hb_resource::operation::{OpId, Outcome};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::control::Asked;
-use crate::hint::Hint;
 use crate::logging::unix_s;
 use crate::perform::Edge;
 use crate::reload::Reload;
 use crate::signals::{Signal, Signals};
 use crate::sleep::SleepMeter;
+use crate::sys::minute_of_day;
 
 /// Datagrams and timers that are handled without looking at anything else: a flood on one side
 /// delays the others by this many inputs, some milliseconds at most.
@@ -41,6 +41,8 @@ pub(crate) struct Shell {
     reload: Reload,
     began: Clock,
     tick: Interval,
+    /// hb.toml binds something to a time of day.
+    tells_time: bool,
     sleep: SleepMeter,
     /// Reused for every input.
     effects: Vec<Effect>,
@@ -55,7 +57,7 @@ enum Wake {
     Done(OpId, Outcome),
     Echo(PingId, u16),
     Asked(Asked),
-    Hint(Hint),
+    Hint(Input),
     Fenced(u64, Outcome),
     Witness(u64, WitnessAnswer),
     Reloaded(Result<Box<Settings>, String>),
@@ -65,7 +67,17 @@ enum Wake {
 
 impl Shell {
     /// Everything is open as far as it can be.
-    pub(crate) fn new(node: Node, edge: Edge, signals: Signals, reload: Reload) -> Self {
+    pub(crate) fn new(
+        node: Node,
+        edge: Edge,
+        signals: Signals,
+        reload: Reload,
+        tells_time: bool,
+    ) -> Self {
+        if tells_time {
+            // Reads the zone file, which the loop must not wait for.
+            let _ = minute_of_day(unix_s());
+        }
         let mut tick = interval(edge.service.tick_every(ENVIRONMENT_EVERY));
         // After a stall one tick is enough.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -76,6 +88,7 @@ impl Shell {
             reload,
             began: Clock::now(),
             tick,
+            tells_time,
             sleep: SleepMeter::new(),
             effects: Vec::new(),
             exit: None,
@@ -152,7 +165,7 @@ impl Shell {
                 self.feed(Input::Request { client, request });
             }
             Wake::Asked(Asked::Gone(client)) => self.feed(Input::ClientGone { client }),
-            Wake::Hint(hint) => self.feed(hint.into()),
+            Wake::Hint(hint) => self.feed(hint),
             Wake::Fenced(attempt, outcome) => self.feed(Input::Fenced { attempt, outcome }),
             Wake::Witness(question, answer) => self.feed(Input::Witness { question, answer }),
             Wake::Reloaded(Ok(settings)) => self.apply(&settings),
@@ -204,6 +217,9 @@ impl Shell {
         // Made by the kernel on reading: never waits for a disk.
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         self.feed(Input::Environment { unix_s: unix_s(), load: load.trim_end().into() });
+        if self.tells_time {
+            self.feed(Input::LocalTime { minute: minute_of_day(unix_s()) });
+        }
     }
 
     fn feed(&mut self, input: Input) {

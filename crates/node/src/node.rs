@@ -2,7 +2,6 @@
 //! turns both into effects, strictly in order. It decides nothing about liveness or resources.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
@@ -12,17 +11,18 @@ use hb_resource::group::ResourceState;
 use hb_resource::input::{self as resource, PeerMessage};
 use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
-use hb_resource::output::{Answer, Output, Transition};
+use hb_resource::output::{Output, Transition};
 use hb_resource::policy::Policy;
 
 use crate::activity::Activity;
-use crate::api::{KeyStatus, Request, Response};
+use crate::api::{KeyStatus, Response};
+use crate::daytime::Daytime;
 use crate::doubt::Doubt;
 use crate::effect::{Effect, Level, LogEvent};
 use crate::equal;
 use crate::extensions::Saying;
 use crate::history::History;
-use crate::input::{ClientId, Input};
+use crate::input::Input;
 use crate::ipfail::Ipfail;
 use crate::report;
 use crate::requests::Requests;
@@ -34,6 +34,7 @@ use crate::wake::Pause;
 use crate::watch::Watch;
 
 mod clients;
+mod commands;
 mod lasting;
 mod pause;
 mod peer;
@@ -119,6 +120,10 @@ pub struct Node {
     pub(crate) ipfail: Option<Ipfail>,
     /// What speaks against taking the peer's silence for its death.
     pub(crate) doubt: Option<Doubt>,
+    /// Ethernet addresses of this machine that the peer is told.
+    ethernet: Vec<String>,
+    /// Which groups may go home at this time of day.
+    daytime: Daytime,
     /// The watchdog, when it is configured.
     watchdog: Option<peer::Dog>,
     /// Code of `Effect::Exit` at the end of an orderly stop.
@@ -233,6 +238,8 @@ impl Node {
             pause: None,
             ipfail: Ipfail::new(settings),
             doubt: Doubt::new(settings),
+            ethernet: Vec::new(),
+            daytime: Daytime::new(settings),
             watchdog: settings.native.watchdog.as_ref().map(peer::Dog::new),
             exit_code: 0,
             stalled_since: None,
@@ -317,6 +324,15 @@ impl Node {
                 turn.changed = true;
                 self.feed_messaging(messaging::Input::Environment { unix_s, load }, turn);
             }
+            Input::LocalTime { minute } => {
+                if let Some(shut) = self.daytime.is(minute) {
+                    self.feed_manager(resource::Input::FailbackShut(shut), turn);
+                }
+            }
+            Input::Ethernet(own) => {
+                self.ethernet = own;
+                turn.changed = true;
+            }
             Input::Start => self.feed_messaging(messaging::Input::Start, turn),
             Input::Datagram { link, bytes } => {
                 self.feed_messaging(messaging::Input::Datagram { link, bytes }, turn);
@@ -375,62 +391,6 @@ impl Node {
             None => turn.log(report::operation_unknown(op)),
         }
         self.feed_manager(resource::Input::Done { op, outcome }, turn);
-    }
-
-    fn take_request(&mut self, client: ClientId, request: Request, turn: &mut Turn<'_>) {
-        let response = match request {
-            Request::Status => Response::Status(Box::new(self.status(self.now))),
-            Request::History => Response::History(self.history.entries().cloned().collect()),
-            Request::Stop => {
-                let text = if self.stopping { "already stopping" } else { "stopping" };
-                let response = Response::Done { text: text.to_owned() };
-                turn.effects.push(Effect::Reply { client, response });
-                return self.stop(turn);
-            }
-            Request::Standby { which } => {
-                return self
-                    .command(client, turn, |request| resource::Input::Standby { request, which });
-            }
-            Request::Takeover { which } => {
-                return self
-                    .command(client, turn, |request| resource::Input::Takeover { request, which });
-            }
-            Request::Maintenance { on, limit_ms } => {
-                let limit = limit_ms.map(Duration::from_millis);
-                return self.command(client, turn, |request| resource::Input::Maintenance {
-                    request,
-                    on,
-                    limit,
-                });
-            }
-            Request::FenceTest => return self.test_fencing(client, turn),
-            Request::FenceConfirm { node } => self.confirm_fence(client, &node, turn),
-            Request::Cleanup { group } => {
-                return self
-                    .command(client, turn, |request| resource::Input::Cleanup { request, group });
-            }
-        };
-        turn.effects.push(Effect::Reply { client, response });
-    }
-
-    /// A command that the manager answers when it is done or refused.
-    fn command(
-        &mut self,
-        client: ClientId,
-        turn: &mut Turn<'_>,
-        input: impl FnOnce(resource::RequestId) -> resource::Input,
-    ) {
-        let Some(request) = self.requests.begin(client) else {
-            let text = "too many commands wait for an answer: try again later".to_owned();
-            let response = Response::Error { text };
-            return turn.effects.push(Effect::Reply { client, response });
-        };
-        let input = input(request);
-        turn.log(
-            LogEvent::new(Level::Info, "command", format!("command received: {input:?}"))
-                .with("client", client.0),
-        );
-        self.feed_manager(input, turn);
     }
 
     fn stop(&mut self, turn: &mut Turn<'_>) {
@@ -533,18 +493,6 @@ impl Node {
         let entry = self.history.note(transition, self.now, self.unix_s);
         turn.log(report::transition(transition, entry.as_ref().map(|entry| entry.elapsed_ms)));
         turn.effects.extend(entry.map(Effect::History));
-    }
-
-    fn answer(&mut self, request: resource::RequestId, answer: Answer, turn: &mut Turn<'_>) {
-        let response = match answer {
-            Answer::Done { text } => Response::Done { text },
-            Answer::Refused { reason } | Answer::Failed { reason } => {
-                Response::Error { text: self.refusal.clone().unwrap_or(reason) }
-            }
-        };
-        if let Some(client) = self.requests.end(request) {
-            turn.effects.push(Effect::Reply { client, response });
-        }
     }
 
     fn leave(&mut self, turn: &mut Turn<'_>) {

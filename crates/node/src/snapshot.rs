@@ -260,6 +260,9 @@ impl View<'_> {
                 let left = short(at - now.min(at));
                 format!("in {left}, if {} stays ready", self.peer_name())
             }
+            (FailbackState::Shut { .. }, _) => {
+                format!("{}, if {} stays ready", state.words(), self.peer_name())
+            }
             (FailbackState::Window, None)
             | (FailbackState::Waits { .. } | FailbackState::Going, _) => state.words(),
         })

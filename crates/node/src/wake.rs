@@ -77,6 +77,7 @@ impl Pause {
             | Input::Maintenance { .. }
             | Input::PeerMaintenance(_)
             | Input::PeerUnready(_)
+            | Input::FailbackShut(_)
             | Input::MayTake(_) => {}
         }
         self.inputs.push(input);
@@ -132,6 +133,7 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::Cleanup { .. }
         | Input::Look { .. }
         | Input::Maintenance { .. }
+        | Input::FailbackShut(_)
         | Input::Stop => false,
     }
 }

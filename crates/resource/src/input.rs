@@ -258,6 +258,9 @@ pub enum Input {
     PeerMaintenance(bool),
     /// Groups that the peer says it could not run, each with why; they do not go there.
     PeerUnready(BTreeMap<GroupKey, String>),
+    /// Groups whose time window of hb.toml is shut at this time of day: they do not go home by
+    /// themselves. Until it is said, those with a window do not.
+    FailbackShut(BTreeSet<GroupKey>),
     /// Groups that may be started although the peer is [`PeerStatus::Lost`] (fencing failed, and
     /// hb.toml says so for them); empty when there are none.
     MayTake(BTreeSet<GroupKey>),

@@ -83,6 +83,8 @@ impl Trace {
             }
             Input::Environment { .. } | Input::Timeout => self.hash.add(b"tick"),
             Input::Start
+            | Input::LocalTime { .. }
+            | Input::Ethernet(_)
             | Input::EchoReply { .. }
             | Input::Link { .. }
             | Input::Done { .. }
@@ -131,6 +133,7 @@ impl Trace {
             Effect::Reply { .. }
             | Effect::Exit { .. }
             | Effect::Cancel(_)
+            | Effect::PeerEthernet(_)
             | Effect::Fence { .. }
             | Effect::Witness { .. }
             | Effect::LetWatchdogBite { .. } => {

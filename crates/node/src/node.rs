@@ -133,7 +133,7 @@ pub struct Node {
     translator: Translator,
     pub(crate) timers: TimerTable,
     requests: Requests,
-    now: Instant,
+    pub(crate) now: Instant,
     unix_s: u64,
     /// The service manager's last line; `None` before this node was active.
     notified: Option<String>,

@@ -63,7 +63,7 @@ impl Node {
             failover_ready: unready.is_empty(),
             unready,
             maintenance: self.maintenance(now),
-            fencing: self.doubt.as_ref().and_then(Doubt::fencing_status),
+            fencing: self.doubt.as_ref().and_then(|doubt| doubt.fencing_status(now)),
             witness: self.doubt.as_ref().and_then(Doubt::witness_words),
             problems: self.watch.dated(findings, now),
             this_node: view.this_node(),

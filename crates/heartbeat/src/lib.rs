@@ -1,5 +1,5 @@
-//! The daemon as a library of two entries: [`main`] for the program, and [`fuzzing`], by which
-//! the fuzzers reach the parsers of what local clients send. Reads the command line; decides
+//! The daemon as a library of three entries: [`main`] for the program, [`command_line`] for its man
+//! page, and [`fuzzing`], by which the fuzzers reach the parsers of what local clients send. Reads the command line; decides
 //! nothing else.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
@@ -41,7 +41,7 @@ mod witness;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::args::{Args, Mode};
 use crate::daemonize::{GUARDIAN, Report};
@@ -55,6 +55,11 @@ pub fn main() -> ExitCode {
         Stderr.note(&error.to_string());
         ExitCode::from(error.code())
     })
+}
+
+/// The command line as clap knows it: for the man page and completions.
+pub fn command_line() -> clap::Command {
+    Args::command()
 }
 
 fn dispatch(args: &Args) -> Result<ExitCode, Fatal> {

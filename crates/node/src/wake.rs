@@ -73,6 +73,7 @@ impl Pause {
             | Input::PeerIsWorse(_)
             | Input::Cleanup { .. }
             | Input::Stop
+            | Input::Retire { .. }
             | Input::Look { .. }
             | Input::Maintenance { .. }
             | Input::PeerMaintenance(_)
@@ -134,6 +135,7 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::Look { .. }
         | Input::Maintenance { .. }
         | Input::FailbackShut(_)
+        | Input::Retire { .. }
         | Input::Stop => false,
     }
 }

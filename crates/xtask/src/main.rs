@@ -2,6 +2,12 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod commands;
+mod completions;
+mod generated;
+mod guide;
+mod links;
+mod man;
 mod picture;
 mod reference;
 mod tidy;
@@ -12,17 +18,23 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask TASK
   tidy       checks rules that the compiler does not know
   reference  writes the pages of docs/reference that are made from tables
+  man        writes docs/man from the command lines, the tables and the prose beside the generator
+  completions  writes etc/completions from the command lines
+  guide DIR  puts the screens of DIR (made by crates/xtask/src/guide/screens) into docs/guide
   picture    draws a terminal's output (stdin) as an SVG (stdout)";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
     match task.as_deref() {
         Some("tidy") => report(&tidy::check(root())),
-        Some("reference") => match reference::write(root()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("reference: {error}");
-                ExitCode::FAILURE
+        Some("reference") => done("reference", reference::set().write(root())),
+        Some("man") => done("man", man::set().write(root())),
+        Some("completions") => done("completions", completions::set().write(root())),
+        Some("guide") => match std::env::args_os().nth(2) {
+            Some(screens) => done("guide", guide::fill(root(), Path::new(&screens))),
+            None => {
+                eprintln!("{USAGE}");
+                ExitCode::from(2)
             }
         },
         Some("picture") => match std::io::read_to_string(std::io::stdin()) {
@@ -38,6 +50,16 @@ fn main() -> ExitCode {
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn done(task: &str, result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{task}: {error}");
+            ExitCode::FAILURE
         }
     }
 }

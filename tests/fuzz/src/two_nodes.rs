@@ -244,6 +244,8 @@ impl<'a> World<'a> {
             | Effect::PeerEthernet(_)
             | Effect::Alive
             | Effect::LetWatchdogBite { .. }
+            | Effect::Restart { .. }
+            | Effect::KeepConfiguration { .. }
             | Effect::Reply { .. }
             | Effect::Log(_)
             | Effect::History(_)

@@ -38,6 +38,8 @@ impl Node {
                     limit,
                 });
             }
+            // The files are the daemon's business, which takes this question before it comes here.
+            Request::Reload { .. } => Response::Error { text: "there are no files here".into() },
             Request::FenceTest => return self.test_fencing(client, turn),
             Request::FenceConfirm { node } => self.confirm_fence(client, &node, turn),
             Request::Cleanup { group } => {

@@ -7,6 +7,7 @@ mod lost;
 mod maintenance;
 mod offers;
 mod recovery;
+mod retire;
 mod scenarios;
 mod walk;
 mod world;

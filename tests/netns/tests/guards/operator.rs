@@ -183,8 +183,11 @@ fn real_fence_programs() {
     }
     let script =
         format!("#!/bin/sh\necho \"plugin $* outlet=$outlet hostlist=$hostlist\" >> {JOURNAL}\n");
+    let native = setup.native.clone();
     let mut pair = Pair::new(setup);
     for node in NODES {
+        // It may hold passwords.
+        pair.write(node, "/etc/ha.d/hb.toml", &native, 0o600);
         pair.write(node, PLUGIN, &script, 0o755);
         pair.start(node);
     }

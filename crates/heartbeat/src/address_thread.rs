@@ -11,18 +11,31 @@ use std::thread::Builder;
 use std::time::Duration;
 
 use hb_config::settings::{AddressSpec, Announce, BuiltIn, Settings};
+use hb_node::input::Input;
 use hb_resource::address::{Addresses, Notice};
 use hb_resource::operation::{Action, GroupKey, Operation, Outcome};
 use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::interval;
 
 use crate::hint::{Hint, HintSender};
 use crate::sys;
 
-/// Operations that may wait for the thread: more than any haresources has groups.
+/// Orders that may wait for the thread: more than any haresources has groups.
 const JOBS_MAX: usize = 1024;
 /// Small, because locked memory counts.
 const STACK_BYTES: usize = 512 * 1024;
+
+/// Between two looks at the interfaces: a bond may take another card's address.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// What the thread is asked for.
+#[derive(Debug)]
+enum Order {
+    Perform(Job),
+    /// The Ethernet addresses of the peer's machine.
+    PeerIs(Vec<String>),
+}
 
 /// One operation and where its outcome goes.
 #[derive(Debug)]
@@ -75,7 +88,7 @@ impl Plan {
 /// The way to the thread. Cloned freely; the thread ends with the last clone.
 #[derive(Clone, Debug)]
 pub(crate) struct AddressThread {
-    jobs: mpsc::Sender<Job>,
+    orders: mpsc::Sender<Order>,
 }
 
 impl AddressThread {
@@ -85,7 +98,7 @@ impl AddressThread {
     /// # Errors
     /// When there is no thread, no event loop or no netlink socket to be had.
     pub(crate) fn start(priority: Option<u8>, plan: Plan, hints: HintSender) -> io::Result<Self> {
-        let (jobs, queue) = mpsc::channel(JOBS_MAX);
+        let (orders, queue) = mpsc::channel(JOBS_MAX);
         let (ready, is_ready) = threads::channel();
         Builder::new().name("addresses".into()).stack_size(STACK_BYTES).spawn(move || {
             if let Some(priority) = priority {
@@ -101,22 +114,32 @@ impl AddressThread {
             }
         })?;
         is_ready.recv().map_err(io::Error::other)??;
-        Ok(Self { jobs })
+        Ok(Self { orders })
     }
 
     /// Performs the operation on what `built_in` says; as long as it takes.
     pub(crate) async fn perform(&self, built_in: BuiltIn, operation: Operation) -> Outcome {
         let (outcome, result) = oneshot::channel();
         let gone = || Outcome::CouldNotRun { reason: "the address thread has ended".into() };
-        match self.jobs.send(Job { built_in, operation, outcome }).await {
+        let job = Job { built_in, operation, outcome };
+        match self.orders.send(Order::Perform(job)).await {
             Ok(()) => result.await.unwrap_or_else(|_| gone()),
             Err(_) => gone(),
+        }
+    }
+
+    /// Tells which Ethernet addresses are those of the peer's machine. Never waits.
+    pub(crate) fn peer_is(&self, ethernet: Vec<String>) {
+        if self.orders.try_send(Order::PeerIs(ethernet)).is_err() {
+            tracing::warn!(
+                "the address thread has no time: the peer's machine may seem a stranger"
+            );
         }
     }
 }
 
 async fn serve(
-    mut queue: mpsc::Receiver<Job>,
+    mut queue: mpsc::Receiver<Order>,
     ready: &threads::Sender<io::Result<()>>,
     plan: Plan,
     hints: &HintSender,
@@ -131,12 +154,23 @@ async fn serve(
     let _ = ready.send(Ok(()));
     let plan = Arc::new(plan);
     let mut watch = addresses.watch(plan.refresh).await;
+    let specs: Vec<AddressSpec> = plan.groups.values().flatten().cloned().collect();
+    let mut look = interval(LOOK_EVERY);
+    let mut own = Vec::new();
     loop {
         tokio::select! {
-            job = queue.recv() => match job {
-                Some(job) => start(job, &addresses, &plan),
+            order = queue.recv() => match order {
+                Some(Order::Perform(job)) => start(job, &addresses, &plan),
+                Some(Order::PeerIs(ethernet)) => addresses.peer_is(&ethernet),
                 None => return,
             },
+            _ = look.tick() => {
+                let found = addresses.ethernet(&specs).await;
+                if found != own {
+                    own.clone_from(&found);
+                    hints.send(Input::Ethernet(found));
+                }
+            }
             notice = watch.recv() => {
                 if let Some(hint) = plan.hint(notice) {
                     hints.send(hint);

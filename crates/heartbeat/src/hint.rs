@@ -1,5 +1,6 @@
 //! Hints: what the edge has noticed about a resource (a process died, an address went away), on their
 //! way to the core. A hint is no verdict: the core answers it with a check. Who notices is elsewhere.
+//! What else the watchers find out about this machine goes the same way.
 
 use hb_node::input::Input;
 use hb_resource::operation::GroupKey;
@@ -28,12 +29,12 @@ impl From<Hint> for Input {
 
 /// Where watchers put their hints. Cloned freely, usable from any thread.
 #[derive(Clone, Debug)]
-pub(crate) struct HintSender(mpsc::Sender<Hint>);
+pub(crate) struct HintSender(mpsc::Sender<Input>);
 
 impl HintSender {
     /// Never waits.
-    pub(crate) fn send(&self, hint: Hint) {
-        if let Err(error) = self.0.try_send(hint) {
+    pub(crate) fn send(&self, hint: impl Into<Input>) {
+        if let Err(error) = self.0.try_send(hint.into()) {
             tracing::warn!(%error, "a hint was lost: the next regular check will tell");
         }
     }
@@ -42,14 +43,14 @@ impl HintSender {
 /// Where the core takes them.
 #[derive(Debug)]
 pub(crate) struct Hints {
-    queue: mpsc::Receiver<Hint>,
+    queue: mpsc::Receiver<Input>,
     /// Keeps the channel open when no watcher could be started.
     _sender: HintSender,
 }
 
 impl Hints {
     /// The next hint. Cancel-safe.
-    pub(crate) async fn recv(&mut self) -> Hint {
+    pub(crate) async fn recv(&mut self) -> Input {
         match self.queue.recv().await {
             Some(hint) => hint,
             // We hold a sender ourselves.
@@ -79,9 +80,9 @@ mod tests {
         let (sender, mut hints) = channel();
         (0..HINTS_MAX + 3).for_each(|number| sender.send(hint(number)));
         for number in 0..HINTS_MAX {
-            assert_eq!(runtime.block_on(hints.recv()), hint(number));
+            assert_eq!(runtime.block_on(hints.recv()), Input::from(hint(number)));
         }
         sender.send(hint(7));
-        assert_eq!(runtime.block_on(hints.recv()), hint(7));
+        assert_eq!(runtime.block_on(hints.recv()), Input::from(hint(7)));
     }
 }

@@ -36,6 +36,7 @@ mod shell;
 mod signals;
 mod sleep;
 mod sys;
+mod tool;
 mod watch;
 mod watch_record;
 mod watchdog;

@@ -245,6 +245,13 @@ impl Operations {
         }
     }
 
+    /// Whose answers for a floating address are the peer's.
+    pub(crate) fn peer_is(&self, ethernet: Vec<String>) {
+        if let Ok(addresses) = &self.addresses {
+            addresses.peer_is(ethernet);
+        }
+    }
+
     /// As the first process of a container we inherit what agents leave behind. Everywhere else
     /// there is an init for that.
     pub(crate) fn reap_orphans(&self) {

@@ -66,6 +66,7 @@ impl Edge {
                 self.fence.start(attempt, target, device, action, timeout);
             }
             Effect::Witness { question, acquire } => self.witness.ask(question, acquire),
+            Effect::PeerEthernet(ethernet) => self.operations.peer_is(ethernet),
             Effect::Alive => self.watchdog.feed(),
             // Why was logged by the core.
             Effect::LetWatchdogBite { .. } => self.watchdog.let_it_bite(),

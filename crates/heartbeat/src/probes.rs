@@ -9,13 +9,13 @@ use hb_config::settings::{Probe, Settings};
 use hb_resource::exec::Runner;
 use hb_resource::operation::Outcome;
 
+use crate::tool;
+
 /// What a probe may take beyond its own limit, which it keeps by itself: starting it, on a machine
 /// that is busy.
 const SLACK: Duration = Duration::from_secs(1);
 /// Exit code of `hb probe`: the answer is not what it should be, and standard output says why.
 const BAD: i32 = 1;
-/// Name of the program.
-const PROGRAM: &str = "hb";
 
 /// Probes by resource as written in haresources.
 #[derive(Clone, Debug)]
@@ -28,7 +28,7 @@ pub(crate) struct Probes {
 impl Probes {
     /// Finds the program: beside that of this process, else in `path`.
     pub(crate) fn open(settings: &Settings, path: &str) -> Self {
-        Self::new(settings, find(path))
+        Self::new(settings, tool::find(path))
     }
 
     /// With this program, or why there is none.
@@ -102,19 +102,6 @@ fn arguments(probe: &Probe) -> (Vec<String>, u64) {
             (args, *timeout_ms)
         }
     }
-}
-
-fn find(path: &str) -> Result<PathBuf, String> {
-    let own = std::env::current_exe().ok();
-    let beside = own.as_deref().and_then(Path::parent).map(Path::to_owned);
-    beside
-        .into_iter()
-        .chain(path.split(':').map(PathBuf::from))
-        .map(|directory| directory.join(PROGRAM))
-        .find(|file| file.is_file())
-        .ok_or_else(|| {
-            format!("the program {PROGRAM} is neither beside the daemon nor in {path}: install it")
-        })
 }
 
 #[cfg(test)]

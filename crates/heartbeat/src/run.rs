@@ -230,8 +230,11 @@ async fn open(
     }
     node.remember(kept);
     let reload = Reload::new(args.paths.config.clone(), settings.clone());
+    let native = &settings.native;
+    let tells_time = native.failback.window.is_some()
+        || native.groups.values().any(|options| options.failback_window.is_some());
     let recording = Recording::begin(settings, identity, &node, logger);
-    Ok(Shell::new(node, edge, signals, reload, recording))
+    Ok(Shell::new(node, edge, signals, reload, recording, tells_time))
 }
 
 /// The watchdog. A node that is to be reset when it is stuck or isolated does not start without it.

@@ -19,7 +19,6 @@ use hb_resource::operation::{OpId, Outcome};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::control::Asked;
-use crate::hint::Hint;
 use crate::last_status::LastStatus;
 use crate::logging::{unix_ms, unix_s};
 use crate::perform::{Edge, Ended};
@@ -27,6 +26,7 @@ use crate::record::Recording;
 use crate::reload::{self, Asker, Read, Reload};
 use crate::signals::{Signal, Signals};
 use crate::sleep::SleepMeter;
+use crate::sys::minute_of_day;
 
 /// Datagrams and timers that are handled without looking at anything else: a flood on one side
 /// delays the others by this many inputs, some milliseconds at most.
@@ -51,6 +51,8 @@ pub(crate) struct Shell {
     recording: Option<Recording>,
     began: Clock,
     tick: Interval,
+    /// hb.toml binds something to a time of day.
+    tells_time: bool,
     sleep: SleepMeter,
     last_status: LastStatus,
     /// Reused for every input.
@@ -66,7 +68,7 @@ enum Wake {
     Done(OpId, Outcome),
     Echo(PingId, u16),
     Asked(Asked),
-    Hint(Hint),
+    Hint(Input),
     Fenced(u64, Outcome),
     Witness(u64, WitnessAnswer),
     Reloaded(Read),
@@ -82,7 +84,12 @@ impl Shell {
         signals: Signals,
         reload: Reload,
         recording: Option<Recording>,
+        tells_time: bool,
     ) -> Self {
+        if tells_time {
+            // Reads the zone file, which the loop must not wait for.
+            let _ = minute_of_day(unix_s());
+        }
         let mut tick = interval(edge.service.tick_every(ENVIRONMENT_EVERY));
         // After a stall one tick is enough.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -94,6 +101,7 @@ impl Shell {
             recording,
             began: Clock::now(),
             tick,
+            tells_time,
             sleep: SleepMeter::new(),
             last_status: LastStatus::default(),
             effects: Vec::new(),
@@ -192,7 +200,7 @@ impl Shell {
                 self.feed(Input::Request { client, request });
             }
             Wake::Asked(Asked::Gone(client)) => self.feed(Input::ClientGone { client }),
-            Wake::Hint(hint) => self.feed(hint.into()),
+            Wake::Hint(hint) => self.feed(hint),
             Wake::Fenced(attempt, outcome) => self.feed(Input::Fenced { attempt, outcome }),
             Wake::Witness(question, answer) => self.feed(Input::Witness { question, answer }),
             Wake::Reloaded(Read { result: Ok(settings), askers }) => {
@@ -245,6 +253,9 @@ impl Shell {
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
         self.feed(Input::Clock { unix_ms: unix_ms() });
         self.feed(Input::Environment { unix_s: unix_s(), load: load.trim_end().into() });
+        if self.tells_time {
+            self.feed(Input::LocalTime { minute: minute_of_day(unix_s()) });
+        }
     }
 
     /// Keeps what status shows for the time in which nobody can be asked.

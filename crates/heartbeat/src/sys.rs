@@ -41,6 +41,13 @@ pub(crate) struct LocalTime {
     pub(crate) second: i32,
 }
 
+/// The minute of the day, 0 to 1439, that the local clock shows. The zone file is read by the first
+/// call of this or of [`local_time`] only.
+pub(crate) fn minute_of_day(unix_s: u64) -> u16 {
+    let LocalTime { hour, minute, .. } = local_time(unix_s);
+    u16::try_from(hour * 60 + minute).unwrap_or_default()
+}
+
 /// Breaks Unix time up in the machine's time zone. May read the zone file: not for the core thread.
 pub(crate) fn local_time(unix_s: u64) -> LocalTime {
     let seconds = libc::time_t::try_from(unix_s).unwrap_or(libc::time_t::MAX);

@@ -2,7 +2,7 @@
 //! time, so that a right is never given back before it was asked for (I/O). When to ask and what an
 //! answer means is decided by the core.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hb_config::settings::{NodeName, Settings, Witness as Config, WitnessKind};
@@ -11,9 +11,10 @@ use hb_resource::exec::Runner;
 use hb_resource::operation::Outcome;
 use tokio::sync::mpsc;
 
-/// The program, beside this one or where packages put it.
-const PROGRAM: &str = "hb";
-const DIRS: [&str; 3] = ["/usr/bin", "/usr/local/bin", "/usr/sbin"];
+use crate::tool;
+
+/// Where packages put `hb`.
+const PATH: &str = "/usr/bin:/usr/local/bin:/usr/sbin";
 /// How much longer than its own limit the program may take to start and to end.
 const SLACK: Duration = Duration::from_secs(2);
 /// Questions and answers that may wait. The core asks one after the other, and gives back once.
@@ -32,7 +33,8 @@ impl Witness {
         let (questions, queue) = mpsc::channel(QUEUE_MAX);
         let (answer, answers) = mpsc::channel(QUEUE_MAX);
         if let Some(config) = settings.native.witness.clone() {
-            let asker = Asker { runner, program: program(), node: settings.node.clone(), config };
+            let asker =
+                Asker { runner, program: tool::find(PATH), node: settings.node.clone(), config };
             tokio::spawn(asker.serve(queue, answer));
         }
         Self { questions, answers }
@@ -56,7 +58,8 @@ impl Witness {
 
 struct Asker {
     runner: Runner,
-    program: PathBuf,
+    /// Or why there is none.
+    program: Result<PathBuf, String>,
     node: NodeName,
     config: Config,
 }
@@ -71,20 +74,15 @@ impl Asker {
             let args = arguments(&self.config, &self.node, acquire);
             let args: Vec<&str> = args.iter().map(String::as_str).collect();
             let limit = Duration::from_millis(self.config.timeout_ms) + SLACK;
-            let outcome = self.runner.run_program(&self.program, &args, &[], limit).await;
+            let outcome = match &self.program {
+                Ok(program) => self.runner.run_program(program, &args, &[], limit).await,
+                Err(reason) => Outcome::CouldNotRun { reason: reason.clone() },
+            };
             if answer.send((question, meaning(outcome))).await.is_err() {
                 return;
             }
         }
     }
-}
-
-fn program() -> PathBuf {
-    let own = std::env::current_exe().ok();
-    let beside = own.as_deref().and_then(Path::parent).map(|dir| dir.join(PROGRAM));
-    let packaged = DIRS.iter().map(|dir| Path::new(dir).join(PROGRAM));
-    let found = beside.into_iter().chain(packaged).find(|path| path.exists());
-    found.unwrap_or_else(|| Path::new(DIRS[0]).join(PROGRAM))
 }
 
 fn arguments(config: &Config, node: &NodeName, acquire: bool) -> Vec<String> {
@@ -176,7 +174,7 @@ mod tests {
         let (answer, answers) = mpsc::channel(QUEUE_MAX);
         let kind = WitnessKind::File { path: String::new() };
         let config = Config { timeout_ms: 20_000, ..config(kind) };
-        let asker = Asker { runner, program, node: NodeName::new("node1"), config };
+        let asker = Asker { runner, program: Ok(program), node: NodeName::new("node1"), config };
         tokio::spawn(asker.serve(queue, answer));
         let mut witness = Witness { questions, answers };
         (1..=3).for_each(|question| witness.ask(question, question != 3));

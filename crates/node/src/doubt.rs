@@ -551,8 +551,8 @@ impl Doubt {
     }
 
     /// Fencing for status; `None` when it is not configured.
-    pub(crate) fn fencing_status(&self) -> Option<FencingStatus> {
-        self.fencing.as_ref().map(|fencing| fencing.status(self.confirmed))
+    pub(crate) fn fencing_status(&self, now: Instant) -> Option<FencingStatus> {
+        self.fencing.as_ref().map(|fencing| fencing.status(self.confirmed, now))
     }
 
     /// What the witness said last; `None` when none is configured.

@@ -94,6 +94,9 @@ pub enum Effect {
         /// `true`: acquire or renew the right to go on alone. `false`: give it back.
         acquire: bool,
     },
+    /// These are the Ethernet addresses of the peer's machine: an answer from one of them for a
+    /// floating address is that machine's.
+    PeerEthernet(Vec<String>),
     /// A decision has passed through the whole loop: the watchdog may be fed.
     Alive,
     /// Stop feeding the watchdog, for this reason: it shall reset this machine.

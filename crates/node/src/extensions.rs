@@ -26,6 +26,8 @@ pub(crate) const OWNS: &str = "x_owns";
 const ALL: &str = "*";
 /// `on` while the sender was told to keep its hands off.
 pub(crate) const MAINTENANCE: &str = "x_maint";
+/// Ethernet addresses of the interfaces of the sender's floating addresses, separated by blanks.
+pub(crate) const ETHERNET: &str = "x_mac";
 /// The value of [`MAINTENANCE`].
 const ON: &str = "on";
 
@@ -41,6 +43,8 @@ const OWNS_MAX: usize = 320;
 const REASON_MAX: usize = 120;
 /// Parts of a configuration that are read: three files, and room for what comes.
 const PARTS_MAX: usize = 8;
+/// Ethernet addresses that are told and read: floating addresses are on one network, seldom on two.
+const ETHERNET_MAX: usize = 4;
 /// Bytes of one foreign word.
 const WORD_MAX: usize = 40;
 
@@ -59,6 +63,8 @@ pub(crate) struct Saying {
     pub(crate) config: BTreeMap<String, String>,
     /// It was told to keep its hands off.
     pub(crate) maintenance: bool,
+    /// Ethernet addresses of its machine, `02:00:00:00:00:01`.
+    pub(crate) ethernet: Vec<String>,
 }
 
 impl Saying {
@@ -88,6 +94,11 @@ impl Saying {
         if self.maintenance {
             fields.insert(MAINTENANCE.to_owned(), ON.to_owned());
         }
+        if !self.ethernet.is_empty() {
+            let told: Vec<&str> =
+                self.ethernet.iter().take(ETHERNET_MAX).map(String::as_str).collect();
+            fields.insert(ETHERNET.to_owned(), told.join(" "));
+        }
         fields
     }
 
@@ -104,6 +115,7 @@ impl Saying {
             unready: fields.get(UNREADY).map(|text| read_unready(text, known)).unwrap_or_default(),
             config: fields.get(CONFIG).map(|text| read_config(text)).unwrap_or_default(),
             maintenance: fields.get(MAINTENANCE).is_some_and(|word| word == ON),
+            ethernet: fields.get(ETHERNET).map(|text| read_ethernet(text)).unwrap_or_default(),
         }
     }
 
@@ -187,6 +199,16 @@ fn read_config(text: &str) -> BTreeMap<String, String> {
         .filter(|(part, digest)| sound(part) && sound(digest))
         .map(|(part, digest)| (part.to_owned(), digest.to_owned()))
         .collect()
+}
+
+fn read_ethernet(text: &str) -> Vec<String> {
+    let sound = |word: &&str| {
+        let pairs: Vec<&str> = word.split(':').collect();
+        let hex = |pair: &&str| pair.len() == 2 && pair.bytes().all(|b| b.is_ascii_hexdigit());
+        pairs.len() == 6 && pairs.iter().all(hex)
+    };
+    let words = text.split(' ').filter(sound).take(ETHERNET_MAX);
+    words.map(str::to_ascii_lowercase).collect()
 }
 
 /// Without what would end a field or an entry, or forge a line of a log.

@@ -20,6 +20,7 @@ use hb_messaging::time::Instant;
 use hb_resource::operation::Outcome;
 use serde::{Deserialize, Serialize};
 
+use crate::activity::short;
 use crate::api::FencingStatus;
 use crate::effect::{Effect, FenceAction, Level, LogEvent};
 
@@ -437,7 +438,7 @@ impl<C: Copy> Fencing<C> {
     }
 
     /// For status. `confirmed`: an operator's word stands.
-    pub(crate) fn status(&self, confirmed: bool) -> FencingStatus {
+    pub(crate) fn status(&self, confirmed: bool, now: Instant) -> FencingStatus {
         let state = match self.state {
             _ if confirmed => "confirmed",
             State::Idle => "idle",
@@ -448,7 +449,26 @@ impl<C: Copy> Fencing<C> {
             State::Fenced => "fenced",
         };
         let devices = self.config.devices.iter().map(|device| device.name.clone()).collect();
-        FencingStatus { devices, state: state.to_owned(), last: self.last.clone() }
+        let last = match self.state {
+            State::Running(run) if !confirmed => Some(self.under_way(run, now)),
+            State::Idle
+            | State::Unseen
+            | State::Waiting { .. }
+            | State::Running(_)
+            | State::Failed { .. }
+            | State::Refused { .. }
+            | State::Fenced => self.last.clone(),
+        };
+        FencingStatus { devices, state: state.to_owned(), last }
+    }
+
+    /// Which device is at it, since when, and until when it may.
+    fn under_way(&self, run: Run, now: Instant) -> String {
+        let name = self.device(run.level, run.place).map_or("", |device| &device.name);
+        let (since, limit) = (short(now - run.begun.min(now)), short(run.until - run.begun));
+        let failed = self.last.as_ref().filter(|_| self.failures > 0);
+        let before = failed.map(|last| format!("; {last}")).unwrap_or_default();
+        format!("{name} for {since}, given up after {limit}{before}")
     }
 
     /// Asks every device whether it works. `false` when a test is under way.

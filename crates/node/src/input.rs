@@ -30,6 +30,15 @@ pub enum Input {
         /// Group and resource. Names that are not in haresources mean nothing.
         resources: BTreeSet<(GroupKey, String)>,
     },
+    /// What the local clock shows: before `Start` and then about once a second, when hb.toml binds
+    /// failback to a time of day.
+    LocalTime {
+        /// Minute of the day, 0 to 1439.
+        minute: u16,
+    },
+    /// Ethernet addresses of the interfaces on which this node's floating addresses are or would be
+    /// (`02:00:00:00:00:01`), when they have changed.
+    Ethernet(Vec<String>),
     /// Sockets are open as far as they can be: begin.
     Start,
     /// A datagram arrived.

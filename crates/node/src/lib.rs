@@ -6,6 +6,7 @@
 
 mod activity;
 pub mod api;
+mod daytime;
 mod doubt;
 pub mod effect;
 mod equal;

@@ -2,7 +2,6 @@
 //! turns both into effects, strictly in order. It decides nothing about liveness or resources.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging};
@@ -12,12 +11,13 @@ use hb_resource::group::ResourceState;
 use hb_resource::input::{self as resource, PeerMessage};
 use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
-use hb_resource::output::{Answer, Output, Transition};
+use hb_resource::output::{Output, Transition};
 use hb_resource::policy::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
-use crate::api::{KeyStatus, Request, Response, Verdict};
+use crate::api::{KeyStatus, Response, Verdict};
+use crate::daytime::Daytime;
 use crate::doubt::Doubt;
 use crate::effect::{Effect, Level, LogEvent};
 use crate::equal;
@@ -36,6 +36,7 @@ use crate::wake::Pause;
 use crate::watch::Watch;
 
 mod clients;
+mod commands;
 mod events;
 mod lasting;
 mod past;
@@ -131,6 +132,10 @@ pub struct Node {
     pub(crate) doubt: Option<Doubt>,
     /// Whether the peer hears nothing of this node, which hears it.
     unheard: Unheard,
+    /// Ethernet addresses of this machine that the peer is told.
+    ethernet: Vec<String>,
+    /// Which groups may go home at this time of day.
+    daytime: Daytime,
     /// The watchdog, when it is configured.
     watchdog: Option<peer::Dog>,
     /// The last effect of this node.
@@ -140,7 +145,7 @@ pub struct Node {
     translator: Translator,
     pub(crate) timers: TimerTable,
     requests: Requests,
-    now: Instant,
+    pub(crate) now: Instant,
     unix_s: u64,
     /// When the wall clock was told to the millisecond, and what it showed.
     wall: Option<(Instant, u64)>,
@@ -254,6 +259,8 @@ impl Node {
             ipfail: Ipfail::new(settings),
             doubt: Doubt::new(settings),
             unheard: Unheard::default(),
+            ethernet: Vec::new(),
+            daytime: Daytime::new(settings),
             watchdog: settings.native.watchdog.as_ref().map(peer::Dog::new),
             last: Effect::Exit { code: 0 },
             stalled_since: None,
@@ -350,6 +357,15 @@ impl Node {
             Input::Left { resources } => {
                 self.feed_manager(resource::Input::Left(resources), turn);
             }
+            Input::LocalTime { minute } => {
+                if let Some(shut) = self.daytime.is(minute) {
+                    self.feed_manager(resource::Input::FailbackShut(shut), turn);
+                }
+            }
+            Input::Ethernet(own) => {
+                self.ethernet = own;
+                turn.changed = true;
+            }
             Input::Start => {
                 self.tell_start(turn);
                 self.feed_messaging(messaging::Input::Start, turn);
@@ -422,69 +438,6 @@ impl Node {
         if let Some((operation, _)) = ended {
             self.note_failure(&operation, &outcome, turn);
         }
-    }
-
-    fn take_request(&mut self, client: ClientId, request: Request, turn: &mut Turn<'_>) {
-        let response = match request {
-            Request::Status => Response::Status(Box::new(self.status(self.now))),
-            Request::History => Response::History(self.history.entries().cloned().collect()),
-            Request::Stop => {
-                let text = if self.stopping { "already stopping" } else { "stopping" };
-                let response = Response::Done { text: text.to_owned() };
-                turn.effects.push(Effect::Reply { client, response });
-                self.note_order(client, "shutdown");
-                return self.stop(turn);
-            }
-            Request::Standby { which } => {
-                self.note_order(client, "standby");
-                return self
-                    .command(client, turn, |request| resource::Input::Standby { request, which });
-            }
-            Request::Takeover { which } => {
-                self.note_order(client, "takeover");
-                return self
-                    .command(client, turn, |request| resource::Input::Takeover { request, which });
-            }
-            Request::Maintenance { on, limit_ms } => {
-                let limit = limit_ms.map(Duration::from_millis);
-                self.note_order(client, "maintenance");
-                return self.command(client, turn, |request| resource::Input::Maintenance {
-                    request,
-                    on,
-                    limit,
-                });
-            }
-            // The files are the daemon's business, which takes this question before it comes here.
-            Request::Reload { .. } => Response::Error { text: "there are no files here".into() },
-            Request::FenceTest => return self.test_fencing(client, turn),
-            Request::FenceConfirm { node } => self.confirm_fence(client, &node, turn),
-            Request::Cleanup { group } => {
-                self.note_order(client, "cleanup");
-                return self
-                    .command(client, turn, |request| resource::Input::Cleanup { request, group });
-            }
-        };
-        turn.effects.push(Effect::Reply { client, response });
-    }
-
-    /// A command that the manager answers when it is done or refused.
-    fn command(
-        &mut self,
-        client: ClientId,
-        turn: &mut Turn<'_>,
-        input: impl FnOnce(resource::RequestId) -> resource::Input,
-    ) {
-        let Some(request) = self.requests.begin(client) else {
-            let text = "too many commands wait for an answer: try again later".to_owned();
-            let response = Response::Error { text };
-            return turn.effects.push(Effect::Reply { client, response });
-        };
-        let input = input(request);
-        turn.log(
-            LogEvent::new(Level::Info, "command", format!("command received: {input:?}"))
-                .with("client", client.0),
-        );
-        self.feed_manager(input, turn);
     }
 
     fn stop(&mut self, turn: &mut Turn<'_>) {
@@ -590,18 +543,6 @@ impl Node {
         let entry = self.history.note(transition, self.moment_now());
         turn.log(report::transition(transition, entry.as_ref().map(|entry| entry.elapsed_ms)));
         turn.effects.extend(entry.map(Effect::History));
-    }
-
-    fn answer(&mut self, request: resource::RequestId, answer: Answer, turn: &mut Turn<'_>) {
-        let response = match answer {
-            Answer::Done { text } => Response::Done { text },
-            Answer::Refused { reason } | Answer::Failed { reason } => {
-                Response::Error { text: self.refusal.clone().unwrap_or(reason) }
-            }
-        };
-        if let Some(client) = self.requests.end(request) {
-            turn.effects.push(Effect::Reply { client, response });
-        }
     }
 
     fn leave(&mut self, turn: &mut Turn<'_>) {

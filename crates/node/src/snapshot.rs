@@ -66,7 +66,7 @@ impl Node {
             failover_ready: unready.is_empty(),
             unready,
             maintenance: self.maintenance(now),
-            fencing: self.doubt.as_ref().and_then(Doubt::fencing_status),
+            fencing: self.doubt.as_ref().and_then(|doubt| doubt.fencing_status(now)),
             witness: self.doubt.as_ref().and_then(Doubt::witness_words),
             problems: self.watch.dated(findings, now),
             this_node: view.this_node(),
@@ -281,6 +281,9 @@ impl View<'_> {
             (FailbackState::Window, Some(at)) => {
                 let left = short(at - now.min(at));
                 format!("in {left}, if {} stays ready", self.peer_name())
+            }
+            (FailbackState::Shut { .. }, _) => {
+                format!("{}, if {} stays ready", state.words(), self.peer_name())
             }
             (FailbackState::Window, None)
             | (FailbackState::Waits { .. } | FailbackState::Going, _) => state.words(),

@@ -78,8 +78,11 @@ pub(crate) struct Sides {
     pub(crate) both: bool,
     /// This node's claim.
     pub(crate) here: GroupClaim,
-    /// The other's; `None` when it is silent or does not speak of single groups.
+    /// The other's; `None` when it is silent, has not said it again yet, or does not speak of single
+    /// groups.
     pub(crate) there: Option<GroupClaim>,
+    /// It is heard and speaks of single groups: what it has not said it is about to say.
+    pub(crate) will_say: bool,
 }
 
 /// The last parting and the groups that both have: no more than haresources has.
@@ -153,7 +156,7 @@ impl Sides {
             |claim| matches!(claim, GroupClaim::Held | GroupClaim::Releasing | GroupClaim::Blocked);
         match self.there {
             Some(there) => may_run(self.here) && may_run(there),
-            None => self.both,
+            None => self.both || self.will_say,
         }
     }
 
@@ -189,7 +192,7 @@ mod tests {
         splits.meet(at(11_200), 60);
         let mut note = |here, there, millis| {
             let both = here == GroupClaim::Held && there == Some(GroupClaim::Held);
-            splits.note("www", Sides { both, here, there }, at(millis))
+            splits.note("www", Sides { both, here, there, will_say: there.is_none() }, at(millis))
         };
         use GroupClaim::{Held, Released, Releasing};
         assert_eq!(note(Held, Some(Released), 11_200), None);
@@ -199,6 +202,9 @@ mod tests {
         assert_eq!(apart.lasted(at(99_999)), Duration::from_millis(10_200));
         assert_eq!((apart.begun_unix_s(at(99_999)), apart.ended_unix_s()), (50, 60));
         assert_eq!(note(Held, Some(Held), 11_310), None);
+        // It says everything anew when it hears this node again.
+        assert_eq!(note(Held, None, 11_312), None);
+        assert_eq!(note(Releasing, None, 11_313), None);
         assert_eq!(note(Held, Some(Releasing), 11_320), None);
         let overlap = Duration::from_millis(43);
         let group = "www".to_owned();
@@ -212,11 +218,12 @@ mod tests {
         let check = |here, there, expect| {
             let mut splits = Splits::default();
             let held = Some(GroupClaim::Held);
-            let both = Sides { both: true, here: GroupClaim::Held, there: held };
+            let both = Sides { both: true, here: GroupClaim::Held, there: held, will_say: true };
             splits.slept(5_000, at(100), 7);
             assert!(splits.note("www", both, at(100)).is_some());
             assert!(splits.apart_before("www").is_some());
-            let after = splits.note("www", Sides { both: false, here, there }, at(150));
+            let sides = Sides { both: false, here, there, will_say: false };
+            let after = splits.note("www", sides, at(150));
             let Some(Change::Ended { kept, .. }) = after else { panic!("{after:?}") };
             assert_eq!(kept, expect);
             assert!(splits.apart_before("www").is_none());

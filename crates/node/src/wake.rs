@@ -81,6 +81,7 @@ impl Pause {
             | Input::PeerUnready(_)
             | Input::Left(_)
             | Input::Unheard(_)
+            | Input::FailbackShut(_)
             | Input::MayTake(_) => {}
         }
         self.inputs.push(input);
@@ -138,6 +139,7 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::Cleanup { .. }
         | Input::Look { .. }
         | Input::Maintenance { .. }
+        | Input::FailbackShut(_)
         | Input::Retire { .. }
         | Input::Stop => false,
     }

@@ -82,6 +82,8 @@ fn every_input_survives_a_recording() {
     let mut inputs = vec![
         Input::Environment { unix_s: 1_700_000_000, load: "0.00 0.01 0.05 1/123 4567".into() },
         Input::Left { resources: [("db".to_owned(), "mount::/srv".to_owned())].into() },
+        Input::LocalTime { minute: 1_439 },
+        Input::Ethernet(vec!["02:00:00:00:00:01".into()]),
         Input::Start,
         Input::Datagram { link: LinkId(1), bytes: vec![0, 255, 10, b'#'] },
         Input::EchoReply { ping: PingId(0), sequence: u16::MAX },
@@ -105,6 +107,7 @@ fn every_effect_survives_a_recording() {
     let line = LogEvent::new(Level::Warn, "node_dead", "node node2: is dead").with("peer", "node2");
     let effects = [
         Effect::Transmit { link: LinkId(0), bytes: Arc::from(&b"###\n\xff"[..]) },
+        Effect::PeerEthernet(vec!["02:00:00:00:00:01".into()]),
         Effect::Echo { ping: PingId(1), sequence: 7 },
         Effect::Run(operation()),
         Effect::Reply { client, response: Response::Done { text: "moved".into() } },

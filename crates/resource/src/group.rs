@@ -93,6 +93,8 @@ pub struct Group {
     maintenance: bool,
     /// The node stops: warm members stop as well.
     stopping: bool,
+    /// The peer has it and keeps it: what answers to the network here is taken away first.
+    silencing: bool,
     breaker: Breaker,
     ready: Ready,
     /// Members still to be announced, the next one last.
@@ -125,6 +127,7 @@ impl Group {
             was_held: false,
             maintenance: false,
             stopping: false,
+            silencing: false,
             breaker: Breaker::default(),
             ready: Ready::default(),
             announcements: Vec::new(),
@@ -224,6 +227,7 @@ impl Group {
         }
         self.goal = Goal::Held;
         self.blocked = false;
+        self.silencing = false;
         self.was_held = false;
         self.recovering = None;
         self.checked = None;
@@ -245,6 +249,7 @@ impl Group {
         }
         self.goal = Goal::Released;
         self.in_part = false;
+        self.silencing = cause == Cause::Conflict;
         self.recovering = None;
         self.announcements.clear();
         self.end_asking(ctx);
@@ -318,6 +323,7 @@ impl Group {
             _ if op.cancelled => {}
             Action::Status if op.check => self.check_done(index, outcome, ctx),
             Action::Validate => self.validate_done(index, outcome, ctx),
+            Action::Stop if !self.members[index].warm => self.silenced(index, outcome),
             Action::Status | Action::Start | Action::Stop | Action::Announce => {
                 self.warm_done(index, op.action, outcome, ctx);
             }
@@ -361,6 +367,7 @@ impl Group {
 
     /// Takes the next step towards the goal unless one is under way.
     fn advance(&mut self, ctx: &mut Context<'_>) {
+        self.silence(ctx);
         let waits = self.stop.waits_for_retry || self.in_use.is_waiting();
         if self.running.is_some() || waits || self.blocked {
             return;

@@ -271,6 +271,9 @@ pub enum Input {
     /// itself, as it says: nothing can be negotiated, they are released here, and nothing is started.
     /// `None`: it hears this node, as far as it says.
     Unheard(Option<BTreeSet<GroupKey>>),
+    /// Groups whose time window of hb.toml is shut at this time of day: they do not go home by
+    /// themselves. Until it is said, those with a window do not.
+    FailbackShut(BTreeSet<GroupKey>),
     /// Groups that may be started although the peer is [`PeerStatus::Lost`] (fencing failed, and
     /// hb.toml says so for them); empty when there are none.
     MayTake(BTreeSet<GroupKey>),

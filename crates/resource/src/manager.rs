@@ -151,6 +151,10 @@ pub struct Manager {
     going_home: BTreeMap<GroupKey, Home>,
     /// Returns of the peer within about an hour.
     returns: u8,
+    /// Groups that may not go home at this time of day.
+    shut: BTreeSet<GroupKey>,
+    /// Groups that failed here while something else was under way: offered when that is over.
+    offers: BTreeSet<GroupKey>,
     /// Groups that the peer could not run, as it says, and why.
     peer_unready: BTreeMap<GroupKey, String>,
     /// The peer reaches fewer ping nodes.
@@ -183,6 +187,8 @@ impl Manager {
                 let group = |spec: &GroupSpec| Group::new(spec.clone(), &config.policy);
                 config.groups.iter().map(group).collect()
             },
+            shut: failback::shut_at_first(&config),
+            offers: BTreeSet::new(),
             config,
             phase: Phase::Init,
             peer: Peer::new(),
@@ -234,6 +240,7 @@ impl Manager {
             Input::PeerMaintenance(on) => self.peer_maintenance(on, out),
             Input::MayTake(keys) => self.may_take = keys,
             Input::Unheard(taken) => self.unheard(taken, out),
+            Input::FailbackShut(keys) => self.shut = keys,
             Input::PeerUnready(why) => self.peer_unready = why,
             Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
         }

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use hb_config::settings::{
-    AddressGuard, Failback, GroupOptions, Monitor, Native, Recovery, ResourceOptions, Settings,
+    AddressGuard, DayWindow, Failback, GroupOptions, Monitor, Native, Recovery, ResourceOptions,
+    Settings,
 };
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,11 @@ impl Policy {
     /// Whether the resource written as `text` runs on both nodes.
     pub fn is_warm(&self, text: &str) -> bool {
         self.resources.get(text).is_some_and(|options| options.warm)
+    }
+
+    /// At which time of day the group with this key may go home by itself; `None`: at any.
+    pub fn failback_window(&self, key: &str) -> Option<DayWindow> {
+        self.groups.get(key).and_then(|options| options.failback_window).or(self.failback.window)
     }
 
     fn new(native: &Native, deadtime_ms: u64) -> Self {

@@ -1,7 +1,7 @@
 complete -c heartbeat -s f -d 'Stay in the foreground'
 complete -c heartbeat -s s -d 'Say whether it runs: exit code 0 yes, 3 no, 1 no but a pid file is left'
 complete -c heartbeat -s k -d 'Stop it and wait until everything is released'
-complete -c heartbeat -s r -d 'Check the configuration, then make the running daemon read its keys again'
+complete -c heartbeat -s r -d 'Check the configuration, then make the running daemon read it again'
 complete -c heartbeat -s d -d 'Say more in the log; twice: also each packet'
 complete -c heartbeat -s v -d 'Say more in the log (the same as one -d)'
 complete -c heartbeat -s l -d 'Without real-time scheduling and locked memory'

@@ -384,7 +384,7 @@ pub fn active_on(status: &StatusSnapshot) -> Option<&str> {
 }
 
 /// Addresses of `/proc/net/fib_trie` that the kernel calls local, each once.
-fn local_addresses(table: &str) -> Vec<String> {
+pub fn local_addresses(table: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     let mut last = "";
     for line in table.lines() {

@@ -129,7 +129,7 @@ impl Plan {
             one.native.recovery.restarts_max = restarts_max;
             one.native.recovery.window_ms = window_ms;
             one.native.recovery.retry_ms = 5_000;
-            one.native.failback = Failback { stable_for_ms };
+            one.native.failback = Failback { stable_for_ms, window: None };
             let warm = warm.iter().map(|text| (text.clone(), options.clone()));
             one.native.resources.extend(warm);
         });

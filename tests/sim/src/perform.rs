@@ -52,6 +52,7 @@ impl World {
             Effect::Cancel(op) => self.cancel(machine, op),
             effect @ (Effect::Fence { .. }
             | Effect::Witness { .. }
+            | Effect::PeerEthernet(_)
             | Effect::Alive
             | Effect::LetWatchdogBite { .. }) => self.ask(machine, effect),
             Effect::Reply { client, response } => {

@@ -107,12 +107,16 @@ fn clock(at: Instant) -> String {
 /// Ticks say nothing.
 fn describe_input(input: &Input) -> Option<String> {
     match input {
-        Input::Environment { .. } | Input::Clock { .. } | Input::Timeout => None,
+        Input::Environment { .. }
+        | Input::Clock { .. }
+        | Input::LocalTime { .. }
+        | Input::Timeout => None,
         Input::Datagram { link, bytes } => {
             Some(format!("link {} {}", link.0, trace::describe_datagram(bytes)))
         }
         Input::Start
         | Input::Left { .. }
+        | Input::Ethernet(_)
         | Input::ClientName { .. }
         | Input::EchoReply { .. }
         | Input::Link { .. }
@@ -146,6 +150,7 @@ fn describe_effect(effect: &Effect) -> Option<String> {
         Effect::Notify { status } => Some(format!("shows {status}")),
         Effect::Echo { .. } | Effect::Alive | Effect::History(_) | Effect::Reply { .. } => None,
         Effect::Cancel(_)
+        | Effect::PeerEthernet(_)
         | Effect::Fence { .. }
         | Effect::Witness { .. }
         | Effect::LetWatchdogBite { .. }

@@ -108,6 +108,8 @@ impl Trace {
             }
             Input::EchoReply { sequence, .. } => self.hash.word(u64::from(*sequence)),
             Input::Start
+            | Input::LocalTime { .. }
+            | Input::Ethernet(_)
             | Input::Link { .. }
             | Input::Request { .. }
             | Input::ClientName { .. }
@@ -168,6 +170,7 @@ impl Trace {
             | Effect::Restart { .. }
             | Effect::KeepConfiguration { .. }
             | Effect::Cancel(_)
+            | Effect::PeerEthernet(_)
             | Effect::Fence { .. }
             | Effect::Witness { .. }
             | Effect::LetWatchdogBite { .. } => {

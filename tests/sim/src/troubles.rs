@@ -211,6 +211,7 @@ fn is_act(effect: &Effect) -> bool {
         Effect::Transmit { .. }
         | Effect::Echo { .. }
         | Effect::Alive
+        | Effect::PeerEthernet(_)
         | Effect::Log(_)
         | Effect::Notify { .. } => false,
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::keys::KeyId;
-use super::values::Item;
+use super::values::{Item, day_window};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::duration;
@@ -171,6 +171,7 @@ impl Draft {
             KeyId::RecoveryWindow => native.recovery.window_ms = number,
             KeyId::RecoveryRetry => native.recovery.retry_ms = number,
             KeyId::FailbackStableFor => native.failback.stable_for_ms = Some(number),
+            KeyId::FailbackWindow => native.failback.window = Some(day_window(number)),
             KeyId::AddressProbe => native.address.probe_ms = number,
             KeyId::AddressHold => native.address.hold_ms = number,
             KeyId::AddressRefresh => native.address.refresh_ms = number,
@@ -191,6 +192,7 @@ impl Draft {
             | KeyId::ResourceProbe
             | KeyId::GroupAutoFailback
             | KeyId::GroupStableFor
+            | KeyId::GroupFailbackWindow
             | KeyId::GroupOnFenceFailure
             | KeyId::DeviceName
             | KeyId::DeviceTarget
@@ -345,6 +347,9 @@ fn put_group(options: &mut GroupOptions, id: KeyId, number: u64) {
     match (id, number) {
         (KeyId::GroupAutoFailback, flag) => options.auto_failback = Some(flag != 0),
         (KeyId::GroupStableFor, ms) => options.stable_for_ms = Some(ms),
+        (KeyId::GroupFailbackWindow, hours) => {
+            options.failback_window = Some(day_window(hours));
+        }
         (KeyId::GroupOnFenceFailure, word) => options.on_fence_failure = Some(fence_failure(word)),
         // No other key stands in this section.
         _ => {}

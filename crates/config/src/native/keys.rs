@@ -60,6 +60,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// `true` or `false`.
     Flag,
+    /// A part of each day in quotes, `HH:MM-HH:MM`.
+    Hours,
     /// Text in quotes, not empty.
     Text,
     /// A list of texts, or one text.
@@ -83,6 +85,7 @@ impl Kind {
                 quoted.join(" or ")
             }
             Self::Flag => "true or false, without quotes".to_owned(),
+            Self::Hours => "a part of the day in quotes, \"02:00-05:00\"".to_owned(),
             Self::Text => "text in quotes".to_owned(),
             Self::Texts => "a list of texts, [\"…\", \"…\"]".to_owned(),
             Self::Probes => "a list: [\"tcp://127.0.0.1:80\", \"http://[::1]:80/up\"]".to_owned(),
@@ -117,6 +120,7 @@ pub enum KeyId {
     RecoveryWindow,
     RecoveryRetry,
     FailbackStableFor,
+    FailbackWindow,
     AddressProbe,
     AddressHold,
     AddressRefresh,
@@ -128,6 +132,7 @@ pub enum KeyId {
     ResourceProbe,
     GroupAutoFailback,
     GroupStableFor,
+    GroupFailbackWindow,
     GroupOnFenceFailure,
     FencingDelay,
     FencingPerHour,
@@ -320,6 +325,16 @@ pub const KEYS: &[NativeKey] = &[
               last hour doubles it. With a Heartbeat 3.0.6 peer groups go home at once.",
     },
     NativeKey {
+        id: KeyId::FailbackWindow,
+        section: "failback",
+        name: "window",
+        kind: Kind::Hours,
+        default: "",
+        doc: "At which time of day groups go home by themselves, by the local clock of the node \
+              that has them. `22:00-04:00` goes over midnight. A time that the clock skips in \
+              spring is left out that night. Commands are not bound to it.",
+    },
+    NativeKey {
         id: KeyId::AddressProbe,
         section: "address",
         name: "probe",
@@ -417,6 +432,14 @@ pub const KEYS: &[NativeKey] = &[
         kind: Kind::Time { min: 0, max: DAY_MS },
         default: "",
         doc: "In place of `failback.stable_for` for this group.",
+    },
+    NativeKey {
+        id: KeyId::GroupFailbackWindow,
+        section: "group",
+        name: "failback_window",
+        kind: Kind::Hours,
+        default: "",
+        doc: "In place of `failback.window` for this group.",
     },
     NativeKey {
         id: KeyId::GroupOnFenceFailure,

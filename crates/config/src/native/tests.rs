@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::settings::{
-    Announce, FailurePolicy, FenceFailure, Framing, GroupOptions, NodeName, Operations, Probe,
-    ResourceOptions, WitnessKind,
+    Announce, DayWindow, FailurePolicy, FenceFailure, Framing, GroupOptions, NodeName, Operations,
+    Probe, ResourceOptions, WitnessKind,
 };
 
 fn parsed(text: &str) -> (Native, Vec<Code>) {
@@ -58,7 +58,7 @@ fn the_defaults_of_the_table_are_those_of_settings() {
         }
         let value = match key.kind {
             Kind::Integer { .. } | Kind::Flag => key.default.to_owned(),
-            Kind::Time { .. } | Kind::Choice(_) | Kind::Text | Kind::Texts => {
+            Kind::Time { .. } | Kind::Choice(_) | Kind::Hours | Kind::Text | Kind::Texts => {
                 format!("\"{}\"", key.default)
             }
             Kind::Probes | Kind::Parameters => continue,
@@ -66,6 +66,43 @@ fn the_defaults_of_the_table_are_those_of_settings() {
         text.push_str(&format!("{}.{} = {value}\n", key.section, key.name));
     }
     assert_eq!(parsed(&text), (Native::default(), vec![]));
+}
+
+#[test]
+fn a_window_is_a_part_of_the_day() {
+    let check = |text: &str, expect: Option<(&str, &[u16], &[u16])>| {
+        let (native, codes) = parsed(&format!("[failback]\nwindow = {text}\n"));
+        let Some((shown, inside, outside)) = expect else {
+            assert_eq!((native.failback.window, codes), (None, vec![Code::InvalidNativeValue]));
+            return;
+        };
+        assert_eq!(codes, [], "{text}");
+        let window = native.failback.window.expect("a window");
+        assert_eq!(window.to_string(), shown);
+        assert!(shown.starts_with(&window.begin()));
+        assert!(inside.iter().all(|minute| window.contains(*minute)), "{text}");
+        assert!(!outside.iter().any(|minute| window.contains(*minute)), "{text}");
+    };
+    check("\"02:00-05:00\"", Some(("02:00-05:00", &[120, 299], &[0, 119, 300, 1_439])));
+    check("\"2:00 - 5:30\"", Some(("02:00-05:30", &[120, 329], &[330])));
+    check("\"22:30-04:00\"", Some(("22:30-04:00", &[1_350, 1_439, 0, 239], &[240, 1_349])));
+    check("\"00:00-24:00\"", None);
+    check("\"18:00-24:00\"", Some(("18:00-00:00", &[1_080, 1_439], &[0, 1_079])));
+    for wrong in [
+        "\"\"",
+        "2",
+        "\"02:00\"",
+        "\"02:00-02:00\"",
+        "\"25:00-1:00\"",
+        "\"24:01-1:00\"",
+        "\"2-5\"",
+        "\"02:60-03:00\"",
+        "\"+2:00-03:00\"",
+        "\"02:0-03:00\"",
+        "\"002:00-03:00\"",
+    ] {
+        check(wrong, None);
+    }
 }
 
 #[test]
@@ -116,6 +153,7 @@ fn what_belongs_to_one_resource_or_group() {
          probe = [\"tcp://127.0.0.1:80\", { url = \"http://[::1]:8080/up\", host = \"www\", \
          status = \"200-204\", contains = \"ok\", timeout = \"300ms\" }]\n\
          [group.\"10.0.0.1/24\"]\nauto_failback = false\nstable_for = \"90s\"\n\
+         failback_window = \"22:30-4:00\"\n\
          on_fence_failure = \"takeover\"\n",
     );
     assert_eq!(codes, []);
@@ -141,6 +179,7 @@ fn what_belongs_to_one_resource_or_group() {
     let expect = GroupOptions {
         auto_failback: Some(false),
         stable_for_ms: Some(90_000),
+        failback_window: Some(DayWindow { from: 22 * 60 + 30, to: 4 * 60 }),
         on_fence_failure: Some(FenceFailure::Takeover),
     };
     assert_eq!(native.groups["10.0.0.1/24"], expect);

@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 use super::keys::{Kind, native_time};
 use crate::duration::{self, DurationError, Units};
 use crate::hint;
-use crate::settings::{Probe, Secret};
+use crate::settings::{DayWindow, Probe, Secret};
 
 /// Lists longer than this are mistakes.
 const LIST_MAX: usize = 32;
@@ -20,7 +20,7 @@ const PROBE_STATUS: (u16, u16) = (200, 399);
 /// A value that fits its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
-    /// ms, count, or index of the word; 0 and 1 for a flag.
+    /// ms, count, or index of the word; 0 and 1 for a flag; for hours [`day_window`]'s number.
     Number(u64),
     Text(String),
     Texts(Vec<String>),
@@ -38,6 +38,7 @@ pub(super) fn read(kind: Kind, value: &DeValue<'_>) -> Result<Item, String> {
             Some(flag) => Ok(Item::Number(u64::from(flag))),
             None => Err(format!("expected true or false, this is {}", article(value))),
         },
+        Kind::Hours => hours(value).map(Item::Number),
         Kind::Text => text(value).map(Item::Text),
         Kind::Texts => list(value, text).map(Item::Texts),
         Kind::Probes => list(value, probe).map(Item::Probes),
@@ -81,6 +82,40 @@ fn choice(value: &DeValue<'_>, words: &[&str]) -> Result<u64, String> {
             None => "not one of its words".into(),
         }
     })
+}
+
+/// Minutes of a day.
+const DAY: u16 = 24 * 60;
+
+/// `HH:MM-HH:MM` as one number.
+fn hours(value: &DeValue<'_>) -> Result<u64, String> {
+    let text = text(value)?;
+    let (from, to) = text.split_once('-').ok_or("expected two times with a `-` between them")?;
+    let (from, to) = (minute(from.trim())?, minute(to.trim())?);
+    match from == to {
+        true => Err("it is over as soon as it begins".to_owned()),
+        false => Ok(u64::from(from) * u64::from(DAY) + u64::from(to)),
+    }
+}
+
+/// What a number of [`Kind::Hours`] stands for.
+pub(super) fn day_window(number: u64) -> DayWindow {
+    let minute = |number: u64| u16::try_from(number % u64::from(DAY)).unwrap_or_default();
+    DayWindow { from: minute(number / u64::from(DAY)), to: minute(number) }
+}
+
+/// `HH:MM`; `24:00` is the midnight at the end of the day.
+fn minute(text: &str) -> Result<u16, String> {
+    let part = |digits: &str, max: u16| {
+        let fits = (1..=2).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        digits.parse::<u16>().ok().filter(|number| fits && *number <= max)
+    };
+    let found = text.split_once(':').filter(|(_, minutes)| minutes.len() == 2);
+    let found = found.and_then(|(hour, minute)| Some(part(hour, 24)? * 60 + part(minute, 59)?));
+    match found {
+        Some(minute) if minute <= DAY => Ok(minute % DAY),
+        Some(_) | None => Err("a time is `HH:MM`, from 00:00 to 24:00".to_owned()),
+    }
 }
 
 fn text(value: &DeValue<'_>) -> Result<String, String> {

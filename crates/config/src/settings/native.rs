@@ -1,6 +1,7 @@
 //! What hb.toml means: validated values without spans.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,45 @@ pub struct Failback {
     /// dead time. Each return within the last hour doubles it, up to an hour. With a 3.0.6 peer
     /// groups go home at once, as Heartbeat does.
     pub stable_for_ms: Option<u64>,
+    /// At which time of day groups go home by themselves; `None`: at any.
+    pub window: Option<DayWindow>,
+}
+
+/// A part of each day, by the local clock: from its first minute up to its last, which does not
+/// belong to it. One that ends before it begins goes over midnight. An hour that the clock skips in
+/// spring is not there that night; one that it repeats in autumn is there twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct DayWindow {
+    /// Minute of the day, 0 to 1439.
+    pub from: u16,
+    /// Minute of the day, 0 to 1439, not the same.
+    pub to: u16,
+}
+
+impl DayWindow {
+    /// Whether `minute` of the day (0 to 1439) lies in it.
+    pub fn contains(self, minute: u16) -> bool {
+        match self.from <= self.to {
+            true => (self.from..self.to).contains(&minute),
+            false => minute >= self.from || minute < self.to,
+        }
+    }
+
+    /// When it begins: `02:00`.
+    pub fn begin(self) -> String {
+        clock(self.from)
+    }
+}
+
+impl fmt::Display for DayWindow {
+    /// `02:00-05:00`
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", clock(self.from), clock(self.to))
+    }
+}
+
+fn clock(minute: u16) -> String {
+    format!("{:02}:{:02}", minute / 60, minute % 60)
 }
 
 /// How addresses are guarded.
@@ -140,6 +180,8 @@ pub struct GroupOptions {
     pub auto_failback: Option<bool>,
     /// In place of [`Failback::stable_for_ms`].
     pub stable_for_ms: Option<u64>,
+    /// In place of [`Failback::window`].
+    pub failback_window: Option<DayWindow>,
     /// In place of [`Fencing::on_failure`].
     pub on_fence_failure: Option<FenceFailure>,
 }
@@ -336,7 +378,7 @@ impl Default for Native {
                 ready_interval_ms: 60_000,
             },
             recovery: Recovery { restarts_max: 3, window_ms: 600_000, retry_ms: 60_000 },
-            failback: Failback { stable_for_ms: None },
+            failback: Failback { stable_for_ms: None, window: None },
             address: AddressGuard {
                 probe_ms: 50,
                 hold_ms: 10_000,

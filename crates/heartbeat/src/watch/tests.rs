@@ -14,6 +14,8 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use super::*;
+use hb_node::input::Input;
+
 use crate::hint::{self, Hints};
 
 /// Far more than anything here takes.
@@ -90,9 +92,11 @@ impl Bench {
     async fn hint(&mut self, word: &str) {
         let wait = async {
             loop {
-                let hint = self.hints.recv().await;
-                assert_eq!((hint.group.as_str(), hint.resource.as_str()), ("group", "d"));
-                if hint.reason.contains(word) {
+                let Input::Look { group, resource, reason } = self.hints.recv().await else {
+                    panic!("not a hint")
+                };
+                assert_eq!((group.as_str(), resource.as_str()), ("group", "d"));
+                if reason.contains(word) {
                     return;
                 }
             }

@@ -174,7 +174,7 @@ fn fenced_and_then_dead() {
     let attempt = shot(&steps).expect("at once");
     doubt.fence_answer(at(NOW + 90), attempt, &Outcome::Ok, &facts());
     assert_eq!(told(&doubt.weigh(at(NOW + 90), &facts())), [PeerStatus::Dead]);
-    assert_eq!(doubt.fencing_status().expect("configured").state, "fenced");
+    assert_eq!(doubt.fencing_status(at(0)).expect("configured").state, "fenced");
 }
 
 #[test]

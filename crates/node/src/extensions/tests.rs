@@ -12,6 +12,7 @@ fn saying() -> Saying {
         unready: BTreeMap::from([("www".into(), "nginx -t: line 3".into())]),
         config: BTreeMap::from([("ha.cf".into(), "1a2b3c4d".into())]),
         maintenance: true,
+        ethernet: vec!["02:77:00:00:00:01".into(), "02:77:00:00:00:02".into()],
     }
 }
 
@@ -23,6 +24,7 @@ fn what_is_said_is_understood() {
     assert_eq!(fields[UNREADY], "www nginx -t: line 3");
     assert_eq!(fields[CONFIG], "ha.cf:1a2b3c4d");
     assert_eq!(fields[MAINTENANCE], "on");
+    assert_eq!(fields[ETHERNET], "02:77:00:00:00:01 02:77:00:00:00:02");
     assert_eq!(Saying::read(&fields, |_| true), saying());
     assert_eq!(Saying::read(&fields, |_| false).unready, BTreeMap::new());
     assert_eq!(Saying::read(&Extensions::new(), |_| true), Saying::default());
@@ -57,6 +59,17 @@ fn links_are_matched_by_name_and_else_by_position() {
 }
 
 #[test]
+fn ethernet_addresses_are_few_and_well_formed() {
+    let check = |text: &str, expect: &[&str]| assert_eq!(read_ethernet(text), expect, "{text:?}");
+    check("02:AB:00:00:00:01", &["02:ab:00:00:00:01"]);
+    check("02:ab:00:00:00 x 02:ab:00:00:00:01:02 02:ab:00:00:00:+1 02ab00000001", &[]);
+    let many = ["02:00:00:00:00:01"; 40];
+    check(&many.join(" "), &many[..ETHERNET_MAX]);
+    let saying = Saying { ethernet: many.map(String::from).to_vec(), ..Saying::default() };
+    assert_eq!(saying.write()[ETHERNET], many[..ETHERNET_MAX].join(" "));
+}
+
+#[test]
 fn reasons_are_cut_and_shared_fairly() {
     let long = "x".repeat(500);
     let many: BTreeMap<_, _> = (0..4).map(|n| (format!("group{n}"), long.clone())).collect();
@@ -73,8 +86,8 @@ fn reasons_are_cut_and_shared_fairly() {
 
 proptest! {
     #[test]
-    fn whatever_a_peer_says_is_survived(value in ".{0,400}", field in 0..4_usize) {
-        let name = [HEARS, UNREADY, CONFIG, MAINTENANCE][field];
+    fn whatever_a_peer_says_is_survived(value in ".{0,400}", field in 0..5_usize) {
+        let name = [HEARS, UNREADY, CONFIG, MAINTENANCE, ETHERNET][field];
         let read = Saying::read(&Extensions::from([(name.to_owned(), value)]), |_| true);
         let again = Saying::read(&read.write(), |_| true);
         prop_assert_eq!(&again.config, &read.config);

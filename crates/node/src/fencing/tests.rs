@@ -123,7 +123,7 @@ fn a_peer_that_was_never_seen_is_not_fenced() {
     let lines = out.iter().filter(|effect| matches!(effect, Effect::Log(_))).count();
     assert_eq!((shots(&mut out), lines, fencing.due()), (vec![], 1, None));
     assert!(fencing.has_failed(), "groups that go on all the same do");
-    assert_eq!(fencing.status(false).state, "waiting");
+    assert_eq!(fencing.status(false, at(0)).state, "waiting");
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn at_most_so_many_within_an_hour() {
     fencing.want(at(4_000), true, OWNER, &mut out);
     assert_eq!((shots(&mut out), fencing.due()), (vec![], Some(at(3_601_000))));
     assert!(fencing.has_failed());
-    assert_eq!(fencing.status(false).state, "refused");
+    assert_eq!(fencing.status(false, at(0)).state, "refused");
     fencing.tick(at(3_601_000), &mut out);
     assert_eq!(shots(&mut out).len(), 1);
 }
@@ -212,4 +212,18 @@ fn a_test_asks_every_device_and_tells_of_each() {
     let until = fencing.due().expect("a limit");
     let tested = fencing.end_test(until).expect("over");
     assert_eq!((tested.client, tested.ok), (9, false));
+}
+
+#[test]
+fn a_device_that_hangs_is_named_with_its_time() {
+    let mut fencing = fencing(&[device("switch", 1, 0)]);
+    let mut out = Vec::new();
+    fencing.want(at(1_000), true, OWNER, &mut out);
+    let status = fencing.status(false, at(4_200));
+    assert_eq!(status.state, "fencing");
+    let grace = short(Duration::from_millis(TIMEOUT_MS) + ANSWER_GRACE);
+    assert_eq!(status.last, Some(format!("switch for 3.2 s, given up after {grace}")));
+    let [(attempt, _)] = shots(&mut out)[..] else { panic!("no shot") };
+    fencing.answer(at(6_000), attempt, &Outcome::TimedOut, &mut out);
+    assert_eq!(fencing.status(false, at(6_000)).state, "failed");
 }

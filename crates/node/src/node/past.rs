@@ -244,7 +244,7 @@ impl Node {
     /// It answered.
     pub(super) fn note_fenced(&mut self, attempt: u64, outcome: &Outcome, turn: &mut Turn<'_>) {
         let Some((device, since)) = self.events.fenced(attempt) else { return };
-        let status = self.doubt.as_ref().and_then(crate::doubt::Doubt::fencing_status);
+        let status = self.doubt.as_ref().and_then(|doubt| doubt.fencing_status(self.now));
         let name = status.and_then(|status| status.devices.get(device).cloned());
         let name = name.unwrap_or_else(|| format!("device {device}"));
         let what = if *outcome == Outcome::Ok { "fenced" } else { "failed" };

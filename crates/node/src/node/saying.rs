@@ -11,6 +11,7 @@ use hb_resource::input::{self as resource, GroupClaim};
 use hb_resource::operation::GroupKey;
 
 use super::{Node, Turn};
+use crate::effect::Effect;
 use crate::extensions::Saying;
 use crate::keys;
 use crate::translate::{Translator, VERSION};
@@ -39,6 +40,10 @@ impl Node {
         if self.peer_says.maintenance != before.maintenance {
             let input = resource::Input::PeerMaintenance(self.peer_says.maintenance);
             self.feed_manager(input, turn);
+        }
+        // A peer that does not say it, or not any more, is still the machine that it was.
+        if !self.peer_says.ethernet.is_empty() && self.peer_says.ethernet != before.ethernet {
+            turn.effects.push(Effect::PeerEthernet(self.peer_says.ethernet.clone()));
         }
         if self.peer_says.unready != before.unready {
             let input = resource::Input::PeerUnready(self.peer_says.unready.clone());
@@ -99,6 +104,7 @@ impl Node {
             unready: self.unready_groups(),
             config: self.config.clone(),
             maintenance: self.manager.in_maintenance(),
+            ethernet: self.ethernet.clone(),
         }
     }
 }

@@ -31,10 +31,12 @@ impl Node {
 
     pub(super) fn note_splits(&mut self, turn: &mut Turn<'_>) {
         let view = self.view(self.now);
+        let will_say = self.peer_native == Some(true) && view.peer_lives();
         let side = |group: &hb_resource::group::Group| {
             let key = group.key();
             let both = view.service(key) == Service::Both;
-            let sides = Sides { both, here: group.claim(), there: view.peer_claim(key) };
+            let (here, there) = (group.claim(), view.peer_claim(key));
+            let sides = Sides { both, here, there, will_say };
             (key.to_owned(), sides)
         };
         let sides: Vec<(String, Sides)> = self.manager.groups().map(side).collect();

@@ -10,7 +10,6 @@ use hb_resource::operation::Outcome;
 use super::Finding;
 use crate::activity::short;
 use crate::api::{MaintenanceStatus, Verdict};
-use crate::doubt::Doubt;
 use crate::snapshot::View;
 
 impl View<'_> {
@@ -62,7 +61,7 @@ impl View<'_> {
 
     /// The state of fencing and what happened last, when it does not work.
     pub(crate) fn fencing_trouble(&self) -> Option<(String, String)> {
-        let status = self.node.doubt.as_ref().and_then(Doubt::fencing_status)?;
+        let status = self.node.doubt.as_ref()?.fencing_status(self.node.now)?;
         let broken = matches!(status.state.as_str(), "failed" | "refused");
         broken.then(|| (status.state, status.last.unwrap_or_else(|| "no reason is known".into())))
     }

@@ -44,6 +44,21 @@ pub(super) fn show(ethernet: Ethernet) -> String {
     ethernet.map(|byte| format!("{byte:02x}")).join(":")
 }
 
+/// What [`show`] writes.
+pub(super) fn parse(text: &str) -> Option<Ethernet> {
+    let mut bytes = text.split(':').map(|byte| match byte.len() {
+        2 if byte.bytes().all(|digit| digit.is_ascii_hexdigit()) => {
+            u8::from_str_radix(byte, 16).ok()
+        }
+        _ => None,
+    });
+    let mut ethernet: Ethernet = [0; ETHERNET_LEN];
+    for byte in &mut ethernet {
+        *byte = bytes.next()??;
+    }
+    bytes.next().is_none().then_some(ethernet)
+}
+
 /// Any ARP packet with an address as its sender's is a claim (RFC 5227, §2.4); a request without a
 /// sender's address is a probe (§2.1.1).
 fn read_arp(packet: &[u8]) -> Option<(IpAddr, Ethernet, Kind)> {
@@ -130,6 +145,21 @@ mod tests {
             let probe = frames::probe(ip.parse().unwrap(), MAC);
             let who = if ip.contains(':') { SOURCE } else { MAC };
             check(&probe, claim(ip, who, Kind::Wants));
+        }
+    }
+
+    #[test]
+    fn an_ethernet_address_is_read_as_it_is_shown() {
+        assert_eq!(parse(&show(MAC)), Some(MAC));
+        for text in [
+            "",
+            "02",
+            "52:54:00:12:34",
+            "52:54:00:12:34:56:78",
+            "52:54:00:12:34:+5",
+            "5g:54:00:12:34:56",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 

@@ -61,6 +61,8 @@ pub struct Addresses {
     probes: Probes,
     /// Who answered for an address while the peer said that it holds it.
     of_peer: Mutex<BTreeMap<IpAddr, Ethernet>>,
+    /// The Ethernet addresses of the peer's machine, as it says.
+    peer: Mutex<BTreeSet<Ethernet>>,
     watched: Watched,
     /// Address, prefix length and interface of what this process added or took charge of. One per
     /// address resource at most.
@@ -85,6 +87,7 @@ impl Addresses {
             ears: Ears::new(),
             probes: Probes::default(),
             of_peer: Mutex::default(),
+            peer: Mutex::default(),
             watched: Watched::new(),
             owned: Mutex::default(),
         })
@@ -215,7 +218,7 @@ impl Addresses {
             Verdict::Taken(ethernet) => {
                 let who = claims::show(ethernet);
                 let reason = format!("{ip} is in use by {who} on {}", interface.name);
-                let is_peer = self.of_peer().get(&ip) == Some(&ethernet);
+                let is_peer = self.is_peer(ip, ethernet);
                 Err(Outcome::Failed {
                     code: Some(if is_peer { IN_USE_BY_PEER } else { IN_USE }),
                     reason,

@@ -1,5 +1,6 @@
-//! Stopping: right to left, repeated when it fails, then with KILL, then looked at. Which members are
-//! to be stopped follows from the goal, from a recovery under way and from the node's own end.
+//! Stopping: right to left, repeated when it fails, then with KILL, then looked at; addresses first of
+//! all where the peer keeps what both had. Which members are to be stopped follows from the goal, from a
+//! recovery under way and from the node's own end.
 
 use super::*;
 
@@ -139,6 +140,40 @@ impl Group {
             self.reason = format!("{name} cannot be stopped");
         }
         ctx.out.push(Output::Alert { error: true, text });
+    }
+
+    /// The peer keeps what both had: the addresses go at once, side by side and beside whatever is
+    /// under way, be it an agent that hangs. One that does not go is stopped again in its turn.
+    pub(super) fn silence(&mut self, ctx: &mut Context<'_>) {
+        if !self.silencing || self.blocked {
+            return;
+        }
+        for index in 0..self.members.len() {
+            let address = is_address(&self.spec.resources[index]) && !self.members[index].warm;
+            let runs = self.members[index].state == ResourceState::Running;
+            let idle = self.running.is_none_or(|op| op.member != index);
+            if address && runs && idle && self.is_free(index, ctx) {
+                self.run_beside(index, Action::Stop, false, ctx);
+                self.members[index].state = ResourceState::Stopping;
+            }
+        }
+    }
+
+    /// Its addresses are being taken from the network before anything else.
+    #[cfg(test)]
+    pub(crate) fn is_silencing(&self) -> bool {
+        self.silencing
+    }
+
+    pub(super) fn silenced(&mut self, index: usize, outcome: &Outcome) {
+        let member = &mut self.members[index];
+        member.last = Some(outcome.clone());
+        member.state = match outcome {
+            Outcome::Ok | Outcome::NotRunning => ResourceState::Stopped,
+            Outcome::Failed { .. } | Outcome::TimedOut | Outcome::CouldNotRun { .. } => {
+                ResourceState::Failed
+            }
+        };
     }
 
     pub(super) fn end_stop_retries(&mut self, ctx: &mut Context<'_>) {

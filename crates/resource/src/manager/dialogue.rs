@@ -147,6 +147,7 @@ impl Manager {
         if !ready || self.hands_off() || self.selected_is_unknown(&which) {
             return;
         }
+        let mut offered = None;
         let request = match &self.dialogue {
             Dialogue::None => None,
             Dialogue::Wanting { request, .. } => Some(*request),
@@ -159,6 +160,9 @@ impl Manager {
                 }
                 if giving.cause == Cause::Failback && !self.peer.native {
                     self.failback_due = self.failback_due.max(Some(Due::Back));
+                }
+                if giving.cause == Cause::Offered {
+                    offered = Some(giving.which.clone());
                 }
                 let reason = format!("{} is going standby at the same moment", self.peer_name());
                 if let Some(request) = giving.request {
@@ -177,6 +181,9 @@ impl Manager {
         let message =
             PeerMessage::AskResources { which: seen_from_peer(&which), step: StandbyStep::Other };
         self.dialogue = Dialogue::Taking(Taking { which, request, tried: BTreeSet::new() });
+        if let Some(which) = offered {
+            self.offer_later(&which);
+        }
         out.push(Output::Send(message));
     }
 
@@ -479,9 +486,12 @@ impl Manager {
 
     /// Ten seconds without an answer to the first step.
     pub(super) fn no_answer(&mut self, out: &mut Vec<Output>) {
-        let failback = match &self.dialogue {
-            Dialogue::Asked(giving) => giving.cause == Cause::Failback && !self.peer.native,
-            Dialogue::Wanting { .. } => false,
+        let (failback, offered) = match &self.dialogue {
+            Dialogue::Asked(giving) => (
+                giving.cause == Cause::Failback && !self.peer.native,
+                (giving.cause == Cause::Offered).then(|| giving.which.clone()),
+            ),
+            Dialogue::Wanting { .. } => (false, None),
             Dialogue::None
             | Dialogue::Releasing(_)
             | Dialogue::Given(..)
@@ -497,6 +507,10 @@ impl Manager {
         self.end_dialogue(Some(Answer::Failed { reason }), out);
         if failback {
             out.push(Output::SetTimer(Timer::FailbackRetry, FAILBACK_RETRY));
+        }
+        for index in offered.map(|which| self.selected(&which)).unwrap_or_default() {
+            let timer = Timer::OfferGroup(self.groups[index].key().to_owned());
+            out.push(Output::SetTimer(timer, FAILBACK_RETRY));
         }
     }
 

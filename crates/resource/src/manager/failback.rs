@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use hb_config::settings::DayWindow;
+
 use super::*;
 use crate::group::in_words;
 
@@ -18,6 +20,8 @@ const RETURNS_MAX: u8 = 23;
 /// Why groups that are here are to go home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) enum Due {
+    /// It failed on the peer, which does not hold that against itself any more.
+    Forgotten,
     /// The peer gave them, for it reached fewer ping nodes.
     Pings,
     /// The peer was away.
@@ -53,6 +57,11 @@ pub enum FailbackState {
         /// What.
         reason: String,
     },
+    /// Nothing speaks against it but the time of day.
+    Shut {
+        /// When it may go, of `[failback]` or of its group.
+        window: DayWindow,
+    },
     /// It goes as soon as nothing else is under way, or is going.
     Going,
 }
@@ -62,10 +71,17 @@ impl FailbackState {
     pub fn words(&self) -> String {
         match self {
             Self::Window => "in a stability window".into(),
+            Self::Shut { window } => format!("at {}", window.begin()),
             Self::Waits { reason } => format!("waits: {reason}"),
             Self::Going => "going home".into(),
         }
     }
+}
+
+/// Groups with a time window, before the time of day is known.
+pub(super) fn shut_at_first(config: &ManagerConfig) -> BTreeSet<GroupKey> {
+    let keys = config.groups.iter().map(|group| &group.key);
+    keys.filter(|key| config.policy.failback_window(key).is_some()).cloned().collect()
 }
 
 impl Manager {
@@ -77,6 +93,9 @@ impl Manager {
             return None;
         }
         match (self.going_home.get(key).map(|home| home.step), self.failback_due) {
+            (Some(Step::Window { .. } | Step::Over), _) if self.shut.contains(key) => {
+                self.config.policy.failback_window(key).map(|window| FailbackState::Shut { window })
+            }
             (Some(Step::Window { .. }), _) => Some(FailbackState::Window),
             (Some(Step::Over | Step::Going), _) => Some(FailbackState::Going),
             (None, Some(_)) if !self.goes_home(index) => None,
@@ -152,12 +171,16 @@ impl Manager {
         {
             return;
         }
+        let sets = Which::Sets(Holdings::FOREIGN);
+        // A 3.0.6 peer takes all or nothing.
+        if self.selected(&sets).iter().any(|index| self.is_shut(*index)) {
+            return;
+        }
         self.failback_due = None;
         self.note_return(out);
         if self.config.auto_failback != AutoFailback::On {
             return;
         }
-        let sets = Which::Sets(Holdings::FOREIGN);
         let any = self.selected(&sets).iter().any(|index| self.groups[*index].is_wanted());
         // A set without groups goes home in words alone, as with Heartbeat.
         if any || self.booked.foreign {
@@ -180,6 +203,33 @@ impl Manager {
         }
     }
 
+    /// What failed there and came here does not count there any more: it goes home as after a return.
+    /// That counts as one, too: a group that fails there again and again goes home ever more
+    /// rarely.
+    pub(super) fn note_forgotten(
+        &mut self,
+        before: &BTreeMap<GroupKey, GroupClaim>,
+        out: &mut Vec<Output>,
+    ) {
+        let forgotten = |index: &usize| {
+            let group = &self.groups[*index];
+            let was = before.get(group.key()) == Some(&GroupClaim::Failed);
+            let is_good = self.peer_claim(group.key()) == Some(GroupClaim::Released);
+            was && is_good && group.is_wanted() && self.goes_home(*index)
+        };
+        let mut due = self.selected(&Which::Sets(Holdings::FOREIGN));
+        due.retain(forgotten);
+        if due.is_empty() {
+            return;
+        }
+        for index in due {
+            let fresh = Home { why: Due::Forgotten, step: Step::Waits };
+            self.going_home.entry(self.groups[index].key().to_owned()).or_insert(fresh);
+        }
+        self.returns = (self.returns + 1).min(RETURNS_MAX);
+        out.push(Output::SetTimer(Timer::ForgetReturns, HOUR));
+    }
+
     fn note_due(&mut self) {
         let Some(why) = self.failback_due.take() else { return };
         for index in self.selected(&Which::Sets(Holdings::FOREIGN)) {
@@ -199,6 +249,11 @@ impl Manager {
             .unwrap_or(self.config.auto_failback == AutoFailback::On)
     }
 
+    /// Whether the time of day keeps it here.
+    fn is_shut(&self, index: usize) -> bool {
+        self.shut.contains(self.groups[index].key())
+    }
+
     fn base_window(&self, key: &str) -> u64 {
         let policy = &self.config.policy;
         let own = policy.groups.get(key).and_then(|options| options.stable_for_ms);
@@ -207,8 +262,12 @@ impl Manager {
     }
 
     /// How long the peer must have been back for this group, in ms.
-    fn window(&self, key: &str) -> u64 {
-        let base = self.base_window(key);
+    fn window(&self, key: &str, why: Due) -> u64 {
+        let mut base = self.base_window(key);
+        if why == Due::Forgotten && self.returns > 1 {
+            // Soon after the last one it may well fail again.
+            base = base.max(self.config.policy.recovery.window_ms);
+        }
         let doubled = 1_u64 << self.returns.saturating_sub(1).min(RETURNS_MAX);
         let hour = u64::try_from(HOUR.as_millis()).unwrap_or(u64::MAX);
         base.saturating_mul(doubled).min(hour.max(base))
@@ -251,7 +310,7 @@ impl Manager {
                 continue;
             }
             let free = self.why_not_home(index).is_none();
-            let window = Duration::from_millis(self.window(&key));
+            let window = Duration::from_millis(self.window(&key, home.why));
             let step = match home.step {
                 // A move that ends leaves the peer unsettled for a moment.
                 Step::Over if free => Step::Over,
@@ -300,7 +359,7 @@ impl Manager {
         }
         let over = |index: &usize| {
             let home = self.going_home.get(self.groups[*index].key());
-            home.is_some_and(|home| home.step == Step::Over)
+            home.is_some_and(|home| home.step == Step::Over) && !self.is_shut(*index)
         };
         let mut here = self.selected(&Which::Sets(Holdings::FOREIGN));
         here.retain(|index| self.groups[*index].is_wanted());
@@ -314,11 +373,10 @@ impl Manager {
         let mut reason = String::new();
         for index in here {
             let key = self.groups[index].key().to_owned();
-            let window = self.window(&key);
             if let Some(home) = self.going_home.get_mut(&key) {
                 home.step = Step::Going;
                 let why = home.why;
-                reason = self.reason_home(why, window);
+                reason = self.reason_home(why, self.window(&key, why));
             }
         }
         self.give(which, Cause::Failback, reason, None, out);
@@ -328,6 +386,10 @@ impl Manager {
         let peer = self.peer_name();
         let since = in_words(window_ms);
         match (why, window_ms) {
+            (Due::Forgotten, _) => format!(
+                "its failure on {peer} does not count any more, {peer} has been ready for {since} \
+                 and it prefers that node"
+            ),
             (Due::Back, 0) => format!("{peer} is back and it prefers that node"),
             (Due::Pings, 0) => {
                 format!("{peer} reaches as many ping nodes again and it prefers that node")

@@ -219,8 +219,9 @@ impl Manager {
             (true, _) | (false, Holdings::NONE) => holdings,
             (false, _) => known.with(holdings),
         });
+        let mut before = BTreeMap::new();
         if self.peer.native && groups.is_some() {
-            self.peer.groups = groups;
+            before = std::mem::replace(&mut self.peer.groups, groups).unwrap_or_default();
         }
         if matches!(self.phase, Phase::Starting | Phase::BothStarting) && !self.probing() {
             self.phase = Phase::ResourcesReceived;
@@ -235,7 +236,8 @@ impl Manager {
             self.giver_settled(out);
             self.offer_again(out);
         }
-        self.note_conflicts(out);
+        self.note_forgotten(&before, out);
+        self.note_conflicts(&before, out);
     }
 
     /// What failed here while the peer was away can be offered once it has settled.
@@ -247,23 +249,27 @@ impl Manager {
     }
 
     /// The peer claims what is held here. Who keeps it says so once more, for the peer may not
-    /// know that it was thought dead; who loses it releases it in `settle`.
-    fn note_conflicts(&mut self, out: &mut Vec<Output>) {
+    /// know that it was thought dead; who loses it releases it in `settle`. The loser takes its
+    /// addresses away first of all, so who keeps it announces them in that moment, and once more when
+    /// all of it has stopped there.
+    fn note_conflicts(&mut self, before: &BTreeMap<GroupKey, GroupClaim>, out: &mut Vec<Output>) {
         if !self.peer.native {
             return;
         }
         let mut kept = false;
         for index in 0..self.groups.len() {
             let key = self.groups[index].key().to_owned();
-            let claimed =
-                matches!(self.peer_claim(&key), Some(GroupClaim::Held | GroupClaim::Acquiring));
+            let claim = self.peer_claim(&key);
+            let claimed = matches!(claim, Some(GroupClaim::Held | GroupClaim::Acquiring));
+            let releases = claim == Some(GroupClaim::Releasing);
+            let lets_go = match releases {
+                true => before.get(&key) != claim.as_ref() && self.contested.contains(&key),
+                false => !claimed && self.contested.remove(&key),
+            };
             if claimed && self.groups[index].is_wanted() && self.wins_conflict(index) {
                 kept = true;
                 self.contested.insert(key);
-            } else if !claimed
-                && self.peer_claim(&key) != Some(GroupClaim::Releasing)
-                && self.contested.remove(&key)
-            {
+            } else if lets_go {
                 self.with_group(index, out, Group::announce);
             }
         }

@@ -43,6 +43,7 @@ impl Manager {
                 // other input may follow that would look at it.
                 self.settle_groups(out);
             }
+            self.settle_offers(out);
             self.settle_failback(out);
         }
         self.settle_maintenance(out);

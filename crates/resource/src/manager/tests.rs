@@ -1,10 +1,12 @@
 //! The manager against another manager, against a model of a 3.0.6 peer, and against chance.
 
+mod conflict;
 mod failback;
 mod left;
 mod legacy;
 mod lost;
 mod maintenance;
+mod offers;
 mod recovery;
 mod retire;
 mod scenarios;

@@ -151,8 +151,38 @@ impl Manager {
         })
     }
 
-    /// A failed group is offered to the peer, when that may help.
+    /// A failed group is offered to the peer, when that may help: at once, or as soon as nothing else
+    /// is under way. Looked at again after a while in any case.
     pub(super) fn offer(&mut self, key: &str, out: &mut Vec<Output>) {
+        self.offer_if_free(key, out);
+        if self.offers.contains(key) {
+            out.push(Output::SetTimer(Timer::OfferGroup(key.to_owned()), FAILBACK_RETRY));
+        }
+    }
+
+    /// What had to wait for the end of something else, one dialogue after the other.
+    pub(super) fn settle_offers(&mut self, out: &mut Vec<Output>) {
+        for key in self.offers.clone() {
+            if self.dialogue == Dialogue::None {
+                self.offer_if_free(&key, out);
+            }
+            if !self.offers.contains(&key) {
+                out.push(Output::CancelTimer(Timer::OfferGroup(key)));
+            }
+        }
+    }
+
+    /// Failed groups whose offer gave way to the peer's own are offered after it.
+    pub(super) fn offer_later(&mut self, which: &Which) {
+        for index in self.selected(which) {
+            if self.groups[index].has_failed() {
+                self.offers.insert(self.groups[index].key().to_owned());
+            }
+        }
+    }
+
+    fn offer_if_free(&mut self, key: &str, out: &mut Vec<Output>) {
+        self.offers.remove(key);
         let Some(index) = self.groups.iter().position(|group| group.key() == key) else { return };
         let claim = self.peer_claim(key);
         let served = matches!(claim, Some(GroupClaim::Held | GroupClaim::Acquiring));
@@ -175,7 +205,7 @@ impl Manager {
             (false, false) => Which::Sets(Holdings::FOREIGN),
         };
         if self.cannot_move(&which).or_else(|| self.not_ready_there(&which)).is_some() {
-            out.push(Output::SetTimer(Timer::OfferGroup(key.to_owned()), FAILBACK_RETRY));
+            self.offers.insert(key.to_owned());
             return;
         }
         let reason = format!("given to {}, for {key} failed here", self.peer_name());

@@ -171,6 +171,8 @@ impl Watch {
                 self.asking = self.asking.filter(|(asked, _)| asked != question);
             }
             Input::Environment { .. }
+            | Input::LocalTime { .. }
+            | Input::Ethernet(_)
             | Input::Start
             | Input::Reload { .. }
             | Input::ClientName { .. }
@@ -227,6 +229,7 @@ impl Watch {
                 assert!(self.fences.len() <= fencing.devices.len(), "{:?}", self.fences);
             }
             Effect::Witness { question, acquire } => self.note_question(now, *question, *acquire),
+            Effect::PeerEthernet(peer) => assert!((1..=4).contains(&peer.len()), "{peer:?}"),
             Effect::Alive => {}
             Effect::Restart { .. } | Effect::KeepConfiguration { .. } => {
                 unreachable!("nothing was reloaded")

@@ -1,13 +1,14 @@
 //! Nodes that do not hear each other, by a pause or a cut, and other hosts with the address.
 
-use std::time::Instant;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use hb_cli::lab::HEARTBEAT;
 use hb_netns::files::{NODES, Setup, ucast};
-use hb_netns::pair::{Pair, active_on, has_problem, ip_here, need_ip};
+use hb_netns::pair::{Pair, active_on, has_problem, ip_here, local_addresses, need_ip};
 use hb_netns::runner::{Case, measured, skip};
-use hb_netns::traffic::Meter;
-use hb_node::api::Verdict;
+use hb_netns::traffic::{Meter, Traffic};
+use hb_node::api::{StatusSnapshot, Verdict};
 use hb_resource::input::GroupClaim;
 
 use crate::support::{IP, web, with_agent};
@@ -16,6 +17,9 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "owner_frozen", run: owner_frozen },
     Case { name: "owner_frozen_and_replaced", run: owner_frozen_and_replaced },
     Case { name: "partition_and_heal", run: partition_and_heal },
+    Case { name: "owner_frozen_for_eight_seconds", run: owner_frozen_for_eight_seconds },
+    Case { name: "partition_of_ten_seconds", run: partition_of_ten_seconds },
+    Case { name: "frozen_directly_after_the_start", run: frozen_directly_after_the_start },
     Case { name: "partition_with_a_witness", run: partition_with_a_witness },
     Case { name: "another_host_has_the_address", run: another_host_has_the_address },
     Case { name: "watchdog_file", run: watchdog_file },
@@ -99,6 +103,122 @@ fn partition_and_heal() {
     pair.until("both have recorded it", || NODES.into_iter().all(recorded));
 }
 
+/// Longer than its own dead time and than the other's patience. The other does not ask whether the
+/// address is in use, so that there are two owners when it wakes.
+fn owner_frozen_for_eight_seconds() {
+    let pair = Pair::running(a_second(with_agent().unasked()));
+    let traffic = pair.traffic();
+    let mut meter = Meter::start("node1");
+    pair.signal("node1", "STOP");
+    pair.wait("node2", "it takes over", |s| active_on(s) == Some("node2"));
+    std::thread::sleep(Duration::from_secs(8));
+    assert_eq!(pair.owners(IP), NODES);
+    let watch = Watch::new(&pair);
+    let woken = meter.begin();
+    pair.signal("node1", "CONT");
+    let one = watch.one_owner("owner frozen for 8 s, woken, until there is one owner", woken);
+    settled_on_node1(&pair, &traffic, &meter, one, "owner frozen for 8 s");
+    assert_eq!(pair.journal("node1"), ["a start"], "it went on where it was");
+}
+
+/// All heartbeat links, while the clients reach both. By broadcast: after so long, the kernel asks
+/// only each second for the Ethernet address of a host that it sends to alone.
+fn partition_of_ten_seconds() {
+    need_ip();
+    let media = format!("bcast {HEARTBEAT}\n");
+    let setup = Setup { media, ..a_second(with_agent().unasked()) };
+    let pair = Pair::running(setup);
+    // The agents of the loser take their time; its address does not.
+    pair.write("node2", "/var/log/agents/a.stop", "sleep 6\n", 0o644);
+    let traffic = pair.traffic();
+    let mut meter = Meter::start("node1");
+    pair.lab.mute("node2", HEARTBEAT).expect("a cable");
+    std::thread::sleep(Duration::from_secs(10));
+    assert_eq!(pair.owners(IP), NODES);
+    let watch = Watch::new(&pair);
+    let healed = meter.begin();
+    pair.lab.mend("node2", HEARTBEAT).expect("a cable");
+    let one = watch.one_owner("partition of 10 s, healed, until there is one owner", healed);
+    let there = |s: &StatusSnapshot| s.groups[0].here == GroupClaim::Releasing;
+    assert!(there(&pair.status("node2")), "its agents still stop when its address has gone");
+    settled_on_node1(&pair, &traffic, &meter, one, "partition of 10 s");
+    assert_eq!(pair.journal("node1"), ["a start"], "it went on where it was");
+    assert_eq!(pair.journal("node2"), ["a start", "a stop"]);
+    for node in NODES {
+        assert_eq!(pair.log(node).matches("split: this node and").count(), 1, "{node}: one split");
+        assert_eq!(pair.log(node).matches("both served it").count(), 1, "{node}: one end");
+    }
+}
+
+/// The dead time of the figures.
+fn a_second(setup: Setup) -> Setup {
+    Setup { deadtime_ms: 1_000, initdead_ms: 1_000, ..setup }
+}
+
+/// Looks at who has the address without starting a program: on a machine with other work that takes
+/// longer than what is to be seen.
+struct Watch {
+    /// The kernel's table of each node's network, by a process of that node.
+    tables: [PathBuf; 2],
+}
+
+impl Watch {
+    fn new(pair: &Pair) -> Self {
+        let table = |node| pair.lab.path(node, "/proc/1/net/fib_trie").expect("a node");
+        Self { tables: NODES.map(table) }
+    }
+
+    fn owners(&self) -> Vec<&'static str> {
+        let has = |table: &PathBuf| {
+            let text = std::fs::read_to_string(table).expect("the kernel's table");
+            local_addresses(&text).iter().any(|own| own == IP)
+        };
+        let each = NODES.into_iter().zip(&self.tables);
+        each.filter(|(_, table)| has(table)).map(|(node, _)| node).collect()
+    }
+
+    /// Waits for the moment from which node1 alone has the address, and tells how long it took. That
+    /// the loser waits for its agents or for a timer would take longer than the limit.
+    fn one_owner(&self, what: &str, since: Instant) -> Instant {
+        while self.owners().len() > 1 {
+            assert!(since.elapsed() < Duration::from_secs(5), "{what}: still two");
+        }
+        measured(what, since.elapsed());
+        assert_eq!(self.owners(), ["node1"]);
+        Instant::now()
+    }
+}
+
+/// Node1 keeps it, nobody else has had it since `one`, and no client missed it.
+fn settled_on_node1(pair: &Pair, traffic: &Traffic, meter: &Meter, one: Instant, what: &str) {
+    traffic.wait_served("node1");
+    for _ in 0..20 {
+        assert_eq!(pair.owners(IP), ["node1"]);
+    }
+    pair.wait_well();
+    meter.tell_gap(&format!("{what}, longest time without an answer"));
+    traffic.assert_unbroken(one, Some("node1"));
+    assert_eq!(pair.owners(IP), ["node1"]);
+}
+
+/// The other knows the machine that answers from the first words on, and does not take it for a
+/// stranger's.
+fn frozen_directly_after_the_start() {
+    let mut setup = web();
+    // Nobody asks who has it but before a takeover.
+    setup.native = setup.native.replace("ready_interval = \"1s\"", "ready_interval = \"60m\"");
+    setup.native.push_str("[address]\nhold = \"2s\"\n");
+    let mut pair = Pair::new(setup);
+    NODES.into_iter().for_each(|node| pair.start(node));
+    pair.wait("node2", "node1 has it", |s| active_on(s) == Some("node1"));
+    pair.signal("node1", "STOP");
+    pair.wait_log("node2", "the machine of the silent peer");
+    assert_eq!(pair.owners(IP), ["node1"]);
+    pair.wait("node2", "it takes it all the same", |s| s.groups[0].here == GroupClaim::Held);
+    pair.signal("node1", "CONT");
+    pair.wait_well();
+}
+
 /// A third party gives one of the two the right to go on: there is never a second owner.
 fn partition_with_a_witness() {
     need_ip();
@@ -111,8 +231,8 @@ fn partition_with_a_witness() {
     let traffic = pair.traffic();
     traffic.wait_served("node1");
     pair.lab.cut("node2", HEARTBEAT).expect("a cable");
-    let has_lost = |s: &hb_node::api::StatusSnapshot| has_problem(s, "peer_lost");
-    let is_sure = |s: &hb_node::api::StatusSnapshot| has_problem(s, "peer_dead");
+    let has_lost = |s: &StatusSnapshot| has_problem(s, "peer_lost");
+    let is_sure = |s: &StatusSnapshot| has_problem(s, "peer_dead");
     let knows = |node| has_lost(&pair.status(node)) || is_sure(&pair.status(node));
     pair.until("both have missed the other", || NODES.into_iter().all(knows));
     pair.until("one may go on", || {

@@ -1,9 +1,10 @@
 //! What an operator has to do with: agents that hang, fences, maintenance, a standby that could not
 //! take over.
 
+use hb_cli::lab;
 use hb_netns::files::{ADDRESS, AGENT_DIR, JOURNAL, NGINX_CONF, NODES, Setup};
 use hb_netns::pair::{Pair, active_on, has_problem, is_well, problem};
-use hb_netns::runner::Case;
+use hb_netns::runner::{Case, skip};
 use hb_netns::traffic::Meter;
 use hb_node::api::StatusSnapshot;
 use hb_resource::input::GroupClaim;
@@ -14,6 +15,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "agents_that_hang", run: agents_that_hang },
     Case { name: "fenced_before_takeover", run: fenced_before_takeover },
     Case { name: "fence_that_fails", run: fence_that_fails },
+    Case { name: "fence_that_hangs", run: fence_that_hangs },
+    Case { name: "real_fence_programs", run: real_fence_programs },
     Case { name: "maintenance", run: maintenance },
     Case { name: "daemon_restarted_in_maintenance", run: daemon_restarted_in_maintenance },
     Case { name: "standby_is_not_ready", run: standby_is_not_ready },
@@ -79,6 +82,7 @@ fn fencing() -> Pair {
     let script = format!(
         "#!/bin/sh\naction=none\nwhile read -r line; do\n  case $line in action=*) \
          action=${{line#action=}} ;; esac\ndone\necho \"fence $action\" >> {JOURNAL}\n\
+         [ ! -e {AGENT_DIR}/fence.hangs ] || [ $action = status ] || . {AGENT_DIR}/fence.hangs\n\
          [ ! -e {AGENT_DIR}/fence-fails ] || {{ echo 'no power switch there'; exit 1; }}\n"
     );
     let mut pair = pair;
@@ -130,6 +134,79 @@ fn fence_that_fails() {
     pair.expect("node2", &["hb", "fence", "confirm", "node1"], 0);
     pair.traffic().wait_served("node2");
     pair.wait("node2", "it is held", |s| s.groups[0].here == GroupClaim::Held);
+}
+
+/// The daemon goes on, status says what hangs and since when, and at the limit it has failed.
+fn fence_that_hangs() {
+    let mut pair = fencing();
+    pair.agent("node2", "fence", "hangs", Some(HANG));
+    pair.crash("node1");
+    let hangs = |s: &StatusSnapshot| {
+        s.fencing.as_ref().is_some_and(|fencing| {
+            let told = fencing.last.as_deref().unwrap_or_default();
+            fencing.state == "fencing" && told.starts_with("switch for ")
+        })
+    };
+    let status = pair.wait("node2", "the fence hangs", hangs);
+    assert!(has_problem(&status, "peer_lost"), "{:?}", status.problems);
+    let shown = pair.run("node2", &["hb", "status"]).out;
+    assert!(shown.contains("switch for ") && shown.contains("given up after"), "{shown}");
+    let status = pair.wait("node2", "it has failed", |s| has_problem(s, "fencing_failed"));
+    assert_eq!(status.groups[0].here, GroupClaim::Released, "nothing is taken over: {status:?}");
+    assert!(pair.owners_of(&["node2"], IP).is_empty());
+    assert!(!pair.log("node2").contains("stood still"), "the core waited for the device");
+    pair.agent("node2", "fence", "hangs", None);
+    pair.wait("node2", "the next round works", |s| s.groups[0].here == GroupClaim::Held);
+}
+
+/// cluster-glue's `stonith`, a plugin after its interface, and `fence_dummy` of fence-agents where it
+/// is installed: all of one level, and all are asked before the takeover.
+fn real_fence_programs() {
+    const PLUGIN: &str = "/etc/ha.d/plugin";
+    if lab::find_program("stonith").is_none() {
+        skip("stonith is not installed (package cluster-glue)");
+    }
+    let mut setup = with_agent();
+    setup.native.push_str(&format!(
+        "[fencing]\ndelay = \"0ms\"\n\
+         [[fencing.device]]\nname = \"glue\"\nstonith = \"null\"\n\
+         parameters = {{ hostlist = \"node1 node2\" }}\n\
+         [[fencing.device]]\nname = \"plugin\"\nexternal = \"{PLUGIN}\"\n\
+         parameters = {{ hostlist = \"node1 node2\", outlet = \"7\" }}\n"
+    ));
+    let dummy = lab::find_program("fence_dummy").is_some();
+    if dummy {
+        setup.native.push_str(
+            "[[fencing.device]]\nname = \"dummy\"\nagent = \"fence_dummy\"\n\
+             parameters = { status_file = \"/var/log/dummy\", type = \"file\" }\n",
+        );
+    }
+    let script =
+        format!("#!/bin/sh\necho \"plugin $* outlet=$outlet hostlist=$hostlist\" >> {JOURNAL}\n");
+    let native = setup.native.clone();
+    let mut pair = Pair::new(setup);
+    for node in NODES {
+        // It may hold passwords.
+        pair.write(node, "/etc/ha.d/hb.toml", &native, 0o600);
+        pair.write(node, PLUGIN, &script, 0o755);
+        pair.start(node);
+    }
+    pair.wait_well();
+    let tested = pair.expect("node2", &["hb", "fence", "test"], 0).out;
+    let names = ["glue", "plugin", "dummy"];
+    let asked = &names[..if dummy { 3 } else { 2 }];
+    assert!(asked.iter().all(|name| tested.contains(name)), "{tested}");
+    pair.crash("node1");
+    pair.wait("node2", "it is held", |s| s.groups[0].here == GroupClaim::Held);
+    assert_eq!(pair.status("node2").fencing.expect("fencing").state, "fenced");
+    let did = pair.journal("node2");
+    let fenced = "plugin reset node1 outlet=7 hostlist=node1 node2";
+    let place = |what: &str| did.iter().position(|line| line == what);
+    assert!(place(fenced).is_some() && place(fenced) < place("a start"), "{did:?}");
+    if dummy {
+        let state = pair.lab.read_file("node2", "/var/log/dummy").expect("fence_dummy's state");
+        assert_eq!(state.trim(), "on", "off and on again");
+    }
 }
 
 /// Checks go on and nothing is touched; at its end what is due is done.

@@ -4,6 +4,7 @@ use hb_cli::lab;
 use hb_netns::files::{ADDRESS, NGINX_CONF, NODES, Setup, nginx_conf};
 use hb_netns::pair::Pair;
 use hb_netns::runner::skip;
+use hb_node::api::StatusSnapshot;
 
 /// The floating address.
 pub(crate) const IP: &str = "192.0.2.100";
@@ -31,6 +32,9 @@ pub(crate) fn nginx_pair(further: &str) -> Pair {
     let mut pair = nginx_files(further);
     NODES.into_iter().for_each(|node| pair.start(node));
     pair.wait_well();
+    // Its first check tells that its status can be believed.
+    let checked = |s: &StatusSnapshot| s.groups[0].resources[1].checked_ms_ago.is_some();
+    pair.wait("node1", "nginx was checked", checked);
     pair
 }
 

@@ -222,7 +222,8 @@ fn a_restart_that_fails_moves_the_group_and_the_failure_is_forgotten_later() {
     world.fire(0, &Timer::ForgetFailures(WEB.into(), 1));
     assert_eq!(world.claim(0, WEB), GroupClaim::Released);
     world.rest();
-    assert_eq!(world.owners(), "2/2", "that it may come back does not make it come back");
+    assert_eq!(world.owners(), "2/2", "it went home, failed again, and was taken back");
+    assert!(world.took(0, &["start"]).contains(&"start nginx".to_owned()));
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! delay, never a dead end. How a group is started and stopped is in `group`.
 
 mod breaker;
+mod canonical;
 mod dialogue;
 mod failback;
 mod maintenance;

@@ -1,0 +1,26 @@
+//! What of a group decides nothing is cleared, for the model checker: see
+//! [`crate::manager::Manager::canonicalise`].
+
+use super::*;
+
+impl Group {
+    /// Renames the operations under way and clears what only people read.
+    pub(crate) fn canonicalise(&mut self, rename: &mut dyn FnMut(OpId) -> OpId) {
+        if let Some(op) = &mut self.running {
+            op.id = rename(op.id);
+        }
+        self.reason.clear();
+        for member in &mut self.members {
+            if let Some(op) = &mut member.beside {
+                op.id = rename(op.id);
+            }
+            member.last = None;
+            member.hint = None;
+            // Only "it was gone" is looked at again.
+            member.checked.take_if(|outcome| *outcome != Outcome::NotRunning);
+            if let Some(why) = &mut member.unready {
+                why.clear();
+            }
+        }
+    }
+}

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod fsm;
 mod picture;
 mod reference;
 mod tidy;
@@ -12,6 +13,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask TASK
   tidy       checks rules that the compiler does not know
   reference  writes the pages of docs/reference that are made from tables
+  fsm        writes the tables of states, by driving the real code
   picture    draws a terminal's output (stdin) as an SVG (stdout)";
 
 fn main() -> ExitCode {
@@ -22,6 +24,13 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("reference: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Some("fsm") => match fsm::write(root()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("fsm: {error}");
                 ExitCode::FAILURE
             }
         },

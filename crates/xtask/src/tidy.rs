@@ -41,6 +41,7 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
     }
     check_links(root, &mut faults);
     faults.extend(crate::reference::stale(root));
+    faults.extend(crate::fsm::stale(root));
     faults.sort();
     faults
 }

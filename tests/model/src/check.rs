@@ -1,11 +1,11 @@
-//! Runs a model: safety by stateright, breadth first, so that a counterexample is as short as can be;
-//! and "no reachable dead end" by walking backwards through the whole graph from the states in which
+//! Runs a model: safety by stateright; the shortest counterexamples and "no reachable dead end" from
+//! the same model's graph, the latter by walking backwards through the whole graph from the states in which
 //! everything is served. What lies behind a bound is not claimed.
 
 #![expect(clippy::disallowed_types, reason = "looked up, never iterated")]
 
-use std::collections::{HashMap, VecDeque};
 use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{Hash, Hasher};
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
@@ -24,6 +24,8 @@ pub const ORDER: &str = "S3 order in a group";
 pub const NOTHING_FOREIGN: &str = "S7 nothing foreign removed";
 /// Assertions, overlapping steps, causeless transitions.
 pub const INVARIANTS: &str = "invariants of the manager";
+/// What stateright checks.
+const SAFETY: [&str; 5] = [ONE_RUNNER, RELEASED_FIRST, ORDER, NOTHING_FOREIGN, INVARIANTS];
 /// L2.
 pub const NO_DEAD_END: &str = "L2 no reachable dead end";
 
@@ -103,25 +105,20 @@ pub struct Report {
     pub sides: usize,
 }
 
-/// Checks the safety of a model with stateright. `depth` 0: without a bound. With one thread the
-/// counterexamples are the shortest.
-pub fn safety(faults: Faults, depth: usize, threads: usize) -> (Vec<Verdict>, usize, usize) {
+/// The properties that stateright finds violated, the states it has seen and the steps to the
+/// farthest. `depth` 0: without a bound.
+pub fn safety(
+    faults: Faults,
+    depth: usize,
+    threads: usize,
+) -> (BTreeSet<&'static str>, usize, usize) {
     let builder = Pair::new(faults).checker().threads(threads);
     // stateright counts states of a path; the first is at depth 1.
     let builder = if depth > 0 { builder.target_max_depth(depth + 1) } else { builder };
     let checker = builder.finish_when(HasDiscoveries::AllFailures).spawn_bfs().join();
-    let verdict = |property: &'static str| {
-        let expect = if property == ONE_RUNNER { faults.one_runner } else { Expect::Holds };
-        let path = checker.discovery(property);
-        let steps = path.map(|path| {
-            let states = path.into_vec();
-            states.into_iter().filter_map(|(world, step)| Some((world, step?))).collect()
-        });
-        Verdict { property, expect, counterexample: steps }
-    };
-    let properties = [ONE_RUNNER, RELEASED_FIRST, ORDER, NOTHING_FOREIGN, INVARIANTS];
-    let verdicts = properties.map(verdict).to_vec();
-    (verdicts, checker.unique_state_count(), checker.max_depth().saturating_sub(1))
+    let violated = SAFETY.into_iter().filter(|name| checker.discovery(name).is_some());
+    let reached = checker.max_depth().saturating_sub(1);
+    (violated.collect(), checker.unique_state_count(), reached)
 }
 
 /// All reachable states and the steps between them that may be relied on.
@@ -134,6 +131,8 @@ pub struct Graph {
     back: Vec<(u32, u32)>,
     served: Vec<u32>,
     beyond: Vec<u32>,
+    /// The first state that violates each property of safety.
+    broken: BTreeMap<&'static str, u32>,
 }
 
 fn fingerprint(world: &World) -> u64 {
@@ -156,7 +155,9 @@ impl Graph {
             back: Vec::new(),
             served: Vec::new(),
             beyond: Vec::new(),
+            broken: BTreeMap::new(),
         };
+        let properties = graph.pair.properties();
         let mut numbers = HashMap::new();
         let mut queue = VecDeque::new();
         for world in graph.pair.begin() {
@@ -166,6 +167,11 @@ impl Graph {
         let mut steps = Vec::new();
         while let Some((number, world)) = queue.pop_front() {
             let here = graph.depth[number as usize];
+            for property in &properties {
+                if !(property.condition)(&graph.pair, &world) {
+                    graph.broken.entry(property.name).or_insert(number);
+                }
+            }
             if graph.pair.is_served(&world) {
                 graph.served.push(number);
             }
@@ -257,6 +263,18 @@ impl Graph {
         (0..).zip(good).filter(|(_, good)| !good).map(|(number, _)| number).collect()
     }
 
+    /// The same states when nothing may be relied on: to see that dead ends are found.
+    #[must_use]
+    pub fn without_progress(mut self) -> Self {
+        self.back.clear();
+        self
+    }
+
+    /// States behind a bound in which not everything is served.
+    pub fn beyond_unserved(&self) -> usize {
+        self.beyond.iter().filter(|number| !self.served.contains(number)).count()
+    }
+
     /// A shortest way to a state.
     pub fn way(&self, mut number: u32) -> Vec<(World, Step)> {
         let mut choices = Vec::new();
@@ -281,13 +299,21 @@ impl Graph {
 
 /// Checks everything of a model.
 pub fn check(faults: Faults, depth: usize, threads: usize) -> Report {
-    let (mut verdicts, states, reached) = safety(faults, depth, threads);
+    let (violated, states, reached) = safety(faults, depth, threads);
     let graph = Graph::explore(faults, depth);
-    let dead = graph.dead_ends();
+    let way = |number: &u32| graph.way(*number);
+    let verdict = |property: &'static str| {
+        let expect = if property == ONE_RUNNER { faults.one_runner } else { Expect::Holds };
+        // stateright keeps a state that violates a property, not the nearest one.
+        let first = graph.broken.get(property).map(way);
+        let found = violated.contains(property).then(Vec::new);
+        Verdict { property, expect, counterexample: first.or(found) }
+    };
+    let mut verdicts = SAFETY.map(verdict).to_vec();
     verdicts.push(Verdict {
         property: NO_DEAD_END,
         expect: Expect::Holds,
-        counterexample: dead.first().map(|number| graph.way(*number)),
+        counterexample: graph.dead_ends().first().map(way),
     });
     Report {
         verdicts,

@@ -126,7 +126,7 @@ impl Pair {
     fn steps_of_wire(&self, world: &World, node: usize, steps: &mut Vec<Step>) {
         let known = |packet: &Packet| {
             let me = &world.nodes[node];
-            packet.old || me.current && me.knows == PeerStatus::Active
+            me.knows == PeerStatus::Active && (packet.old || me.current)
         };
         let wire = &world.wire[node];
         if !world.speaks(node) || world.deaf[node] {
@@ -393,7 +393,7 @@ impl Pair {
         world.wire[node].clear();
         let sure = !self.faults.fencing || world.nodes[node].parted;
         let status = if sure { PeerStatus::Dead } else { PeerStatus::Lost };
-        world.split |= sure && world.speaks(1 - node);
+        world.split |= !self.faults.fencing && world.speaks(1 - node);
         self.tell(world, node, status);
     }
 
@@ -436,6 +436,9 @@ impl Pair {
         let me = &mut world.nodes[node];
         me.side = self.book.fresh(node);
         (me.knows, me.current, me.parted) = (PeerStatus::Unknown, false, false);
+        if world.is_legacy(node) {
+            world.legacy = Some(Legacy::begun(self.faults.failback, &mut Vec::new()));
+        }
     }
 
     fn boot(&self, world: &mut World, node: usize) {

@@ -7,10 +7,11 @@ use super::drive::{Next, Seen};
 
 const HEAD: &str = "# States of a group and of a node
 
-Made by `cargo xtask fsm`, which drives the code that ships through every state it reaches with every input; `cargo xtask tidy`
-fails when this page is older than the code. One group, of an address that the daemon sets itself and of a service with an OCF agent,
+Made by `cargo xtask fsm`, which drives the code that ships with every input through every state that people can tell apart, and
+through the 150 nearest of those that look alike; `cargo xtask tidy` fails when this page is older than the code. One group, of an address that the daemon sets itself and of a service with an OCF agent,
 seen from the node that it prefers (`node1`), beside a Twinbeat peer; `auto_failback off`, one restart in place, one repeat of a failed
-stop. Words are those of `docs/glossary.md`; which nodes may run what, and why, is in `docs/ARCHITECTURE.md`.
+stop. Driven twice: beside a dead peer, with checks and agents that fail in every way; and beside a living one that claims, asks, falls
+silent and dies, where agents at most fail to start. Words are those of `docs/glossary.md`; which nodes may run what, and why, is in `docs/ARCHITECTURE.md`.
 
 ![Moves of a group](states.svg)
 

@@ -48,9 +48,13 @@ impl Model for Pair {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always(ONE_RUNNER, |pair: &Self, world: &World| !pair.is_double(world)),
-            Property::always(RELEASED_FIRST, |_: &Self, world: &World| world.broken != Some(Broken::S2)),
+            Property::always(RELEASED_FIRST, |_: &Self, world: &World| {
+                world.broken != Some(Broken::S2)
+            }),
             Property::always(ORDER, |_: &Self, world: &World| world.broken != Some(Broken::S3)),
-            Property::always(NOTHING_FOREIGN, |_: &Self, world: &World| world.broken != Some(Broken::S7)),
+            Property::always(NOTHING_FOREIGN, |_: &Self, world: &World| {
+                world.broken != Some(Broken::S7)
+            }),
             Property::always(INVARIANTS, |_: &Self, world: &World| {
                 !matches!(world.broken, Some(Broken::Invariant(_)))
             }),
@@ -84,7 +88,9 @@ impl Verdict {
         match (&self.counterexample, self.expect) {
             (None, Expect::Holds) => "holds".into(),
             (None, Expect::Violated) => "NO COUNTEREXAMPLE FOUND".into(),
-            (Some(steps), Expect::Violated) => format!("violated in {} steps, as it must", steps.len()),
+            (Some(steps), Expect::Violated) => {
+                format!("violated in {} steps, as it must", steps.len())
+            }
             (Some(steps), Expect::Holds) => format!("VIOLATED in {} steps", steps.len()),
         }
     }

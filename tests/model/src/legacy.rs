@@ -170,13 +170,7 @@ impl Legacy {
     }
 
     /// §7.4
-    fn resources(
-        &mut self,
-        holdings: Holdings,
-        full: bool,
-        stable: Option<bool>,
-        said: &mut Said,
-    ) {
+    fn resources(&mut self, holdings: Holdings, full: bool, stable: Option<bool>, said: &mut Said) {
         self.received();
         self.other = match (full, holdings) {
             (true, _) | (false, Holdings::NONE) => holdings,

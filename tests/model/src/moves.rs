@@ -55,7 +55,10 @@ impl Pair {
             left: self.faults.budget,
             broken: None,
             split: false,
-            legacy: self.faults.legacy.then(|| Legacy::begun(self.faults.failback, &mut Vec::new())),
+            legacy: self
+                .faults
+                .legacy
+                .then(|| Legacy::begun(self.faults.failback, &mut Vec::new())),
         };
         let mut worlds = vec![world(0), self.settled(world(0))];
         if self.faults.by_hand {
@@ -80,9 +83,8 @@ impl Pair {
                         | Step::Complete { fails: false, .. }
                 )
             };
-            let waits = |step: &&Step| {
-                matches!(step, Step::TakeTimer | Step::Fire(_, Timer::StartupWait))
-            };
+            let waits =
+                |step: &&Step| matches!(step, Step::TakeTimer | Step::Fire(_, Timer::StartupWait));
             let Some(step) = steps.iter().find(by_itself).or_else(|| steps.iter().find(waits))
             else {
                 break;
@@ -223,7 +225,8 @@ impl Pair {
     /// Timers are shorter or longer than anything else, but for what beside a 3.0.6 node rests on
     /// time alone: its messages take less than 10 s, and so do its scripts.
     fn may_fire(&self, world: &World, timer: &Timer) -> bool {
-        let patient = matches!(timer, Timer::StartupWait | Timer::StandbyAnswer | Timer::StandbyEnd);
+        let patient =
+            matches!(timer, Timer::StartupWait | Timer::StandbyAnswer | Timer::StandbyEnd);
         let Some(legacy) = &world.legacy else { return true };
         let idle = legacy.is_idle() || world.nodes[1].power != Power::Up;
         !patient || idle && world.wire.iter().all(Vec::is_empty)
@@ -422,7 +425,8 @@ impl Pair {
         let me = &mut world.nodes[node];
         for pending in &side.pending {
             let bit = 1_u8 << pending.member;
-            if (pending.action == Action::Start && !done) || (pending.action == Action::Stop && done)
+            if (pending.action == Action::Start && !done)
+                || (pending.action == Action::Stop && done)
             {
                 me.runs &= !bit;
             }

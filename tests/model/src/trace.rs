@@ -12,7 +12,9 @@ use crate::world::{Power, Request, Step, World};
 pub fn tell(faults: Faults, way: &[(World, Step)]) -> String {
     // The numbers in a trace belong to the book of another run: it is walked again.
     let pair = Pair::new(faults);
-    let mut text = String::from("  # | what happens                                                     | node1                  | node2\n");
+    let mut text = String::from(
+        "  # | what happens                                                     | node1                  | node2\n",
+    );
     let Some(mut world) = way.first().and_then(|(first, _)| {
         let alike = |one: &World| (one.nodes[1].by_hand, one.nodes[0].power);
         pair.begin().into_iter().find(|world| alike(world) == alike(first))
@@ -73,8 +75,10 @@ fn said(message: &PeerMessage) -> String {
         PeerMessage::Starting => "starting".into(),
         PeerMessage::Resources { holdings, stable, groups, .. } => {
             let settled = if *stable == Some(true) { "settled" } else { "in flux" };
-            let claims: Vec<&str> =
-                groups.iter().flat_map(|groups| groups.values().map(|claim| claim.word())).collect();
+            let claims: Vec<&str> = groups
+                .iter()
+                .flat_map(|groups| groups.values().map(|claim| claim.word()))
+                .collect();
             format!("holds {} {} {settled}", holdings.word(), claims.join("/"))
         }
         PeerMessage::AskResources { which, step } => format!("standby {step:?} {which:?}"),
@@ -85,9 +89,9 @@ fn said(message: &PeerMessage) -> String {
 
 fn words(pair: &Pair, world: &World, step: &Step) -> String {
     let on_the_way = |node: usize, place: usize| {
-        world.wire[node].get(place).map_or_else(String::new, |packet| {
-            said(&pair.book.message(packet.message))
-        })
+        world.wire[node]
+            .get(place)
+            .map_or_else(String::new, |packet| said(&pair.book.message(packet.message)))
     };
     match step {
         Step::Deliver(node) => format!("{} hears: {}", name(*node), on_the_way(*node, 0)),

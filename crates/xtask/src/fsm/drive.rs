@@ -118,11 +118,8 @@ fn config(scope: Scope) -> ManagerConfig {
         kind: name.into(),
         parameters: Vec::new(),
     };
-    let resource = |text: &str, built_in| ResourceSpec {
-        text: text.into(),
-        agent: agent(text),
-        built_in,
-    };
+    let resource =
+        |text: &str, built_in| ResourceSpec { text: text.into(), agent: agent(text), built_in };
     let group = GroupSpec {
         key: ADDRESS.into(),
         preferred: NodeName::new("node1"),
@@ -191,9 +188,8 @@ fn inputs(scope: Scope, state: &State) -> Vec<(String, Input)> {
 /// What the peer says, and what operators ask of the two.
 fn of_peer() -> Vec<(String, Input)> {
     let claims = [GroupClaim::Released, GroupClaim::Held, GroupClaim::Failed];
-    let claim = |claim: GroupClaim| {
-        (format!("peer says: {}", claim.word()), Input::Message(says(claim)))
-    };
+    let claim =
+        |claim: GroupClaim| (format!("peer says: {}", claim.word()), Input::Message(says(claim)));
     let mut inputs: Vec<(String, Input)> = claims.map(claim).to_vec();
     let which = Which::Sets(Holdings::ALL);
     for (name, step) in

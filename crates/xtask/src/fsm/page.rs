@@ -37,7 +37,9 @@ pub(super) fn write(seen: &Seen) -> String {
         let _ = write!(page, "\n### {state}\n\n| Input | Next state | Begins |\n|---|---|---|\n");
         table(&mut page, rows);
     }
-    page.push_str("\n## A node\n\nThe phases of the negotiation, and what is said to the peer on the way.\n");
+    page.push_str(
+        "\n## A node\n\nThe phases of the negotiation, and what is said to the peer on the way.\n",
+    );
     for (phase, rows) in &seen.phase {
         let _ = write!(page, "\n### {}\n\n| Input | Next phase | |\n|---|---|---|\n", phase.word());
         table(&mut page, rows);

@@ -29,31 +29,33 @@ fn edge(centre: (f64, f64), towards: (f64, f64)) -> (f64, f64) {
     (centre.0 + dx * scale, centre.1 + dy * scale)
 }
 
-fn arrow(text: &mut String, number: usize, from: (f64, f64), to: (f64, f64)) {
+/// An arrow and, to be drawn above all arrows, its number.
+fn arrow(text: &mut String, labels: &mut String, number: usize, from: (f64, f64), to: (f64, f64)) {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let length = dx.hypot(dy).max(1.0);
     let (nx, ny) = (-dy / length, dx / length);
-    // Two boxes away in a row: around the one between them.
-    let bend = if dy.abs() < 1.0 && dx.abs() > 400.0 { BEND * 4.6 } else { BEND };
+    // Two boxes away in a row: over the one between them.
+    let far = dy.abs() < 1.0 && dx.abs() > 400.0;
+    let bend = if far { -BEND * 2.2 } else { BEND };
     let middle = ((from.0 + to.0) / 2.0 + nx * bend, (from.1 + to.1) / 2.0 + ny * bend);
     let control = (middle.0 + nx * bend, middle.1 + ny * bend);
     let (start, end) = (edge(from, control), edge(to, control));
     // The number stands where the arrow is, nearer to its beginning, where fewer cross.
-    let t = 0.38;
-    let at = |a: f64, b: f64, c: f64| (1.0 - t) * (1.0 - t) * a + 2.0 * t * (1.0 - t) * b + t * t * c;
+    let t = if far { 0.5 } else { 0.38 };
+    let at =
+        |a: f64, b: f64, c: f64| (1.0 - t) * (1.0 - t) * a + 2.0 * t * (1.0 - t) * b + t * t * c;
     let (x, y) = (at(start.0, control.0, end.0), at(start.1, control.1, end.1));
     // Writing into a string cannot fail.
     let _ = write!(
         text,
         "<path d=\"M{:.1} {:.1}Q{:.1} {:.1} {:.1} {:.1}\" fill=\"none\" stroke=\"#4b5563\" stroke-width=\"1.6\" \
-         marker-end=\"url(#tip)\"/>\n<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"11\" fill=\"#fff\" stroke=\"#4b5563\"/>\
+         marker-end=\"url(#tip)\"/>\n",
+        start.0, start.1, control.0, control.1, end.0, end.1,
+    );
+    let _ = write!(
+        labels,
+        "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"11\" fill=\"#fff\" stroke=\"#4b5563\"/>\
          <text x=\"{x:.1}\" y=\"{:.1}\" font-size=\"12\">{number}</text>\n",
-        start.0,
-        start.1,
-        control.0,
-        control.1,
-        end.0,
-        end.1,
         y + 4.2,
     );
 }
@@ -67,11 +69,13 @@ pub(super) fn draw(moves: &BTreeMap<(String, String), BTreeSet<String>>) -> Stri
          <path d=\"M0 0L10 5L0 10z\" fill=\"#4b5563\"/></marker></defs>\n\
          <rect width=\"900\" height=\"430\" fill=\"#fff\"/>\n",
     );
+    let mut labels = String::new();
     for (number, (from, to)) in moves.keys().enumerate() {
         if let (Some(from), Some(to)) = (place(from), place(to)) {
-            arrow(&mut text, number + 1, from, to);
+            arrow(&mut text, &mut labels, number + 1, from, to);
         }
     }
+    text.push_str(&labels);
     for (name, x, y) in PLACES {
         let colour = match name {
             "held" => "#d1fae5",

@@ -21,7 +21,7 @@ mod warm;
 use std::time::Duration;
 
 use hb_config::settings::{FailurePolicy, GroupSpec, Operations};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::input::GroupClaim;
 use crate::operation::{Action, IN_USE, IN_USE_BY_PEER, OpId, Operation, Outcome};
@@ -36,13 +36,13 @@ use recover::Breaker;
 pub(crate) use recover::in_words;
 use stop::StopProgress;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Goal {
     Held,
     Released,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Running {
     id: OpId,
     action: Action,
@@ -66,7 +66,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// One resource group on this node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Group {
     spec: GroupSpec,
     members: Vec<Member>,
@@ -77,6 +77,9 @@ pub struct Group {
     /// The member because of which the group failed here, as long as that counts.
     failed: Option<usize>,
     blocked: bool,
+    /// A daemon before this one had all of it, and only parts of it still run: it is completed once
+    /// nobody else has it, and let go as soon as somebody does.
+    in_part: bool,
     /// The peer may run it: nothing more is started until it says otherwise.
     held_back: bool,
     /// The member whose status was asked for in this acquisition.
@@ -114,6 +117,7 @@ impl Group {
             probing: None,
             failed: None,
             blocked: false,
+            in_part: false,
             held_back: false,
             checked: None,
             stop: StopProgress::default(),
@@ -241,6 +245,7 @@ impl Group {
             return self.advance(ctx);
         }
         self.goal = Goal::Released;
+        self.in_part = false;
         self.recovering = None;
         self.announcements.clear();
         self.end_asking(ctx);
@@ -487,6 +492,7 @@ impl Group {
         }));
         self.shown = claim;
         if claim == GroupClaim::Held {
+            self.in_part = false;
             self.was_held = true;
             self.breaker = Breaker::default();
         }

@@ -182,6 +182,9 @@ pub enum PeerStatus {
 /// What happens to the manager.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Input {
+    /// Before `Started`: what a daemon before this one has started since the machine booted and not
+    /// stopped, by group and resource as written, as its record says. Empty when nothing is known.
+    Left(BTreeSet<(GroupKey, String)>),
     /// This node became active. The peer's status was reported before.
     Started,
     /// The peer changed status.
@@ -235,6 +238,12 @@ pub enum Input {
     },
     /// Release everything, tell the peer, then leave.
     Stop,
+    /// The daemon is to start anew with another configuration: release these groups, start nothing, and
+    /// come to rest; answered by [`crate::output::Output::Retired`].
+    Retire {
+        /// Groups that must not run any more by then.
+        groups: BTreeSet<GroupKey>,
+    },
     /// Something happened to a member (a process died, an address went away): check it now. A hint:
     /// the check decides.
     Look {
@@ -258,6 +267,10 @@ pub enum Input {
     PeerMaintenance(bool),
     /// Groups that the peer says it could not run, each with why; they do not go there.
     PeerUnready(BTreeMap<GroupKey, String>),
+    /// The peer speaks but has heard nothing of this node for a while, and has taken these groups for
+    /// itself, as it says: nothing can be negotiated, they are released here, and nothing is started.
+    /// `None`: it hears this node, as far as it says.
+    Unheard(Option<BTreeSet<GroupKey>>),
     /// Groups that may be started although the peer is [`PeerStatus::Lost`] (fencing failed, and
     /// hb.toml says so for them); empty when there are none.
     MayTake(BTreeSet<GroupKey>),

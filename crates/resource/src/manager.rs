@@ -10,6 +10,7 @@ mod dialogue;
 mod failback;
 mod maintenance;
 mod peer;
+mod retire;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ mod wishes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hb_config::settings::{AutoFailback, FailurePolicy, GroupSpec, NodeName, Operations};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::group::{Cause, Context, Group};
 use crate::input::{GroupClaim, Holdings, Input, PeerMessage, PeerStatus, RequestId, Which};
@@ -31,7 +32,7 @@ use failback::{Due, Home};
 pub use maintenance::Maintenance;
 
 /// What the manager must know.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ManagerConfig {
     /// This node.
     pub node: NodeName,
@@ -50,7 +51,7 @@ pub struct ManagerConfig {
 }
 
 /// Phase of the negotiation (Heartbeat 3.0.6, §7.1 of the protocol description).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Not started, or still looking at what runs here.
     Init,
@@ -84,7 +85,7 @@ impl Phase {
 }
 
 /// What is known of the peer; everything it said is void when it restarts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Peer {
     status: PeerStatus,
     native: bool,
@@ -132,7 +133,7 @@ impl Peer {
 type Said = (Holdings, Option<bool>, Option<BTreeMap<GroupKey, GroupClaim>>);
 
 /// The resource manager of one node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Manager {
     config: ManagerConfig,
     groups: Vec<Group>,
@@ -159,6 +160,8 @@ pub struct Manager {
     contested: BTreeSet<GroupKey>,
     /// Groups that may be taken although the peer is lost.
     may_take: BTreeSet<GroupKey>,
+    /// The peer does not hear this node, and has taken these groups.
+    unheard: Option<BTreeSet<GroupKey>>,
     /// Groups that this node had when the peer was lost, or has taken since: recovered in place.
     ours: BTreeSet<GroupKey>,
     maintenance: Maintenance,
@@ -166,6 +169,8 @@ pub struct Manager {
     frozen: BTreeSet<GroupKey>,
     /// This node stops in maintenance: its resources go on without it.
     leaves_running: bool,
+    /// The daemon starts anew once these groups are released and everything is at rest.
+    retiring: Option<BTreeSet<GroupKey>>,
     said: Option<Said>,
     next_id: u64,
     late_results: u64,
@@ -193,10 +198,12 @@ impl Manager {
             peer_worse: false,
             contested: BTreeSet::new(),
             may_take: BTreeSet::new(),
+            unheard: None,
             ours: BTreeSet::new(),
             maintenance: Maintenance::default(),
             frozen: BTreeSet::new(),
             leaves_running: false,
+            retiring: None,
             said: None,
             next_id: 0,
             late_results: 0,
@@ -206,6 +213,7 @@ impl Manager {
     /// Feeds one input and appends, in the order they must happen, the outputs it causes.
     pub fn handle(&mut self, input: Input, out: &mut Vec<Output>) {
         match input {
+            Input::Left(left) => self.left_by_earlier(&left),
             Input::Started => self.started(out),
             Input::Peer(status) => self.peer_status(status, out),
             Input::PeerRestarted => self.peer_restarted(out),
@@ -220,11 +228,13 @@ impl Manager {
             Input::PeerIsWorse(worse) => self.peer_worse = worse,
             Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
             Input::Stop => self.stop(out),
+            Input::Retire { groups } => self.retire(groups, out),
             Input::Maintenance { request, on, limit } => {
                 self.set_maintenance(request, on, limit, out);
             }
             Input::PeerMaintenance(on) => self.peer_maintenance(on, out),
             Input::MayTake(keys) => self.may_take = keys,
+            Input::Unheard(taken) => self.unheard(taken, out),
             Input::PeerUnready(why) => self.peer_unready = why,
             Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
         }
@@ -259,6 +269,7 @@ impl Manager {
     /// No transition is under way.
     pub fn is_stable(&self) -> bool {
         self.phase == Phase::Stable
+            && self.retiring.is_none()
             && matches!(self.dialogue, Dialogue::None)
             && !self.groups.iter().any(Group::in_transition)
     }
@@ -303,6 +314,12 @@ impl Manager {
     /// What a Twinbeat peer last said of each group.
     pub fn peer_groups(&self) -> Option<&BTreeMap<GroupKey, GroupClaim>> {
         self.peer.groups.as_ref()
+    }
+
+    /// Why this node gives groups to the peer at this moment, as a stable word; `None` when it does
+    /// not.
+    pub fn giving_for(&self) -> Option<&'static str> {
+        self.dialogue.cause().map(Cause::word)
     }
 
     /// The groups in haresources order.
@@ -406,6 +423,13 @@ impl Manager {
         self.phase = Phase::Starting;
         for index in 0..self.groups.len() {
             self.with_group(index, out, Group::probe);
+        }
+    }
+
+    fn left_by_earlier(&mut self, left: &BTreeSet<(GroupKey, String)>) {
+        for group in &mut self.groups {
+            let key = group.key().to_owned();
+            group.remember(&|text| left.contains(&(key.clone(), text.to_owned())));
         }
     }
 

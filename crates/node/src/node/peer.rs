@@ -1,6 +1,8 @@
 //! What the peer is and says, and what becomes of its silence: carries facts from messaging to the
 //! doubt, and its steps to the manager, the edge and the operator. It decides nothing.
 
+use std::time::Duration;
+
 use hb_config::settings::{self, NodeName};
 use hb_messaging::engine::{self as messaging, NodeView};
 use hb_messaging::message::{Body, NodeStatus};
@@ -8,6 +10,7 @@ use hb_messaging::time::Instant;
 use hb_resource::group::Group;
 use hb_resource::input::{self as resource, GroupClaim, PeerMessage, PeerStatus};
 use hb_resource::operation::Outcome;
+use serde::{Deserialize, Serialize};
 
 use super::{Node, Turn};
 use crate::STEPPED_DOWN;
@@ -20,7 +23,7 @@ use crate::report;
 use crate::translate::Incoming;
 
 /// What the watchdog is for, and whether it was let go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dog {
     reboot_when_stuck: bool,
     bites: bool,
@@ -67,6 +70,7 @@ impl Node {
         self.hear_ipfail(&body, turn);
         self.hear_of_clients(&body, turn);
         self.hear_refusal(&body, turn);
+        self.hear_why(&body);
         let kind = report::kind(&body).to_owned();
         match self.translator.incoming(body) {
             Incoming::Message { message, warning } => {
@@ -82,6 +86,7 @@ impl Node {
                 }
                 if matches!(message, PeerMessage::Shutdone) {
                     self.takeover = Some((from.clone(), self.now, self.groups_held()));
+                    self.tell_left(turn);
                     if let Some(doubt) = &mut self.doubt {
                         doubt.left();
                     }
@@ -129,7 +134,38 @@ impl Node {
         self.follow(steps, turn);
     }
 
+    /// How long the peer has to say that it does not hear this node before that counts.
+    pub(super) fn deaf_patience(&self) -> Duration {
+        Duration::from_millis(self.profile.timing.deadtime_ms)
+    }
+
+    /// Looks at whether the peer speaks and hears nothing of this node.
+    pub(super) fn weigh_unheard(&mut self, turn: &mut Turn<'_>) {
+        let deaf = self.peer_says.hears_at_all() == Some(false);
+        if !deaf && self.unheard == crate::unheard::Unheard::default() {
+            return;
+        }
+        let speaks = deaf && self.peer_view().is_some_and(|peer| peer.status == NodeStatus::Active);
+        let (now, patience) = (self.now, self.deaf_patience());
+        self.unheard.note(now, speaks && self.pause.is_none());
+        let owns = match self.peer_says.owns_all {
+            true => self.profile.groups.iter().map(|group| group.key.clone()).collect(),
+            false => self.peer_says.owns.clone(),
+        };
+        if let Some(taken) = self.unheard.judge(now, patience, &owns) {
+            if let Some(taken) = &taken {
+                turn.log(report::unheard(&self.peer_name(), taken));
+            }
+            self.feed_manager(resource::Input::Unheard(taken), turn);
+        }
+    }
+
+    fn peer_name(&self) -> String {
+        self.profile.peer.as_ref().map_or_else(String::new, NodeName::to_string)
+    }
+
     pub(super) fn take_fence(&mut self, attempt: u64, outcome: &Outcome, turn: &mut Turn<'_>) {
+        self.note_fenced(attempt, outcome, turn);
         let (now, facts) = (self.now, self.facts());
         let Some(doubt) = &mut self.doubt else { return };
         let steps = doubt.fence_answer(now, attempt, outcome, &facts);
@@ -179,6 +215,8 @@ impl Node {
                 turn.log(
                     LogEvent::new(Level::Warn, "fence_confirmed", line).with("client", client.0),
                 );
+                let by = self.names.get(&client).cloned();
+                self.tell_fence("confirmed", "operator", text.clone(), by, 0, turn);
                 Response::Done { text }
             }
             Err(text) => Response::Error { text },
@@ -215,6 +253,7 @@ impl Node {
             turn.changed = true;
             match step {
                 Step::Tell(status) => {
+                    self.note_silence(status, turn);
                     if status == PeerStatus::Dead
                         && let Some(peer) = self.profile.peer.clone()
                     {
@@ -226,10 +265,13 @@ impl Node {
                     self.feed_manager(resource::Input::MayTake(groups), turn);
                 }
                 Step::AskPings => self.feed_messaging(messaging::Input::AskPings, turn),
-                Step::Effect(effect) => turn.effects.push(effect),
+                Step::Effect(effect) => {
+                    self.note_fencing(&effect);
+                    turn.effects.push(effect);
+                }
                 Step::Yield(reason) => {
                     turn.log(LogEvent::new(Level::Error, "stepping_down", reason));
-                    self.exit_code = STEPPED_DOWN;
+                    self.last = Effect::Exit { code: STEPPED_DOWN };
                     self.stop(turn);
                 }
                 Step::Bite(reason) => self.bite(reason, turn),
@@ -273,7 +315,7 @@ impl Node {
         }
     }
 
-    fn moment(&self, ms_ago: Option<u64>) -> Option<Instant> {
+    pub(super) fn moment(&self, ms_ago: Option<u64>) -> Option<Instant> {
         let ago = ms_ago?.saturating_mul(1_000);
         Some(Instant::from_micros(self.now.as_micros().saturating_sub(ago)))
     }

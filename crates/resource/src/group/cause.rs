@@ -1,9 +1,9 @@
 //! Why a group moves, as history and status name it. Values only.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why a group moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// This node started.
     Startup,
@@ -39,6 +39,8 @@ pub enum Cause {
     Forgotten,
     /// This node stops.
     Shutdown,
+    /// It is not, or is otherwise, in the configuration that comes into force.
+    Reload,
 }
 
 impl Cause {
@@ -62,6 +64,7 @@ impl Cause {
             Self::Retry => "retry",
             Self::Forgotten => "forgotten",
             Self::Shutdown => "shutdown",
+            Self::Reload => "reload",
         }
     }
 }

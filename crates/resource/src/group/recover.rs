@@ -5,7 +5,7 @@
 use super::*;
 
 /// Whether a group that failed here waits for another attempt here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Breaker {
     waiting: bool,
     /// That it failed everywhere was said; once until it is held again.
@@ -120,6 +120,7 @@ impl Group {
     fn fail_here(&mut self, index: usize, cause: Cause, reason: String) {
         self.failed = Some(index);
         self.goal = Goal::Released;
+        self.in_part = false;
         self.recovering = None;
         self.announcements.clear();
         self.because(cause, reason);

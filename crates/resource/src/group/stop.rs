@@ -4,7 +4,7 @@
 use super::*;
 
 /// How far a failing stop has come: repeated, then with KILL, then looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct StopProgress {
     attempts: u32,
     pub(super) waits_for_retry: bool,
@@ -133,6 +133,7 @@ impl Group {
         );
         if stops {
             self.goal = Goal::Released;
+            self.in_part = false;
             self.recovering = None;
             self.blocked = true;
             self.reason = format!("{name} cannot be stopped");

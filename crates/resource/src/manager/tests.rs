@@ -2,10 +2,13 @@
 
 mod canonical;
 mod failback;
+mod left;
 mod legacy;
 mod lost;
 mod maintenance;
 mod recovery;
+mod retire;
 mod scenarios;
+mod unheard;
 mod walk;
 mod world;

@@ -21,12 +21,16 @@ pub(super) struct Side {
     pub(super) manager: Manager,
     pub(super) alive: bool,
     pub(super) running: BTreeSet<String>,
+    /// Group and text of what was started and not stopped, as the daemon writes it down.
+    pub(super) left: BTreeSet<(String, String)>,
     pub(super) pending: Vec<Operation>,
     pub(super) timers: BTreeSet<Timer>,
     pub(super) answers: BTreeMap<RequestId, Answer>,
     pub(super) alerts: Vec<String>,
     pub(super) log: Vec<String>,
     pub(super) has_left: bool,
+    /// Answers to `Input::Retire`.
+    pub(super) retired: Vec<Result<(), String>>,
     /// What ended by itself since its last start.
     pub(super) ended: BTreeSet<String>,
     /// Groups that may be started though the peer is lost.
@@ -104,11 +108,13 @@ fn side(number: usize, failback: AutoFailback, groups: usize, policy: Policy) ->
         manager: Manager::new(config),
         alive: false,
         running: BTreeSet::new(),
+        left: BTreeSet::new(),
         pending: Vec::new(),
         timers: BTreeSet::new(),
         answers: BTreeMap::new(),
         alerts: Vec::new(),
         log: Vec::new(),
+        retired: Vec::new(),
         has_left: false,
         ended: BTreeSet::new(),
         kept: BTreeSet::new(),
@@ -186,9 +192,12 @@ impl World {
             fresh.manager = fresh.manager.all_prefer(&NodeName::new("node1"));
         }
         fresh.running = std::mem::take(&mut self.sides[number].running);
+        fresh.left = std::mem::take(&mut self.sides[number].left);
+        let left = Input::Left(fresh.left.clone());
         fresh.faults = std::mem::take(&mut self.sides[number].faults);
         fresh.alive = true;
         self.sides[number] = fresh;
+        self.feed(number, left);
         // Older messages of either side are refused as replays, or came before `starting`.
         self.wire = [VecDeque::new(), VecDeque::new()];
         let other = 1 - number;
@@ -213,6 +222,7 @@ impl World {
         let side = &mut self.sides[number];
         side.alive = false;
         side.running.clear();
+        side.left.clear();
         side.pending.clear();
         side.timers.clear();
         self.wire = [VecDeque::new(), VecDeque::new()];
@@ -312,6 +322,10 @@ impl World {
             }
             Output::Run(operation) => {
                 self.check_operation(number, &operation);
+                if operation.action == Action::Start {
+                    let owner = (operation.group.clone(), operation.resource.text.clone());
+                    self.sides[number].left.insert(owner);
+                }
                 self.sides[number].pending.push(operation);
             }
             Output::Cancel(op) => {
@@ -339,6 +353,7 @@ impl World {
             }
             Output::Alert { text, .. } => self.sides[number].alerts.push(text),
             Output::Stopped => self.sides[number].has_left = true,
+            Output::Retired(result) => self.retired(number, result),
         }
     }
 
@@ -403,6 +418,27 @@ impl World {
         }
     }
 
+    /// Whoever starts anew leaves nothing under way and nothing up that was to be released.
+    fn retired(&mut self, number: usize, result: Result<(), String>) {
+        let side = &mut self.sides[number];
+        if result.is_ok() {
+            assert!(side.pending.is_empty(), "retired with {:?} under way", side.pending);
+            let moves = side.manager.groups().any(Group::in_transition);
+            assert!(!moves, "retired in a transition");
+        }
+        side.retired.push(result);
+    }
+
+    /// The daemons that may start anew do.
+    pub(super) fn restart_retired(&mut self) {
+        for number in [0, 1] {
+            let side = &self.sides[number];
+            if side.alive && !side.has_left && side.retired.contains(&Ok(())) {
+                self.boot(number);
+            }
+        }
+    }
+
     /// Something ends by itself. Until its manager knows, it acts as if it ran.
     pub(super) fn ends(&mut self, number: usize, text: &str) {
         if self.sides[number].running.remove(text) {
@@ -443,6 +479,9 @@ impl World {
                 Action::Announce | Action::Validate => Outcome::Ok,
             },
         };
+        if operation.action == Action::Stop && outcome == Outcome::Ok {
+            side.left.remove(&(operation.group.clone(), name.clone()));
+        }
         let (word, short) = (operation.action.word(), name.replace("IPaddr::10.0.0.", "ip"));
         side.log.push(format!("{word} {short}"));
         self.feed(number, Input::Done { op: operation.id, outcome });

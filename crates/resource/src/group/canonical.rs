@@ -9,7 +9,8 @@ impl Group {
         if let Some(op) = &mut self.running {
             op.id = rename(op.id);
         }
-        self.reason.clear();
+        // Not empty: who reports a move without a reason has a fault.
+        self.reason = "left out".into();
         for member in &mut self.members {
             if let Some(op) = &mut member.beside {
                 op.id = rename(op.id);

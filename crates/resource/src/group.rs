@@ -7,6 +7,7 @@
 //! repeated and escalated in `stop`, what runs on both nodes in `warm`, and whether a group that is
 //! not held could be in `ready`.
 
+mod canonical;
 mod cause;
 mod in_use;
 mod member;

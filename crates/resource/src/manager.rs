@@ -5,6 +5,7 @@
 //! delay, never a dead end. How a group is started and stopped is in `group`.
 
 mod breaker;
+mod canonical;
 mod dialogue;
 mod failback;
 mod maintenance;
@@ -466,8 +467,11 @@ impl Manager {
         }
     }
 
-    /// The 10 s of a joint start are over; a peer that has said nothing by then never will.
+    /// The 10 s of a joint start are over; a 3.0.6 peer that has said nothing by then never will.
     fn startup_waited(&mut self, out: &mut Vec<Output>) {
+        if self.peer.native {
+            return self.greet_again(out);
+        }
         self.waited = true;
         if self.phase != Phase::Stable && self.peer.holdings.is_none() {
             let text = format!(

@@ -6,6 +6,7 @@ mod commands;
 mod completions;
 mod dist;
 mod failures;
+mod fsm;
 mod generated;
 mod guide;
 mod links;
@@ -24,6 +25,7 @@ const USAGE: &str = "usage: cargo xtask TASK
              --only NAME: one of them; --table FILE: writes what was seen
   failures   writes docs/failures/README.md from docs/failures/faults.toml
   reference  writes the pages of docs/reference that are made from tables
+  fsm        writes the tables of states, docs/reference/states.md, by driving the real code
   man        writes docs/man from the command lines, the tables and the prose beside the generator
   completions  writes etc/completions from the command lines
   guide DIR  puts the screens of DIR (made by crates/xtask/src/guide/screens) into docs/guide
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     match task.as_deref() {
         Some("tidy") => report(&tidy::check(root())),
         Some("reference") => done("reference", reference::set().write(root())),
+        Some("fsm") => done("fsm", fsm::write(root())),
         Some("man") => done("man", man::set().write(root())),
         Some("completions") => done("completions", completions::set().write(root())),
         Some("guide") => match std::env::args_os().nth(2) {

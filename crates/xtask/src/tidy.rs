@@ -45,6 +45,7 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
     faults.extend(crate::links::broken(root));
     faults.extend(crate::mutants::stale(root));
     faults.extend(crate::failures::stale(root));
+    faults.extend(crate::fsm::stale(root));
     faults.sort();
     faults
 }

@@ -91,6 +91,16 @@ impl Dialogue {
         }
     }
 
+    /// Sentences for people, which no decision looks at.
+    pub(super) fn forget_words(&mut self) {
+        match self {
+            Self::Asked(giving) | Self::Releasing(giving) | Self::Given(giving, _) => {
+                giving.reason.clear();
+            }
+            Self::None | Self::Wanting { .. } | Self::Taking(_) | Self::Acquiring(_) => {}
+        }
+    }
+
     /// The word that goes with a `resource` message while this is under way.
     pub(super) fn info(&self) -> Option<&'static str> {
         self.giving().map(|_| GIVING)

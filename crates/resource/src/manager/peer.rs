@@ -179,6 +179,8 @@ impl Manager {
             PeerMessage::Starting => self.peer_starting(out),
             PeerMessage::Resources { holdings, full, stable, info, groups } => {
                 self.peer.gives = info.as_deref() == Some(GIVING);
+                // That a 3.0.6 node holds nothing says, from here on, only that it releases.
+                self.peer.fresh &= info.as_deref() != Some("shutdown");
                 self.peer_resources(holdings, full, stable, groups, out);
             }
             PeerMessage::AskResources { which, step } => self.asked(which, step, out),

@@ -64,12 +64,7 @@ impl Manager {
             return;
         }
         if self.peer.status == PeerStatus::Active && !self.greeted {
-            self.greeted = true;
-            out.push(Output::Send(PeerMessage::Starting));
-            self.say(None, out);
-            if !self.peer.native {
-                out.push(Output::SetTimer(Timer::StartupWait, STARTUP_WAIT));
-            }
+            self.greet(out);
         }
         let heard = match self.peer.native {
             true => self.peer.groups.is_some(),
@@ -85,6 +80,20 @@ impl Manager {
             let taken = self.peer.holdings.is_some_and(|held| held.foreign);
             self.booked.local = !taken;
             self.become_stable(out);
+        }
+    }
+
+    fn greet(&mut self, out: &mut Vec<Output>) {
+        self.greeted = true;
+        out.push(Output::Send(PeerMessage::Starting));
+        self.say(None, out);
+        out.push(Output::SetTimer(Timer::StartupWait, STARTUP_WAIT));
+    }
+
+    /// A Twinbeat peer has not answered: `starting` or the answer was lost for good.
+    pub(super) fn greet_again(&mut self, out: &mut Vec<Output>) {
+        if self.phase != Phase::Stable && self.greeted && self.can_talk() {
+            self.greet(out);
         }
     }
 

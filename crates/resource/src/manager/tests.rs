@@ -1,5 +1,6 @@
 //! The manager against another manager, against a model of a 3.0.6 peer, and against chance.
 
+mod canonical;
 mod conflict;
 mod failback;
 mod left;

@@ -93,6 +93,26 @@ fn a_3_0_6_peer_in_transition_is_waited_for() {
     assert_eq!(world.owners(), "-/-");
 }
 
+/// It had everything and was told to stop while this node was still looking at what runs here. That
+/// it holds nothing means that it releases, although its `starting` was heard as well.
+#[test]
+fn a_3_0_6_peer_that_begins_and_stops_at_once_is_waited_for() {
+    let mut world = started(On);
+    hear(&mut world, PeerMessage::Starting);
+    let leaving = PeerMessage::Resources {
+        holdings: Holdings::NONE,
+        full: true,
+        stable: Some(false),
+        info: Some("shutdown".into()),
+        groups: None,
+    };
+    hear(&mut world, leaving);
+    hear(&mut world, resources(Holdings::NONE, false));
+    assert_eq!(world.owners(), "-/-");
+    hear(&mut world, PeerMessage::Shutdone);
+    assert_eq!(world.owners(), "1/1");
+}
+
 #[test]
 fn standby_to_a_3_0_6_node_is_the_four_steps() {
     let mut world = started(Off);

@@ -373,3 +373,22 @@ fn late_results_are_counted_and_dropped() {
     assert_eq!(world.sides[0].manager.late_results(), 1);
     assert_eq!(format!("{:?}", world.sides[0].manager.groups), before);
 }
+
+/// Messaging repeats what was lost, but not for ever.
+#[test]
+fn a_greeting_that_was_lost_is_said_again() {
+    let mut world = World::settled(On);
+    world.power_off(0);
+    world.declare_dead(0);
+    world.rest();
+    world.boot(0);
+    while !world.sides[0].pending.is_empty() {
+        world.complete(0, 0);
+    }
+    world.wire = Default::default();
+    world.rest();
+    assert!(!world.sides[0].manager.is_stable(), "it waits for the answer");
+    world.fire(0, &Timer::StartupWait);
+    world.rest();
+    assert_eq!(world.owners(), "1/2");
+}

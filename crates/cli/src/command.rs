@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
     address, check, cl_status, completions, demo, explain, key, lab, migrate, operate, probe,
-    status, witness,
+    reload, status, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -35,6 +35,7 @@ enum Verb {
     Cleanup(CleanupArgs),
     Maintenance(operate::MaintenanceArgs),
     Fence(operate::FenceArgs),
+    Reload(reload::ReloadArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
@@ -72,6 +73,7 @@ pub fn main() -> ExitCode {
         Verb::Cleanup(args) => moves::cleanup(run_dir, &args),
         Verb::Maintenance(args) => operate::maintenance(run_dir, &args),
         Verb::Fence(args) => operate::fence(run_dir, &args),
+        Verb::Reload(args) => reload::run(run_dir, &args),
         Verb::Probe(args) => probe::run(&args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),

@@ -18,6 +18,7 @@ mod moves;
 mod operate;
 mod print;
 mod probe;
+mod reload;
 mod status;
 #[cfg(test)]
 mod testing;

@@ -39,6 +39,7 @@ impl Access {
             | Request::Takeover { .. }
             | Request::Cleanup { .. }
             | Request::Maintenance { .. }
+            | Request::Reload { .. }
             | Request::FenceTest
             | Request::FenceConfirm { .. }
             | Request::Stop => self == Self::Command,

@@ -5,11 +5,12 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use hb_config::settings::{Logging, Settings};
 use hb_messaging::net::{Links, Pings};
 use hb_node::api::STATUS_SOCKET;
-use hb_node::effect::Level;
+use hb_node::effect::{Level, RestartedMaintenance};
 use hb_node::{Identity, Node};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::chdir;
@@ -24,7 +25,7 @@ use crate::history::FILE_NAME;
 use crate::legacy::hooks::Hooks;
 use crate::logging::{Destinations, Logger, unix_s};
 use crate::operations::Operations;
-use crate::perform::Edge;
+use crate::perform::{Edge, Ended};
 use crate::pid_file::PidLock;
 use crate::reload::Reload;
 use crate::service::Service;
@@ -32,7 +33,7 @@ use crate::shell::Shell;
 use crate::signals::Signals;
 use crate::watchdog::{self, Watchdog};
 use crate::witness::Witness;
-use crate::{foreign, hint, host, identity, legacy, realtime};
+use crate::{daemonize, foreign, hint, host, identity, legacy, realtime};
 
 /// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
 pub(crate) const SCRATCH: &str = "rsctmp";
@@ -137,17 +138,30 @@ impl Prepared {
             .max_blocking_threads(4)
             .build()
             .map_err(Fatal::system("start the event loop"))?;
+        let maintenance = args
+            .in_maintenance
+            .map(|left_ms| RestartedMaintenance { left: left_ms.map(Duration::from_millis) });
         let result = runtime.block_on(async {
             let shell = open(&settings, identity, args, &logger, report).await?;
-            Ok(shell.run().await)
+            Ok(shell.run(maintenance).await)
         });
         // A lookup or an agent that hangs must not keep the process.
         runtime.shutdown_background();
         logger.flush();
         control::remove(&args.paths.run);
         legacy::remove(&args.paths.run);
-        lock.remove();
-        result
+        match result {
+            // The pid file stays: it names this process, which goes on under the same number.
+            Ok(Ended::Restart(maintenance)) => Err(daemonize::restart(maintenance)),
+            Ok(Ended::Exit(code)) => {
+                lock.remove();
+                Ok(code)
+            }
+            Err(error) => {
+                lock.remove();
+                Err(error)
+            }
+        }
     }
 }
 

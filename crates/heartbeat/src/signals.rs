@@ -9,7 +9,7 @@ use crate::exit::Fatal;
 pub(crate) enum Signal {
     /// TERM, INT: release everything and end.
     Stop,
-    /// HUP: read the keys again.
+    /// HUP: read the files again.
     Reload,
     /// USR1: open log files again.
     ReopenLogs,

@@ -70,6 +70,7 @@ fn dispatch(args: &Args) -> Result<ExitCode, Fatal> {
         (Mode { status: true, .. }, _) => command::status(&args.paths).map(Into::into),
         (Mode { stop: true, .. }, _) => command::stop(&args.paths).map(Into::into),
         (Mode { reload: true, .. }, _) => command::reload(&args.paths).map(Into::into),
+        (Mode { restart: true, .. }, _) => command::restart(&args.paths).map(Into::into),
         (Mode { foreground: true, .. }, _) => run::run(args, Report::Nobody).map(Into::into),
         (_, None) => daemonize::launch().map(|()| Exit::Ok.into()),
         (_, Some(GUARDIAN)) => daemonize::guard(args).map(Into::into),

@@ -18,7 +18,7 @@ use nix::unistd::chdir;
 use crate::args::{Args, Paths};
 use crate::configuration::{self, Loaded};
 use crate::control::{self, Control};
-use crate::daemonize::Report;
+use crate::daemonize::{self, Report};
 use crate::exit::Fatal;
 use crate::fence::Fence;
 use crate::history::FILE_NAME;
@@ -33,7 +33,7 @@ use crate::shell::Shell;
 use crate::signals::Signals;
 use crate::watchdog::{self, Watchdog};
 use crate::witness::Witness;
-use crate::{daemonize, foreign, hint, host, identity, legacy, realtime};
+use crate::{foreign, hint, host, identity, legacy, realtime};
 
 /// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
 pub(crate) const SCRATCH: &str = "rsctmp";
@@ -148,20 +148,15 @@ impl Prepared {
         // A lookup or an agent that hangs must not keep the process.
         runtime.shutdown_background();
         logger.flush();
+        // Pid file and sockets stay then: whoever looks must not take it for a stop. The lock on the pid
+        // file ends with the old program.
+        if let Ok(Ended::Restart(maintenance)) = result {
+            return Err(daemonize::restart(maintenance));
+        }
         control::remove(&args.paths.run);
         legacy::remove(&args.paths.run);
-        match result {
-            // The pid file stays: it names this process, which goes on under the same number.
-            Ok(Ended::Restart(maintenance)) => Err(daemonize::restart(maintenance)),
-            Ok(Ended::Exit(code)) => {
-                lock.remove();
-                Ok(code)
-            }
-            Err(error) => {
-                lock.remove();
-                Err(error)
-            }
-        }
+        lock.remove();
+        result.map(Ended::code)
     }
 }
 

@@ -159,6 +159,7 @@ impl Shell {
             }
             Wake::Signal(Signal::Reload) => self.reload.begin(Asker::Signal),
             Wake::Signal(Signal::ReopenLogs) => self.edge.logger.reopen(),
+            Wake::Signal(Signal::Renew) => self.reload.begin(Asker::Upgrade),
             Wake::Net(event) => self.net(event),
             Wake::Done(op, outcome) => self.feed(Input::Done { op, outcome }),
             Wake::Echo(ping, sequence) => self.feed(Input::EchoReply { ping, sequence }),
@@ -278,7 +279,7 @@ impl Shell {
                 Asker::Curious(client) => {
                     self.edge.control.reply(*client, reload::told(&changes));
                 }
-                Asker::Signal => serious.push(None),
+                Asker::Signal | Asker::Upgrade => serious.push(None),
                 Asker::Client(client) => serious.push(Some(*client)),
             }
         }
@@ -297,6 +298,7 @@ impl Shell {
             self.edge.logger.say(Level::Info, "reload", format!("Configuration: {line}"));
         }
         let Changes { others, release, .. } = changes.clone();
+        let others = others || askers.contains(&Asker::Upgrade);
         self.reload.wait(serious.into_iter().flatten(), changes);
         if others {
             self.feed(Input::Reload { release });

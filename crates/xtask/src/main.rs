@@ -8,6 +8,7 @@ mod generated;
 mod guide;
 mod links;
 mod man;
+mod dist;
 mod picture;
 mod reference;
 mod tidy;
@@ -21,6 +22,7 @@ const USAGE: &str = "usage: cargo xtask TASK
   man        writes docs/man from the command lines, the tables and the prose beside the generator
   completions  writes etc/completions from the command lines
   guide DIR  puts the screens of DIR (made by crates/xtask/src/guide/screens) into docs/guide
+  dist       builds the Debian package and the spec file of an RPM
   picture    draws a terminal's output (stdin) as an SVG (stdout)";
 
 fn main() -> ExitCode {
@@ -35,6 +37,16 @@ fn main() -> ExitCode {
             None => {
                 eprintln!("{USAGE}");
                 ExitCode::from(2)
+            }
+        },
+        Some("dist") => match dist::run(root(), std::env::args().skip(2)) {
+            Ok(made) => {
+                made.iter().for_each(|path| println!("{}", path.display()));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("dist: {error}");
+                ExitCode::FAILURE
             }
         },
         Some("picture") => match std::io::read_to_string(std::io::stdin()) {

@@ -4,11 +4,11 @@
 
 mod commands;
 mod completions;
+mod dist;
 mod generated;
 mod guide;
 mod links;
 mod man;
-mod dist;
 mod picture;
 mod reference;
 mod tidy;

@@ -33,6 +33,7 @@ complete -c hb -n "__fish_hb_needs_command" -f -a "takeover" -d 'Get groups from
 complete -c hb -n "__fish_hb_needs_command" -f -a "cleanup" -d 'Forget failures of a group and try it again'
 complete -c hb -n "__fish_hb_needs_command" -f -a "maintenance" -d 'Hands off: checks go on, nothing is started, stopped or moved, on neither node'
 complete -c hb -n "__fish_hb_needs_command" -f -a "fence" -d 'Power switches: do they work, what did they do, and a person\'s word in their place'
+complete -c hb -n "__fish_hb_needs_command" -f -a "reload" -d 'Put what has changed in ha.cf, haresources, authkeys and hb.toml into force'
 complete -c hb -n "__fish_hb_needs_command" -f -a "check" -d 'Check ha.cf, haresources, authkeys and hb.toml, each and together'
 complete -c hb -n "__fish_hb_needs_command" -f -a "explain" -d 'Explain a finding (HB0101), a directive of ha.cf (deadtime) or a key of hb.toml'
 complete -c hb -n "__fish_hb_needs_command" -f -a "migrate" -d 'What leads from Heartbeat 3 to Twinbeat'
@@ -76,6 +77,9 @@ complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_
 complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from confirm" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from confirm" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand reload" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand reload" -l dry-run -d 'Only say what differs and what would be done'
+complete -c hb -n "__fish_hb_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand check" -l dir -d 'Directory of the files' -r -F
 complete -c hb -n "__fish_hb_using_subcommand check" -l node -d 'Check for this node instead of this machine' -r
 complete -c hb -n "__fish_hb_using_subcommand check" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F

@@ -87,6 +87,8 @@ impl Trace {
             | Input::Link { .. }
             | Input::Done { .. }
             | Input::Request { .. }
+            | Input::ClientName { .. }
+            | Input::Clock { .. }
             | Input::ClientGone { .. }
             | Input::Look { .. }
             | Input::Slept { .. }

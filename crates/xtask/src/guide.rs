@@ -30,23 +30,52 @@ pub(crate) fn fill(root: &Path, screens: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Screens of the pages below `root` that were never filled.
+pub(crate) fn empty(root: &Path) -> Vec<String> {
+    let mut pages = Vec::new();
+    collect(&root.join("docs/guide"), &mut pages);
+    pages.sort();
+    let mut faults = Vec::new();
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        for window in lines.windows(3) {
+            let [marker, _, first] = window else { continue };
+            if let Some((_, name)) = screen_name(marker).filter(|_| first.trim() == "```") {
+                let page = page.strip_prefix(root).unwrap_or(&page).display();
+                faults.push(format!("{page}: the screen {name} is empty: `cargo xtask guide DIR`"));
+            }
+        }
+    }
+    faults
+}
+
 fn replace(text: &str, screen: impl Fn(&str) -> io::Result<String>) -> io::Result<String> {
     let mut out = String::new();
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         out += line;
         out.push('\n');
-        let Some(name) = screen_name(line) else { continue };
+        let Some((indent, name)) = screen_name(line) else { continue };
         let missing = || io::Error::other(format!("no fenced block below the screen {name}"));
-        let fence = lines.next().filter(|line| line.starts_with("```")).ok_or_else(missing)?;
-        lines.by_ref().find(|line| *line == "```").ok_or_else(missing)?;
-        out += &format!("{fence}\n{}\n```\n", screen(name)?.trim_end());
+        let is_fence = |line: &&str| line.trim_start().starts_with("```");
+        let fence = lines.next().filter(is_fence).ok_or_else(missing)?;
+        lines.by_ref().find(|line| line.trim() == "```").ok_or_else(missing)?;
+        out += &format!("{fence}\n");
+        for line in screen(name)?.trim_end().lines() {
+            out += format!("{indent}{line}").trim_end();
+            out.push('\n');
+        }
+        out += &format!("{indent}```\n");
     }
     Ok(out)
 }
 
-fn screen_name(line: &str) -> Option<&str> {
-    line.strip_prefix("<!-- screen: ")?.strip_suffix(" -->")
+/// The blanks before a marker, as in an item of a list, and the name of its screen.
+fn screen_name(line: &str) -> Option<(&str, &str)> {
+    let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
+    let name = rest.strip_prefix("<!-- screen: ")?.strip_suffix(" -->")?;
+    Some((indent, name))
 }
 
 #[cfg(test)]
@@ -58,6 +87,16 @@ mod tests {
         let text = "a\n<!-- screen: x -->\n```text\nold\nolder\n```\nb\n```text\nkept\n```\n";
         let filled = replace(text, |name| Ok(format!("new {name}\n\n"))).expect("filled");
         assert_eq!(filled, "a\n<!-- screen: x -->\n```text\nnew x\n```\nb\n```text\nkept\n```\n");
+    }
+
+    #[test]
+    fn a_screen_of_a_list_item_stays_in_it() {
+        let text = "1. a\n\n   <!-- screen: x -->\n   ```text\n   ```\n\n2. b\n";
+        let filled = replace(text, |_| Ok("p\n\n q\n".to_owned())).expect("filled");
+        assert_eq!(
+            filled,
+            "1. a\n\n   <!-- screen: x -->\n   ```text\n   p\n\n    q\n   ```\n\n2. b\n"
+        );
     }
 
     #[test]

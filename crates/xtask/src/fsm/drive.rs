@@ -285,6 +285,7 @@ fn feed(state: &mut State, input: Input) -> Vec<Output> {
             | Output::Changed(_)
             | Output::Answer(..)
             | Output::Alert { .. }
+            | Output::Retired(_)
             | Output::Stopped => {}
         }
     }
@@ -339,6 +340,9 @@ fn note(seen: &mut Seen, state: &State, next: &State, input: &str, outputs: &[Ou
             }
             Output::Stopped => {
                 told.insert("leaves".to_owned());
+            }
+            Output::Retired(_) => {
+                told.insert("may start anew".to_owned());
             }
             Output::Changed(change) => {
                 let ends = (change.from.clone(), change.to.clone());

@@ -17,6 +17,7 @@ const PROSE: &[(&str, &str)] = &[
     ("hb-status", include_str!("hb-status.roff")),
     ("hb-standby", include_str!("hb-standby.roff")),
     ("hb-takeover", include_str!("hb-takeover.roff")),
+    ("hb-reload", include_str!("hb-reload.roff")),
     ("hb-check", include_str!("hb-check.roff")),
     ("hb-maintenance", include_str!("hb-maintenance.roff")),
     ("hb-cleanup", include_str!("hb-cleanup.roff")),

@@ -21,6 +21,8 @@ const PLACE: &str = "/run/hb-boot";
 const GROUPS: &str = "/sys/fs/cgroup/hb-boot";
 /// Longest boot and longest orderly end.
 const LIMIT: Duration = Duration::from_secs(90);
+/// Longest run of a command inside, in seconds: longer than a stop of everything.
+const COMMAND_LIMIT_S: &str = "120";
 const LOOK: Duration = Duration::from_millis(50);
 const NONE: Option<&str> = None;
 /// What is shown of each machine when a step has failed.
@@ -248,6 +250,7 @@ fn run_in(first: Pid, argv: &[&str]) -> Output {
     Command::new("nsenter")
         .args(["--target", &first.to_string()])
         .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"])
+        .args(["/usr/bin/timeout", COMMAND_LIMIT_S])
         .args(["/usr/bin/env", "-i", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"])
         .args(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
         .arg("DEBIAN_FRONTEND=noninteractive")

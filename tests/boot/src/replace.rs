@@ -11,7 +11,7 @@ pub(crate) const STEPS: &[Step] =
     &[("beside_debians_heartbeat", beside_debians_heartbeat), ("replaced_live", replaced_live)];
 
 /// What both know.
-const HARESOURCES: &str = "node1 IPaddr::192.0.2.100/24/eth0 nginx\n";
+const HARESOURCES: &str = "node1 IPaddr2::192.0.2.100/24/eth0 nginx\n";
 /// policy-rc.d of Debian: no package stops or starts anything.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 

@@ -75,7 +75,7 @@ fn ask(run_dir: &Path) -> Result<Vec<HistoryEntry>, ClientError> {
     match Client::connect(run_dir, api::STATUS_SOCKET, Some(LIMIT))?.ask(Request::History)? {
         Response::History(entries) => Ok(entries),
         Response::Error { text } => Err(ClientError::Protocol(text)),
-        other @ (Response::Status(_) | Response::Done { .. }) => {
+        other @ (Response::Status(_) | Response::Done { .. } | Response::Changes { .. }) => {
             Err(ClientError::Protocol(format!("{other:?}")))
         }
     }

@@ -7,6 +7,7 @@ mod check;
 mod cl_status;
 pub mod client;
 pub mod command;
+pub mod completions;
 pub mod demo;
 pub mod exit;
 mod explain;
@@ -19,6 +20,7 @@ mod operate;
 mod plan;
 mod print;
 mod probe;
+mod reload;
 mod status;
 #[cfg(test)]
 mod testing;

@@ -1,5 +1,7 @@
 //! What happens to a node. Closed and serialisable, so that a run can be recorded and replayed.
 
+use std::collections::BTreeSet;
+
 use hb_messaging::engine::{LinkId, PingId};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
 use serde::{Deserialize, Serialize};
@@ -107,6 +109,12 @@ pub enum Input {
     Slept {
         /// How long, in ms.
         ms: u64,
+    },
+    /// The files were read again, are valid and differ: end with `Effect::Restart` as soon as nothing
+    /// moves, or with `Effect::KeepConfiguration`.
+    Reload {
+        /// Groups that must not run any more when the other configuration comes into force.
+        release: BTreeSet<GroupKey>,
     },
     /// SIGTERM or `heartbeat -k`: release everything in order, then `Effect::Exit`.
     Shutdown,

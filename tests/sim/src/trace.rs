@@ -94,6 +94,7 @@ impl Trace {
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }
+            | Input::Reload { .. }
             | Input::Shutdown => self.line(now, machine, format_args!("<- {input:?}")),
         }
     }
@@ -132,6 +133,8 @@ impl Trace {
             Effect::Alive => self.hash.add(b"alive"),
             Effect::Reply { .. }
             | Effect::Exit { .. }
+            | Effect::Restart { .. }
+            | Effect::KeepConfiguration { .. }
             | Effect::Cancel(_)
             | Effect::Fence { .. }
             | Effect::Witness { .. }

@@ -65,11 +65,18 @@ impl Node {
 
     pub(super) fn tell_stop(&mut self, turn: &mut Turn<'_>) {
         let node = self.profile.node.to_string();
-        let (cause, reason) = match self.exit_code {
-            0 => ("shutdown", "heartbeat stopped in order"),
+        let (cause, reason) = match self.last {
+            Effect::Exit { code: 0 } => ("shutdown", "heartbeat stopped in order"),
             _ => ("stepped_down", "the other node has the right to go on alone"),
         };
         self.tell_of(&node, "stopped", cause, reason.to_owned(), 0, turn);
+    }
+
+    /// This daemon ends, and the next one has another configuration.
+    pub(super) fn tell_renewal(&mut self, turn: &mut Turn<'_>) {
+        let node = self.profile.node.to_string();
+        let reason = "the configuration has changed: heartbeat starts anew and keeps what runs";
+        self.tell_of(&node, "stopped", "reload", reason.to_owned(), 0, turn);
     }
 
     pub(super) fn tell_pause(&mut self, ms: u64, turn: &mut Turn<'_>) {

@@ -1,0 +1,44 @@
+//! A reload: the resource manager comes to rest, then this node ends without a word to the peer, and
+//! its successor adopts what runs, as after a crash. It decides nothing about resources.
+
+use std::collections::BTreeSet;
+
+use hb_resource::input as resource;
+use hb_resource::operation::GroupKey;
+use hb_resource::output::Timer;
+
+use super::{Node, Turn};
+use crate::api::Response;
+use crate::effect::{Effect, Level, LogEvent, RestartedMaintenance};
+
+impl Node {
+    pub(super) fn reload(&mut self, release: BTreeSet<GroupKey>, turn: &mut Turn<'_>) {
+        let text = "Configuration changed: starting anew with it as soon as nothing moves";
+        turn.log(LogEvent::new(Level::Info, "reload", text));
+        self.feed_manager(resource::Input::Retire { groups: release }, turn);
+    }
+
+    pub(super) fn retired(&mut self, result: Result<(), String>, turn: &mut Turn<'_>) {
+        match result {
+            Err(reason) => turn.effects.push(Effect::KeepConfiguration { reason }),
+            Ok(()) if self.stopping || self.leaves => {}
+            Ok(()) => {
+                let left = self.timers.due(&Timer::MaintenanceEnd).map(|at| at.since(self.now));
+                let maintenance =
+                    self.manager.in_maintenance().then_some(RestartedMaintenance { left });
+                self.end_requests("the daemon started anew before this was done", turn);
+                self.tell_renewal(turn);
+                self.last = Effect::Restart { maintenance };
+                self.leaves = true;
+            }
+        }
+    }
+
+    /// Nobody is left without an answer.
+    pub(super) fn end_requests(&mut self, text: &str, turn: &mut Turn<'_>) {
+        for client in self.requests.drain() {
+            let response = Response::Error { text: text.to_owned() };
+            turn.effects.push(Effect::Reply { client, response });
+        }
+    }
+}

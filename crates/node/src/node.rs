@@ -573,7 +573,7 @@ impl Node {
     fn note_transition(&mut self, transition: &Transition, turn: &mut Turn<'_>) {
         let entry = self.history.note(transition, self.moment_now());
         turn.log(report::transition(transition, entry.as_ref().map(|entry| entry.elapsed_ms)));
-        turn.effects.extend(entry.map(Effect::History));
+        turn.effects.extend(entry.map(|entry| Effect::History(Box::new(entry))));
     }
 
     fn answer(&mut self, request: resource::RequestId, answer: Answer, turn: &mut Turn<'_>) {

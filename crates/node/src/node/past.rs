@@ -7,6 +7,7 @@ use hb_resource::manager::Maintenance;
 use hb_resource::operation::{Operation, Outcome};
 
 use super::{Node, Turn};
+use crate::STEPPED_DOWN;
 use crate::activity::short;
 use crate::api::{EntryKind, HistoryEntry};
 use crate::effect::{Effect, FenceAction};
@@ -37,7 +38,7 @@ impl Node {
     }
 
     pub(super) fn keep(entry: HistoryEntry, turn: &mut Turn<'_>) {
-        turn.effects.push(Effect::History(entry));
+        turn.effects.push(Effect::History(Box::new(entry)));
     }
 
     fn tell_of(
@@ -65,9 +66,10 @@ impl Node {
 
     pub(super) fn tell_stop(&mut self, turn: &mut Turn<'_>) {
         let node = self.profile.node.to_string();
-        let (cause, reason) = match self.last {
-            Effect::Exit { code: 0 } => ("shutdown", "heartbeat stopped in order"),
-            _ => ("stepped_down", "the other node has the right to go on alone"),
+        let (cause, reason) = if self.last == (Effect::Exit { code: STEPPED_DOWN }) {
+            ("stepped_down", "the other node has the right to go on alone")
+        } else {
+            ("shutdown", "heartbeat stopped in order")
         };
         self.tell_of(&node, "stopped", cause, reason.to_owned(), 0, turn);
     }

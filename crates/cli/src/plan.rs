@@ -108,6 +108,10 @@ pub(crate) fn run(run_dir: &Path, state_dir: &Path, args: &PlanArgs) -> ExitCode
         Err(text) => return refuse(&text, exit::UNKNOWN),
     };
     let known = known(run_dir, state_dir);
+    if what == What::Reload && known.down.is_none() {
+        // The daemon knows best: it is what will carry it out.
+        return crate::reload::dry(run_dir);
+    }
     if what == What::Reload {
         let (text, code) = reload::plan(&loaded, known.snapshot.as_ref());
         print::out(&text);

@@ -56,6 +56,11 @@ pub(crate) fn run(run_dir: &Path, args: &ReloadArgs) -> ExitCode {
     }
 }
 
+/// What it would do: `hb plan reload`.
+pub(crate) fn dry(run_dir: &Path) -> ExitCode {
+    run(run_dir, &ReloadArgs { dry_run: true })
+}
+
 /// Waits for the daemon that has the new configuration.
 fn back(run_dir: &Path, before: u64) -> ExitCode {
     let begin = Instant::now();

@@ -114,7 +114,7 @@ pub enum Effect {
     /// Write to the log.
     Log(LogEvent),
     /// Keep a move in the persistent history.
-    History(HistoryEntry),
+    History(Box<HistoryEntry>),
     /// What the service manager shows (`STATUS=` of sd_notify); the first one also means ready.
     Notify {
         /// One line.

@@ -16,7 +16,7 @@ use hb_resource::policy::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
-use crate::api::{KeyStatus, Response, Verdict};
+use crate::api::{KeyStatus, Verdict};
 use crate::daytime::Daytime;
 use crate::doubt::Doubt;
 use crate::effect::{Effect, Level, LogEvent};
@@ -542,7 +542,7 @@ impl Node {
     fn note_transition(&mut self, transition: &Transition, turn: &mut Turn<'_>) {
         let entry = self.history.note(transition, self.moment_now());
         turn.log(report::transition(transition, entry.as_ref().map(|entry| entry.elapsed_ms)));
-        turn.effects.extend(entry.map(Effect::History));
+        turn.effects.extend(entry.map(|entry| Effect::History(Box::new(entry))));
     }
 
     fn leave(&mut self, turn: &mut Turn<'_>) {
@@ -550,13 +550,5 @@ impl Node {
         turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
         self.tell_stop(turn);
         self.leaves = true;
-    }
-
-    /// Nobody is left without an answer.
-    fn end_requests(&mut self, text: &str, turn: &mut Turn<'_>) {
-        for client in self.requests.drain() {
-            let response = Response::Error { text: text.to_owned() };
-            turn.effects.push(Effect::Reply { client, response });
-        }
     }
 }

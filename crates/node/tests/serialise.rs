@@ -114,7 +114,7 @@ fn every_effect_survives_a_recording() {
         Effect::Reply { client, response: Response::Error { text: "refused".into() } },
         Effect::Reply { client, response: Response::History(vec![entry()]) },
         Effect::Log(line),
-        Effect::History(entry()),
+        Effect::History(Box::new(entry())),
         Effect::Notify { status: "web: HEALTHY".into() },
         Effect::Exit { code: 0 },
     ];

@@ -66,7 +66,7 @@ impl World {
             }
             Effect::History(entry) => {
                 self.counts.add("move", &format!("{} {}", entry.what, entry.cause));
-                self.machines[machine].history.push(entry);
+                self.machines[machine].history.push(*entry);
             }
             Effect::Notify { status } => self.machines[machine].notified.push(status),
             Effect::KeepConfiguration { .. } => {}

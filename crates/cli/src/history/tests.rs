@@ -1,3 +1,5 @@
+//! Lines of the history, and where entries come from.
+
 use std::path::PathBuf;
 
 use hb_node::api::{EntryKind, HistoryStep, OutageSince};

@@ -1,5 +1,6 @@
-//! What the files say that the running daemon does not know: check and difference. Nothing is
-//! played: a running daemon takes keys from its files and nothing else. Values in, text out.
+//! What the files say that the daemon did not have when its status was kept, for the time in which it
+//! does not run: check and difference. A running daemon is asked itself (`hb reload --dry-run`).
+//! Values in, text out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,25 +15,23 @@ use crate::exit;
 /// The text, and the exit code: 1 when the files are not valid.
 pub(super) fn plan(loaded: &Loaded, status: Option<&StatusSnapshot>) -> (String, u8) {
     let Some(settings) = loaded.settings.as_ref().filter(|_| !loaded.has(Severity::Error)) else {
-        let text = "the files are not valid: a reload would be refused and everything would stay as it \
-                    is. hb check tells why\n";
+        let text = "the files are not valid: heartbeat would not start. hb check tells why\n";
         return (text.to_owned(), exit::NEGATIVE);
     };
     let mut out = "the files are valid\n".to_owned();
     let Some(status) = status else {
-        out += "heartbeat does not run here: there is nothing to compare them with\n";
+        out += "heartbeat does not run here and kept no status: there is nothing to compare them with\n";
         return (out, exit::OK);
     };
     let changes = changes(settings, status);
     if changes.is_empty() {
-        out += "they say of groups, times and directives what the running daemon has\n";
+        out += "they say of groups and directives what the daemon had\n";
     }
     for change in &changes {
         let _ = writeln!(out, "  {change}");
     }
     if !changes.is_empty() {
-        out += "a running daemon takes only keys from its files: the rest is used after a restart of \
-                heartbeat on this node (hb maintenance on keeps the resources up meanwhile)\n";
+        out += "heartbeat does not run here: it has this from its next start on\n";
     }
     (out, exit::OK)
 }

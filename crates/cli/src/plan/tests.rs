@@ -1,3 +1,5 @@
+//! Plans from configurations and states that two real nodes came to.
+
 use std::time::Duration;
 
 use hb_config::Files;

@@ -274,6 +274,9 @@ fn config(parts: &[ConfigPart]) -> String {
     if parts.iter().all(|part| part.same == Some(true)) {
         return row("config", "same on both nodes", "");
     }
+    if parts.iter().all(|part| part.same.is_none()) {
+        return row("config", "the other node has not said", "");
+    }
     let line = |part: &ConfigPart| {
         let word = match part.same {
             Some(true) => "same",

@@ -1,3 +1,5 @@
+//! Answers of every kind from one status and one history.
+
 use hb_node::api::{EntryKind, OutageSince};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The measuring of moves, step by step; whole nodes are in `tests/history.rs`.
+
 use std::time::Duration;
 
 use hb_config::settings::{AgentSpec, ResourceSpec};

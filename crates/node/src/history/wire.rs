@@ -72,7 +72,11 @@ mod tests {
             Body::AskResources { extensions, .. } | Body::HbTakeover { extensions, .. } => {
                 hear(extensions)
             }
-            _ => None,
+            Body::Starting
+            | Body::Resource { .. }
+            | Body::Shutdone
+            | Body::Stonith { .. }
+            | Body::Other { .. } => None,
         }
     }
 

@@ -37,7 +37,7 @@ impl Node {
     }
 
     pub(super) fn keep(entry: HistoryEntry, turn: &mut Turn<'_>) {
-        turn.effects.push(Effect::History(entry));
+        turn.effects.push(Effect::History(Box::new(entry)));
     }
 
     fn tell_of(
@@ -73,6 +73,13 @@ impl Node {
             ("stepped_down", "the other node has the right to go on alone")
         };
         self.tell_of(&node, "stopped", cause, reason.to_owned(), 0, turn);
+    }
+
+    /// This daemon ends, and the next one has another configuration.
+    pub(super) fn tell_renewal(&mut self, turn: &mut Turn<'_>) {
+        let node = self.profile.node.to_string();
+        let reason = "the configuration has changed: heartbeat starts anew and keeps what runs";
+        self.tell_of(&node, "stopped", "reload", reason.to_owned(), 0, turn);
     }
 
     pub(super) fn tell_pause(&mut self, ms: u64, turn: &mut Turn<'_>) {

@@ -8,6 +8,7 @@ use hb_resource::operation::GroupKey;
 use hb_resource::output::Timer;
 
 use super::{Node, Turn};
+use crate::api::Response;
 use crate::effect::{Effect, Level, LogEvent, RestartedMaintenance};
 
 impl Node {
@@ -26,10 +27,19 @@ impl Node {
                 let maintenance =
                     self.manager.in_maintenance().then_some(RestartedMaintenance { left });
                 self.end_requests("the daemon started anew before this was done", turn);
+                self.tell_renewal(turn);
                 self.last = Effect::Restart { maintenance };
                 self.tell_stop(turn);
                 self.leaves = true;
             }
+        }
+    }
+
+    /// Nobody is left without an answer.
+    pub(super) fn end_requests(&mut self, text: &str, turn: &mut Turn<'_>) {
+        for client in self.requests.drain() {
+            let response = Response::Error { text: text.to_owned() };
+            turn.effects.push(Effect::Reply { client, response });
         }
     }
 }

@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn seeds_hold_every_property() {
-        (1..=100).map(Seed::new).for_each(check);
+        (1..=12).map(Seed::new).for_each(check);
     }
 
     #[test]
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn a_run_depends_on_its_seed_and_nothing_else() {
-        let hashes: Vec<[u64; 2]> = (1..=20)
+        let hashes: Vec<[u64; 2]> = (1..=3)
             .map(Seed::new)
             .map(|seed| [run(seed, None, false).hash, run(seed, None, true).hash])
             .collect();

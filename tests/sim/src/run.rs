@@ -13,8 +13,8 @@ use crate::checker::{Checker, Violation};
 use crate::clock::TRUE_RATE;
 use crate::counts::Counts;
 use crate::edge::Switch;
-use crate::network::Path;
 use crate::faults::Fault;
+use crate::network::Path;
 use crate::plan::{Plan, Seed};
 use crate::trace;
 use crate::troubles::Keys;
@@ -111,7 +111,8 @@ fn carry_out(
 ) -> Result<(), Violation> {
     let end = cut.until.unwrap_or(Instant::from_micros(u64::MAX));
     let is_left = |index: usize| cut.only.as_ref().is_none_or(|only| only.contains(&index));
-    for (index, (at, fault)) in plan.faults.iter().enumerate().filter(|(index, _)| is_left(*index)) {
+    for (index, (at, fault)) in plan.faults.iter().enumerate().filter(|(index, _)| is_left(*index))
+    {
         advance(world, checker, (*at).min(plan.calm).min(end))?;
         if world.now() >= end {
             return Ok(());
@@ -288,6 +289,18 @@ mod tests {
     #[test]
     fn seeds_hold_every_property() {
         (1..=12).map(Seed::new).for_each(check);
+    }
+
+    #[test]
+    fn a_node_that_cannot_give_is_a_dead_end() {
+        let plan = Plan::new(Seed::new(1));
+        let mut world = World::new(plan.settings.clone(), 1);
+        let mut checker = Checker::new(&plan);
+        world.start(0);
+        world.run(Duration::from_secs(600));
+        let end = Instant::from_micros(u64::MAX);
+        let found = drill(&mut world, &mut checker, end).expect_err("there is nobody to give to");
+        assert_eq!(found.property, "L2 no dead end");
     }
 
     #[test]

@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, demo, explain, key, lab, migrate, operate, probe, status, witness,
+    address, check, cl_status, completions, demo, explain, history, key, lab, migrate, operate,
+    plan, probe, reload, status, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -18,6 +19,9 @@ struct Cli {
     /// Directory of the daemon's sockets
     #[arg(long, global = true, value_name = "DIR", default_value = hb_node::api::RUN_DIR)]
     run_dir: PathBuf,
+    /// Directory of what the daemon keeps over restarts
+    #[arg(long, global = true, hide = true, value_name = "DIR", default_value = hb_node::api::STATE_DIR)]
+    state_dir: PathBuf,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -26,6 +30,11 @@ struct Cli {
 enum Verb {
     /// Is it fine, who is active, can it fail over, what to do
     Status(status::StatusArgs),
+    /// What happened, each thing with its cause, who asked, how long each part took, and the outage
+    History(history::HistoryArgs),
+    /// The chain of reasons: why it is so, since when, what would come next, what to do
+    Why(why::WhyArgs),
+    Plan(plan::PlanArgs),
     /// Give groups to the other node and wait until it has them
     Standby(MoveArgs),
     /// Get groups from the other node and wait until they run here
@@ -34,6 +43,7 @@ enum Verb {
     Cleanup(CleanupArgs),
     Maintenance(operate::MaintenanceArgs),
     Fence(operate::FenceArgs),
+    Reload(reload::ReloadArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
@@ -48,6 +58,7 @@ enum Verb {
     Probe(probe::ProbeArgs),
     #[command(hide = true)]
     Witness(witness::WitnessArgs),
+    Completions(completions::CompletionsArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
     ClStatus {
@@ -63,13 +74,18 @@ pub fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let cli = Cli::parse_from(under_legacy_name(args));
     let run_dir = cli.run_dir.as_path();
+    let state_dir = cli.state_dir.as_path();
     match cli.verb {
-        Verb::Status(args) => status::run(run_dir, &args),
+        Verb::Status(args) => status::run(run_dir, state_dir, &args),
+        Verb::History(args) => history::run(run_dir, state_dir, &args),
+        Verb::Why(args) => why::run(run_dir, state_dir, &args),
+        Verb::Plan(args) => plan::run(run_dir, state_dir, &args),
         Verb::Standby(args) => moves::run(run_dir, Direction::Standby, &args),
         Verb::Takeover(args) => moves::run(run_dir, Direction::Takeover, &args),
         Verb::Cleanup(args) => moves::cleanup(run_dir, &args),
         Verb::Maintenance(args) => operate::maintenance(run_dir, &args),
         Verb::Fence(args) => operate::fence(run_dir, &args),
+        Verb::Reload(args) => reload::run(run_dir, &args),
         Verb::Probe(args) => probe::run(&args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
@@ -79,8 +95,14 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Soak(args) => demo::soak::run(&args),
         Verb::Address(args) => address::run(&args),
+        Verb::Completions(args) => completions::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }
+}
+
+/// The command line as clap knows it: for man pages, completions and checks of the documentation.
+pub fn tree() -> clap::Command {
+    Cli::command()
 }
 
 /// Called as `hb_standby all`, the program behaves as `hb standby all`.
@@ -102,8 +124,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
+        tree().debug_assert();
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What happens to a node. Closed and serialisable, so that a run can be recorded and replayed.
 
+use std::collections::BTreeSet;
+
 use hb_messaging::engine::{LinkId, PingId};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
 use serde::{Deserialize, Serialize};
@@ -61,6 +63,19 @@ pub enum Input {
         /// What.
         request: Request,
     },
+    /// Who a client is, before its first request: the name of the user as the socket knows it. For
+    /// the history; nothing is decided by it.
+    ClientName {
+        /// Which client.
+        client: ClientId,
+        /// The user's name; what is no name is ignored.
+        name: String,
+    },
+    /// The wall clock, more exactly than `Environment` says it. For display only.
+    Clock {
+        /// Unix time in milliseconds.
+        unix_ms: u64,
+    },
     /// A client has gone; its answers are no longer wanted.
     ClientGone {
         /// Who.
@@ -94,6 +109,12 @@ pub enum Input {
     Slept {
         /// How long, in ms.
         ms: u64,
+    },
+    /// The files were read again, are valid and differ: end with `Effect::Restart` as soon as nothing
+    /// moves, or with `Effect::KeepConfiguration`.
+    Reload {
+        /// Groups that must not run any more when the other configuration comes into force.
+        release: BTreeSet<GroupKey>,
     },
     /// SIGTERM or `heartbeat -k`: release everything in order, then `Effect::Exit`.
     Shutdown,

@@ -16,12 +16,12 @@ use hb_resource::output::{Answer, Output, Transition};
 use hb_resource::policy::Policy;
 
 use crate::activity::Activity;
-use crate::api::{KeyStatus, Request, Response};
+use crate::api::{KeyStatus, Request, Response, Verdict};
 use crate::doubt::Doubt;
 use crate::effect::{Effect, Level, LogEvent};
 use crate::equal;
 use crate::extensions::Saying;
-use crate::history::History;
+use crate::history::{Events, History};
 use crate::input::{ClientId, Input};
 use crate::ipfail::Ipfail;
 use crate::report;
@@ -34,11 +34,14 @@ use crate::wake::Pause;
 use crate::watch::Watch;
 
 mod clients;
+mod events;
 mod lasting;
+mod past;
 mod pause;
 mod peer;
 mod reach;
 mod refusal;
+mod restart;
 mod saying;
 mod splits;
 
@@ -83,7 +86,12 @@ pub struct Node {
     pub(crate) messaging: Messaging,
     pub(crate) manager: Manager,
     pub(crate) history: History,
+    events: Events,
+    /// Clients whose users are known.
+    names: BTreeMap<ClientId, String>,
     pub(crate) watch: Watch,
+    /// Since when the verdict is as it is.
+    pub(crate) verdict: Since<(), Verdict>,
     /// Since when each group has its claim.
     pub(crate) claims: Since<GroupKey, resource::GroupClaim>,
     /// Since when each member has its state, by group and position.
@@ -121,8 +129,8 @@ pub struct Node {
     pub(crate) doubt: Option<Doubt>,
     /// The watchdog, when it is configured.
     watchdog: Option<peer::Dog>,
-    /// Code of `Effect::Exit` at the end of an orderly stop.
-    exit_code: u8,
+    /// The last effect of this node.
+    last: Effect,
     /// What was due when this process was last found to have stood still.
     stalled_since: Option<Instant>,
     translator: Translator,
@@ -130,6 +138,8 @@ pub struct Node {
     requests: Requests,
     now: Instant,
     unix_s: u64,
+    /// When the wall clock was told to the millisecond, and what it showed.
+    wall: Option<(Instant, u64)>,
     /// The service manager's last line; `None` before this node was active.
     notified: Option<String>,
     active: bool,
@@ -213,8 +223,14 @@ impl Node {
             profile,
             messaging: Messaging::new(messaging),
             manager: Manager::new(manager),
-            history: History::default(),
+            history: History::new(
+                settings.node.to_string(),
+                settings.peer().map(NodeName::to_string),
+            ),
+            events: Events::default(),
+            names: BTreeMap::new(),
             watch: Watch::default(),
+            verdict: Since::default(),
             claims: Since::default(),
             members: Since::default(),
             peer_native: None,
@@ -234,13 +250,14 @@ impl Node {
             ipfail: Ipfail::new(settings),
             doubt: Doubt::new(settings),
             watchdog: settings.native.watchdog.as_ref().map(peer::Dog::new),
-            exit_code: 0,
+            last: Effect::Exit { code: 0 },
             stalled_since: None,
             translator: Translator::new(settings),
             timers: TimerTable::default(),
             requests: Requests::default(),
             now: Instant::ZERO,
             unix_s: 0,
+            wall: None,
             notified: None,
             active: false,
             settled_once: false,
@@ -286,7 +303,7 @@ impl Node {
             self.refresh(&mut turn);
         }
         if self.leaves {
-            turn.effects.push(Effect::Exit { code: self.exit_code });
+            turn.effects.push(self.last.clone());
         }
     }
 
@@ -317,7 +334,10 @@ impl Node {
                 turn.changed = true;
                 self.feed_messaging(messaging::Input::Environment { unix_s, load }, turn);
             }
-            Input::Start => self.feed_messaging(messaging::Input::Start, turn),
+            Input::Start => {
+                self.tell_start(turn);
+                self.feed_messaging(messaging::Input::Start, turn);
+            }
             Input::Datagram { link, bytes } => {
                 self.feed_messaging(messaging::Input::Datagram { link, bytes }, turn);
             }
@@ -335,13 +355,19 @@ impl Node {
             Input::Timeout => self.fire(turn),
             Input::Done { op, outcome } => self.take_result(op, outcome, turn),
             Input::Request { client, request } => self.take_request(client, request, turn),
-            Input::ClientGone { client } => self.requests.forget(client),
+            Input::ClientName { client, name } => self.name_client(client, &name),
+            Input::Clock { unix_ms } => self.wall = Some((self.now, unix_ms)),
+            Input::ClientGone { client } => {
+                self.names.remove(&client);
+                self.requests.forget(client);
+            }
             Input::Look { group, resource, reason } => {
                 self.feed_manager(resource::Input::Look { group, resource, reason }, turn);
             }
             Input::Fenced { attempt, outcome } => self.take_fence(attempt, &outcome, turn),
             Input::Witness { question, answer } => self.take_witness(question, answer, turn),
             Input::Slept { ms } => self.note_sleep(ms, turn),
+            Input::Reload { release } => self.reload(release, turn),
             Input::Shutdown => self.stop(turn),
         }
     }
@@ -368,13 +394,18 @@ impl Node {
     }
 
     fn take_result(&mut self, op: OpId, outcome: Outcome, turn: &mut Turn<'_>) {
-        match self.activity.end(op, &outcome, self.now) {
+        let ended = self.activity.end(op, &outcome, self.now);
+        match &ended {
             Some((operation, elapsed)) => {
-                turn.log(report::operation_ended(&operation, &outcome, elapsed));
+                self.history.note_step(operation, &outcome, *elapsed, self.now);
+                turn.log(report::operation_ended(operation, &outcome, *elapsed));
             }
             None => turn.log(report::operation_unknown(op)),
         }
-        self.feed_manager(resource::Input::Done { op, outcome }, turn);
+        self.feed_manager(resource::Input::Done { op, outcome: outcome.clone() }, turn);
+        if let Some((operation, _)) = ended {
+            self.note_failure(&operation, &outcome, turn);
+        }
     }
 
     fn take_request(&mut self, client: ClientId, request: Request, turn: &mut Turn<'_>) {
@@ -385,27 +416,34 @@ impl Node {
                 let text = if self.stopping { "already stopping" } else { "stopping" };
                 let response = Response::Done { text: text.to_owned() };
                 turn.effects.push(Effect::Reply { client, response });
+                self.note_order(client, "shutdown");
                 return self.stop(turn);
             }
             Request::Standby { which } => {
+                self.note_order(client, "standby");
                 return self
                     .command(client, turn, |request| resource::Input::Standby { request, which });
             }
             Request::Takeover { which } => {
+                self.note_order(client, "takeover");
                 return self
                     .command(client, turn, |request| resource::Input::Takeover { request, which });
             }
             Request::Maintenance { on, limit_ms } => {
                 let limit = limit_ms.map(Duration::from_millis);
+                self.note_order(client, "maintenance");
                 return self.command(client, turn, |request| resource::Input::Maintenance {
                     request,
                     on,
                     limit,
                 });
             }
+            // The files are the daemon's business, which takes this question before it comes here.
+            Request::Reload { .. } => Response::Error { text: "there are no files here".into() },
             Request::FenceTest => return self.test_fencing(client, turn),
             Request::FenceConfirm { node } => self.confirm_fence(client, &node, turn),
             Request::Cleanup { group } => {
+                self.note_order(client, "cleanup");
                 return self
                     .command(client, turn, |request| resource::Input::Cleanup { request, group });
             }
@@ -487,6 +525,7 @@ impl Node {
             self.perform(output, turn);
         }
         self.note_states();
+        self.note_past(turn);
         self.note_milestones(turn);
     }
 
@@ -512,11 +551,12 @@ impl Node {
                 turn.log(LogEvent::new(level, "alert", self.refusal.clone().unwrap_or(text)));
             }
             Output::Stopped => self.leave(turn),
+            Output::Retired(result) => self.retired(result, turn),
         }
     }
 
     fn send(&mut self, message: PeerMessage, turn: &mut Turn<'_>) {
-        let Some(body) = self.translator.outgoing(message) else {
+        let Some(mut body) = self.translator.outgoing(message) else {
             let text = "a message about one group cannot be sent to a peer that knows only sets";
             return turn.log(LogEvent::new(Level::Warn, "message_unsendable", text));
         };
@@ -526,11 +566,12 @@ impl Node {
         }
         self.wanting |= matches!(body, Body::HbTakeover { .. });
         turn.log(report::sent(&body));
+        self.say_why(&mut body);
         self.feed_messaging(messaging::Input::Send(body), turn);
     }
 
     fn note_transition(&mut self, transition: &Transition, turn: &mut Turn<'_>) {
-        let entry = self.history.note(transition, self.now, self.unix_s);
+        let entry = self.history.note(transition, self.moment_now());
         turn.log(report::transition(transition, entry.as_ref().map(|entry| entry.elapsed_ms)));
         turn.effects.extend(entry.map(Effect::History));
     }
@@ -548,55 +589,17 @@ impl Node {
     }
 
     fn leave(&mut self, turn: &mut Turn<'_>) {
-        for client in self.requests.drain() {
-            let text = "the daemon stopped before this was done".to_owned();
-            turn.effects.push(Effect::Reply { client, response: Response::Error { text } });
-        }
+        self.end_requests("the daemon stopped before this was done", turn);
         turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
+        self.tell_stop(turn);
         self.leaves = true;
     }
 
-    fn take_event(&mut self, event: Event, turn: &mut Turn<'_>) {
-        turn.changed = true;
-        turn.log(report::event(&event));
-        self.watch.note(&event, self.now, self.messaging.counters().bad_auth);
-        match event {
-            Event::Active => {
-                self.active = true;
-                // Before anything is said of resources, so that failback to a worse node is held.
-                self.greet_ipfail(turn);
-                self.feed_manager(resource::Input::Started, turn);
-            }
-            Event::NodeStatus { node, from, to, .. } => {
-                self.note_reach(&node, to, turn);
-                self.note_parting(&node, from, to);
-                if self.is_peer(&node) {
-                    self.take_peer_status(to, turn);
-                }
-            }
-            Event::PeerRestarted { node, .. } => {
-                if self.is_peer(&node) {
-                    self.greet_ipfail(turn);
-                    self.trust_again(turn);
-                    self.feed_manager(resource::Input::PeerRestarted, turn);
-                }
-            }
-            Event::ReturnedAfterPartition { node } => {
-                if self.is_peer(&node) && !self.is_distrusted() {
-                    self.feed_manager(resource::Input::PeerReturned, turn);
-                }
-            }
-            Event::PeerExtensions { node, extensions } => {
-                if self.is_peer(&node) {
-                    self.hear_saying(&extensions, turn);
-                }
-            }
-            Event::Received { from, body } => {
-                if self.is_peer(&from) && !self.is_distrusted() {
-                    self.take_message(&from, body, turn);
-                }
-            }
-            Event::LinkStatus { .. } | Event::LateHeartbeat { .. } | Event::Refused { .. } => {}
+    /// Nobody is left without an answer.
+    fn end_requests(&mut self, text: &str, turn: &mut Turn<'_>) {
+        for client in self.requests.drain() {
+            let response = Response::Error { text: text.to_owned() };
+            turn.effects.push(Effect::Reply { client, response });
         }
     }
 }

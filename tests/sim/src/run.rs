@@ -193,10 +193,11 @@ fn announced(world: &World) -> BTreeSet<String> {
     groups.filter(|group| group.failback.is_some()).map(|group| group.key).collect()
 }
 
-/// Moves so far of groups other than these.
+/// Moves so far of groups other than these; what completes an earlier one is none.
 fn moves(world: &World, except: &BTreeSet<String>) -> usize {
     let entries = world.machines.iter().flat_map(|machine| &machine.history);
-    entries.filter(|entry| !except.contains(&entry.group)).count()
+    let moves = entries.filter(|entry| entry.is_move() && !entry.amends);
+    moves.filter(|entry| !except.contains(&entry.group)).count()
 }
 
 /// Waits until everything is as it should be, at most as long as the checker allows.

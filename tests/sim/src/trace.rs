@@ -110,11 +110,14 @@ impl Trace {
             Input::Start
             | Input::Link { .. }
             | Input::Request { .. }
+            | Input::ClientName { .. }
+            | Input::Clock { .. }
             | Input::ClientGone { .. }
             | Input::Look { .. }
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }
+            | Input::Reload { .. }
             | Input::Shutdown => {
                 return self.note(now, machine, "input", format_args!("{input:?}"));
             }
@@ -161,6 +164,8 @@ impl Trace {
             Effect::Alive => self.hash.word(2),
             Effect::Reply { .. }
             | Effect::Exit { .. }
+            | Effect::Restart { .. }
+            | Effect::KeepConfiguration { .. }
             | Effect::Cancel(_)
             | Effect::Fence { .. }
             | Effect::Witness { .. }

@@ -47,7 +47,7 @@ pub struct Machine {
     pub replies: Vec<(ClientId, Response)>,
     /// Log lines of all starts.
     pub logs: Vec<LogEvent>,
-    /// Completed moves of all starts.
+    /// What happened in all starts, as it was handed out.
     pub history: Vec<HistoryEntry>,
     /// What the service manager shows.
     pub notified: Vec<String>,

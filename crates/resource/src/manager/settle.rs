@@ -46,6 +46,7 @@ impl Manager {
             self.settle_failback(out);
         }
         self.settle_maintenance(out);
+        self.settle_retire(out);
         self.tell_changes(out);
     }
 
@@ -144,7 +145,9 @@ impl Manager {
 
     /// What the rules of possession want for a group at this moment.
     pub(super) fn wish(&self, index: usize) -> Option<Wish> {
-        if self.is_alone() {
+        if self.is_retiring(index) {
+            None
+        } else if self.is_alone() {
             self.wish_alone(index)
         } else if self.is_lost() {
             self.wish_lost(index)

@@ -5,6 +5,7 @@ mod legacy;
 mod lost;
 mod maintenance;
 mod recovery;
+mod retire;
 mod scenarios;
 mod walk;
 mod world;

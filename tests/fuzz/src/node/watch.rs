@@ -11,7 +11,7 @@ use hb_messaging::engine::PingId;
 use hb_messaging::fields;
 use hb_messaging::time::Instant;
 use hb_messaging::wire;
-use hb_node::api::{Request, Response, StatusSnapshot, VERSION};
+use hb_node::api::{EntryKind, Request, Response, StatusSnapshot, VERSION};
 use hb_node::effect::Effect;
 use hb_node::history::ENTRIES_MAX;
 use hb_node::input::{ClientId, Input};
@@ -172,6 +172,9 @@ impl Watch {
             }
             Input::Environment { .. }
             | Input::Start
+            | Input::Reload { .. }
+            | Input::ClientName { .. }
+            | Input::Clock { .. }
             | Input::Look { .. }
             | Input::Datagram { .. }
             | Input::EchoReply { .. }
@@ -224,6 +227,9 @@ impl Watch {
             }
             Effect::Witness { question, acquire } => self.note_question(now, *question, *acquire),
             Effect::Alive => {}
+            Effect::Restart { .. } | Effect::KeepConfiguration { .. } => {
+                unreachable!("nothing was reloaded")
+            }
             Effect::LetWatchdogBite { reason } => {
                 assert!(self.settings.native.watchdog.is_some(), "there is no watchdog");
                 assert!(!reason.is_empty() && !reason.contains('\n'), "{reason:?}");
@@ -237,9 +243,16 @@ impl Watch {
                 assert!(!line.text.contains('\n'), "{line:?}");
             }
             Effect::History(entry) => {
-                self.moves += 1;
-                assert_eq!(entry.number, self.moves);
-                assert!(self.spec(&entry.group).is_some(), "{entry:?}");
+                self.moves += u64::from(!entry.amends);
+                match entry.amends {
+                    true => assert!((1..=self.moves).contains(&entry.number), "{entry:?}"),
+                    false => assert_eq!(entry.number, self.moves),
+                }
+                let of_group = match entry.kind {
+                    EntryKind::Move | EntryKind::Split | EntryKind::Failure => true,
+                    EntryKind::Node | EntryKind::Fence | EntryKind::Maintenance => false,
+                };
+                assert_eq!(self.spec(&entry.group).is_some(), of_group, "{entry:?}");
             }
             Effect::Notify { status } => assert!(!status.contains('\n'), "{status:?}"),
             Effect::Exit { .. } => self.left = true,
@@ -353,7 +366,7 @@ fn check_reply(request: &Request, response: &Response) {
         (Request::Status, Response::Status(_)) => {}
         (Request::History, Response::History(entries)) => assert!(entries.len() <= ENTRIES_MAX),
         (Request::Status | Request::History, _)
-        | (_, Response::Status(_) | Response::History(_)) => {
+        | (_, Response::Status(_) | Response::History(_) | Response::Changes { .. }) => {
             panic!("{request:?} answered by {response:?}")
         }
         (_, Response::Done { text } | Response::Error { text }) => {

@@ -1,6 +1,7 @@
 //! What can be done to a world: faults of machines, network, agents and clocks, and what operators
 //! type. It does them; when is `plan`'s business, and it judges nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hb_messaging::engine::LinkId;
@@ -77,6 +78,8 @@ pub enum Fault {
     Drift(usize, u64),
     /// So many of a thousand sends fail at once (`ENOBUFS`).
     SendErrors(usize, u64),
+    /// The files of a machine differ and are read again: its daemon is to start anew.
+    Reload(usize),
     /// authkeys of a machine is changed and read again (`SIGHUP`).
     Rekey(usize, Keys),
     /// Somebody sends what the machine must not act on.
@@ -125,6 +128,7 @@ impl Fault {
             | Self::Drift(machine, _)
             | Self::SendErrors(machine, _)
             | Self::Rekey(machine, _)
+            | Self::Reload(machine)
             | Self::Stray(machine, _)
             | Self::LieStart(machine, ..)
             | Self::DieAfter(machine, ..)
@@ -244,6 +248,9 @@ impl Fault {
             Self::Wall(machine, by) => world.machines[*machine].clock.wall_off_s += by,
             Self::Drift(machine, rate) => world.drift(*machine, *rate),
             Self::SendErrors(machine, share) => world.network.send_errors[*machine] = *share,
+            Self::Reload(machine) => {
+                world.feed(*machine, Input::Reload { release: BTreeSet::new() });
+            }
             Self::Rekey(machine, keys) => world.rekey(*machine, *keys),
             Self::Stray(machine, stray) => world.stray(*machine, *stray),
             Self::LieStart(machine, text, lies) => {

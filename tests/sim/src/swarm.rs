@@ -278,7 +278,7 @@ impl Plan {
         let fault = match rng.between(0, 5) {
             0 | 1 => Fault::Command(machine, Request::Standby { which }),
             2 | 3 => Fault::Command(machine, Request::Takeover { which }),
-            4 => Fault::Rekey(machine, Keys::First),
+            4 => Fault::Reload(machine),
             _ => Fault::Command(machine, Request::Stop),
         };
         self.add(at, fault);

@@ -214,10 +214,12 @@ fn is_act(effect: &Effect) -> bool {
         | Effect::LetWatchdogBite { .. }
         | Effect::Reply { .. }
         | Effect::History(_)
+        | Effect::Restart { .. }
         | Effect::Exit { .. } => true,
         Effect::Transmit { .. }
         | Effect::Echo { .. }
         | Effect::Alive
+        | Effect::KeepConfiguration { .. }
         | Effect::Log(_)
         | Effect::Notify { .. } => false,
     }

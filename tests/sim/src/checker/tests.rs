@@ -91,6 +91,8 @@ fn a_start_beside_the_other_node_is_seen() {
 #[test]
 fn a_stop_from_the_left_is_seen() {
     let (mut world, mut checker) = (served(), checker());
+    // Long enough for every member to have been found running.
+    assert_eq!(check(&mut world, &mut checker, 25), None);
     begin(&mut world, 0, 0, Action::Stop);
     assert_eq!(check(&mut world, &mut checker, 0), Some("S3 order"));
 }

@@ -375,3 +375,6 @@ pub fn is_blocked_somewhere(world: &World, group: &str) -> bool {
         shown.is_some_and(|shown| shown.here == GroupClaim::Blocked)
     })
 }
+
+#[cfg(test)]
+mod tests;

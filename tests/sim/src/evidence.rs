@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hb_messaging::time::Instant;
-use hb_node::api::StatusSnapshot;
+use hb_node::api::{HistoryEntry, StatusSnapshot};
 use hb_node::effect::LogEvent;
 use hb_resource::input::GroupClaim;
 use hb_resource::operation::{Action, Outcome};
@@ -229,7 +229,8 @@ impl Evidence {
         for (machine, this) in world.machines.iter().enumerate() {
             let begin = std::mem::replace(&mut self.seen[machine].moves, this.history.len());
             let new = &this.history[begin.min(this.history.len())..];
-            for entry in new.iter().filter(|entry| entry.what == "acquired") {
+            let is_new = |entry: &&HistoryEntry| entry.is_move() && !entry.amends;
+            for entry in new.iter().filter(is_new).filter(|entry| entry.what == "acquired") {
                 let moves = self.moves.entry(entry.group.clone()).or_default();
                 *moves += 1;
                 let elapsed = (world.now() - Instant::ZERO).as_millis() / self.retry.as_millis();

@@ -1,13 +1,14 @@
 //! What can be done to a world: faults of machines, network, agents and clocks, and what operators
 //! type. It does them; when is `plan`'s business, and it judges nothing.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hb_messaging::engine::LinkId;
 use hb_node::api::Request;
 use hb_node::input::Input;
 
-use crate::agents::Checks;
+use crate::agents::{Checks, Habits};
 use crate::edge::Switch;
 use crate::network::Path;
 use crate::trace;
@@ -77,6 +78,8 @@ pub enum Fault {
     Drift(usize, u64),
     /// So many of a thousand sends fail at once (`ENOBUFS`).
     SendErrors(usize, u64),
+    /// The files of a machine differ and are read again: its daemon is to start anew.
+    Reload(usize),
     /// authkeys of a machine is changed and read again (`SIGHUP`).
     Rekey(usize, Keys),
     /// Somebody sends what the machine must not act on.
@@ -125,6 +128,7 @@ impl Fault {
             | Self::Drift(machine, _)
             | Self::SendErrors(machine, _)
             | Self::Rekey(machine, _)
+            | Self::Reload(machine)
             | Self::Stray(machine, _)
             | Self::LieStart(machine, ..)
             | Self::DieAfter(machine, ..)
@@ -195,26 +199,15 @@ impl Fault {
             Self::Command(machine, request) => {
                 world.request(*machine, request.clone());
             }
-            Self::Slow(machine, text, takes) => {
-                world.machines[*machine].agents.change(text, |habits| {
-                    habits.start = *takes;
-                    habits.stop = *takes;
-                });
-            }
-            Self::FailStart(machine, text, fails) => {
-                world.machines[*machine].agents.change(text, |habits| habits.start_fails = *fails);
-            }
-            Self::FailStop(machine, text, fails) => {
-                world.machines[*machine].agents.change(text, |habits| habits.stop_fails = *fails);
-            }
-            Self::Hang(machine, text, hangs) => {
-                world.machines[*machine].agents.change(text, |habits| habits.hangs = *hangs);
-            }
-            Self::Invalid(machine, text, invalid) => {
-                world.machines[*machine].agents.change(text, |habits| habits.invalid = *invalid);
-            }
-            Self::Checks(machine, text, checks) => {
-                world.machines[*machine].agents.change(text, |habits| habits.checks = *checks);
+            Self::Slow(machine, text, _)
+            | Self::FailStart(machine, text, _)
+            | Self::FailStop(machine, text, _)
+            | Self::Hang(machine, text, _)
+            | Self::Invalid(machine, text, _)
+            | Self::Checks(machine, text, _)
+            | Self::LieStart(machine, text, _)
+            | Self::DieAfter(machine, text, _) => {
+                world.machines[*machine].agents.change(text, |habits| self.teach(habits));
             }
             Self::Die(machine, group, text) => die(world, *machine, group, text),
             Self::Hint(machine, group, text) => {
@@ -244,19 +237,37 @@ impl Fault {
             Self::Wall(machine, by) => world.machines[*machine].clock.wall_off_s += by,
             Self::Drift(machine, rate) => world.drift(*machine, *rate),
             Self::SendErrors(machine, share) => world.network.send_errors[*machine] = *share,
+            Self::Reload(machine) => {
+                world.feed(*machine, Input::Reload { release: BTreeSet::new() });
+            }
             Self::Rekey(machine, keys) => world.rekey(*machine, *keys),
             Self::Stray(machine, stray) => world.stray(*machine, *stray),
-            Self::LieStart(machine, text, lies) => {
-                world.machines[*machine].agents.change(text, |habits| habits.start_lies = *lies);
-            }
-            Self::DieAfter(machine, text, after) => {
-                world.machines[*machine].agents.change(text, |habits| habits.dies_after = *after);
-            }
             Self::Second(machine, switch) => {
                 if let Some(edge) = &mut world.edge {
                     edge.second[*machine] = *switch;
                 }
             }
+        }
+    }
+
+    /// An agent's habits change.
+    fn teach(&self, habits: &mut Habits) {
+        if let Self::Slow(_, _, takes) = self {
+            (habits.start, habits.stop) = (*takes, *takes);
+        } else if let Self::FailStart(_, _, fails) = self {
+            habits.start_fails = *fails;
+        } else if let Self::FailStop(_, _, fails) = self {
+            habits.stop_fails = *fails;
+        } else if let Self::Hang(_, _, hangs) = self {
+            habits.hangs = *hangs;
+        } else if let Self::Invalid(_, _, invalid) = self {
+            habits.invalid = *invalid;
+        } else if let Self::Checks(_, _, checks) = self {
+            habits.checks = *checks;
+        } else if let Self::LieStart(_, _, lies) = self {
+            habits.start_lies = *lies;
+        } else if let Self::DieAfter(_, _, after) = self {
+            habits.dies_after = *after;
         }
     }
 }

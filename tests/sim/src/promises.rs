@@ -396,7 +396,7 @@ mod tests {
         let (mut world, mut promises) = (served(), promises());
         promises.maintenance = true;
         let on = hb_node::api::Request::Maintenance { on: true, limit_ms: None };
-        world.request(0, on);
+        crate::faults::Fault::Command(0, on).apply(&mut world);
         assert_eq!(check(&mut world, &mut promises, 2), None);
         assert!(promises.is_in_maintenance());
         begin(&mut world, 0, Action::Stop);

@@ -288,7 +288,19 @@ mod tests {
 
     #[test]
     fn seeds_hold_every_property() {
-        (1..=100).map(Seed::new).for_each(check);
+        (1..=12).map(Seed::new).for_each(check);
+    }
+
+    #[test]
+    fn a_node_that_cannot_give_is_a_dead_end() {
+        let plan = Plan::new(Seed::new(1));
+        let mut world = World::new(plan.settings.clone(), 1);
+        let mut checker = Checker::new(&plan);
+        world.start(0);
+        world.run(Duration::from_secs(600));
+        let end = Instant::from_micros(u64::MAX);
+        let found = drill(&mut world, &mut checker, end).expect_err("there is nobody to give to");
+        assert_eq!(found.property, "L2 no dead end");
     }
 
     #[test]
@@ -302,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_run_depends_on_its_seed_and_nothing_else() {
-        let hashes: Vec<[u64; 2]> = (1..=20)
+        let hashes: Vec<[u64; 2]> = (1..=3)
             .map(Seed::new)
             .map(|seed| [run(seed, None, false).hash, run(seed, None, true).hash])
             .collect();

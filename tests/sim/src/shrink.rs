@@ -58,7 +58,9 @@ pub fn shrink(seed: Seed, violation: &Violation) -> (Cut, Report) {
     }
     if let Some(at) = fails(&cut).and_then(|report| report.violation).map(|violation| violation.at)
     {
-        let tried = Cut { until: Some(at + AFTER), ..cut.clone() };
+        let until = at + AFTER;
+        let calm = cut.calm.filter(|calm| *calm < until);
+        let tried = Cut { until: Some(until), calm, ..cut.clone() };
         if fails(&tried).is_some() {
             cut = tried;
         }

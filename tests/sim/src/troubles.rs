@@ -140,6 +140,15 @@ impl World {
         }
     }
 
+    /// What waited in its sockets reaches a daemon when it goes on, however old it is.
+    pub(crate) fn note_late_arrival(&mut self, machine: usize, input: &Input) {
+        let now = self.now();
+        let this = &mut self.machines[machine];
+        if let (Input::Datagram { .. }, Some((_, at))) = (input, &mut this.heard) {
+            *at = this.clock.local(now);
+        }
+    }
+
     /// Somebody sends stray datagrams to `machine`.
     pub(crate) fn stray(&mut self, machine: usize, stray: Stray) {
         let datagrams = match stray {

@@ -303,6 +303,7 @@ impl World {
         self.trace.line(self.now, machine, format_args!("daemon goes on"));
         self.note_waking(machine);
         for input in waiting {
+            self.note_late_arrival(machine, &input);
             self.feed(machine, input);
         }
         self.rewake(machine);

@@ -345,13 +345,14 @@ fn an_acknowledgement_of_what_was_never_sent_means_nothing() {
 }
 
 #[test]
-fn a_huge_jump_is_taken_without_asking_for_what_is_gone() {
+fn of_a_huge_jump_only_the_end_is_asked_for() {
     let mut net = Net::active();
     let pairs = [("t", "status"), ("st", "active"), ("seq", "1000"), ("hg", "64"), ("ts", "1")];
     net.feed(0, Input::Datagram { link: LinkId(0), bytes: forge(&config(1), &pairs) });
     net.run(ms(300));
     let counters = net.members[0].engine.counters();
-    assert_eq!(counters.rexmit_requested, 0);
+    // The last twenty, once or twice: what is older is gone from every history.
+    assert!((20..=40).contains(&counters.rexmit_requested), "{counters:?}");
     assert!(counters.lost > 4_000);
 }
 

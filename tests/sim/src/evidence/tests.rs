@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use hb_node::api::HistoryEntry;
 use hb_node::effect::Level;
 use hb_resource::operation::{OpId, Operation};
 
@@ -86,16 +85,8 @@ fn a_stop_of_what_is_not_its_own_is_seen() {
 #[test]
 fn a_group_that_wanders_is_seen() {
     let (mut world, mut evidence) = (served(), evidence());
-    let entry = HistoryEntry {
-        number: 1,
-        unix_s: 0,
-        group: "www".to_owned(),
-        what: "acquired".to_owned(),
-        cause: "retry".to_owned(),
-        reason: String::new(),
-        elapsed_ms: 1,
-        ..HistoryEntry::default()
-    };
+    let acquired = |entry: &&HistoryEntry| entry.what == "acquired" && !entry.amends;
+    let entry = world.machines[0].history.iter().find(acquired).expect("it serves").clone();
     world.machines[0].history.extend(vec![entry; 2_000]);
     assert_eq!(check(&world, &mut evidence, &[]), Some("L3 moves"));
 }

@@ -166,7 +166,9 @@ impl Writer {
                 self.keys = Some((keys.as_ref().clone(), keys.stand_in()));
                 place.append(&entry)?;
             }
-            Job::Snapshot { continues: true, .. } if place.missing == 0 && place.room() >= RESERVE => {
+            Job::Snapshot { continues: true, .. }
+                if place.missing == 0 && place.room() >= RESERVE =>
+            {
                 // Asked for twice: the bank has been turned.
             }
             Job::Snapshot { node, lost, continues } => {
@@ -228,7 +230,8 @@ impl Place {
         }
         let number = last.map_or(0, |last| last + 1);
         let head = record::head(number, bank_size);
-        let mut place = Self { file, bank_size, number, part: Part::after(&head), closed: false, missing: 0 };
+        let mut place =
+            Self { file, bank_size, number, part: Part::after(&head), closed: false, missing: 0 };
         place.begin(&head)?;
         Ok(place)
     }

@@ -49,7 +49,7 @@ pub enum Entry {
         /// What else it was given.
         identity: Identity,
         /// The keys, by fingerprint.
-        keys: Authenticator,
+        keys: Box<Authenticator>,
         /// Digests of the configuration, with what is left out here.
         config: BTreeMap<String, String>,
     },
@@ -140,7 +140,7 @@ impl Recorder {
             version: self.version.clone(),
             settings: Box::new(settings.clone()),
             identity,
-            keys: keys.clone(),
+            keys: Box::new(keys.clone()),
             config: equal::digests(settings),
         })
     }

@@ -105,8 +105,10 @@ impl Watch {
 
     /// Remembers since when each problem exists and forgets those that are over.
     pub(crate) fn remember(&mut self, findings: &[Finding], now: Instant) {
-        let keys: BTreeSet<_> =
-            findings.iter().map(|finding| (finding.id.to_owned(), finding.subject.clone())).collect();
+        let keys: BTreeSet<_> = findings
+            .iter()
+            .map(|finding| (finding.id.to_owned(), finding.subject.clone()))
+            .collect();
         self.since.keep_only(&keys);
         for key in keys {
             self.since.note(key, (), now);

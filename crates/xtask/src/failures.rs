@@ -152,7 +152,9 @@ fn page(root: &Path, data: &Data) -> String {
         count(Seen::Part),
         count(Seen::NotYet)
     );
-    for (file, what) in OTHERS.iter().filter(|(file, _)| root.join("docs/failures").join(file).is_file()) {
+    for (file, what) in
+        OTHERS.iter().filter(|(file, _)| root.join("docs/failures").join(file).is_file())
+    {
         // Writing into a string cannot fail.
         let _ = writeln!(page, "- [{what}]({file})");
     }

@@ -158,7 +158,8 @@ fn copy(root: &Path) -> Result<PathBuf, String> {
         if fs::read(&to).is_ok_and(|there| there == bytes) {
             continue;
         }
-        let written = to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&to, bytes));
+        let written =
+            to.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&to, bytes));
         written.map_err(|error| format!("{}: {error}", to.display()))?;
     }
     Ok(tree)
@@ -168,7 +169,8 @@ fn copy(root: &Path) -> Result<PathBuf, String> {
 fn judge(mutant: &Mutant, tree: &Path, root: &Path) -> Result<Seen, String> {
     let (original, changed) = apply(mutant, tree)?;
     let file = tree.join(&mutant.file);
-    let put = |text: &str| fs::write(&file, text).map_err(|error| format!("{}: {error}", mutant.file));
+    let put =
+        |text: &str| fs::write(&file, text).map_err(|error| format!("{}: {error}", mutant.file));
     put(&changed)?;
     let seen = ask(mutant, tree, root);
     put(&original)?;
@@ -208,7 +210,9 @@ fn cargo(tree: &Path, root: &Path) -> Command {
 /// Builds the simulator and runs seeds until one complains or the budget is spent. The time is that of
 /// the seeds.
 fn seeds(tree: &Path, root: &Path, budget: u64) -> Result<Seen, String> {
-    let built = cargo(tree, root).args(["build", "--release", "--offline", "--quiet", "-p", "hb-sim"]).output();
+    let built = cargo(tree, root)
+        .args(["build", "--release", "--offline", "--quiet", "-p", "hb-sim"])
+        .output();
     let built = built.map_err(|error| format!("cargo: {error}"))?;
     if !built.status.success() {
         return Err(format!("does not build:\n{}", String::from_utf8_lossy(&built.stderr)));
@@ -265,7 +269,8 @@ fn run_tests(tree: &Path, root: &Path, tests: &str) -> Result<Seen, String> {
     let begun = Instant::now();
     let (output, in_time) = limited(&mut build(&[]))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let failed = said.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
+    let failed =
+        said.lines().find_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
     let caught = match (in_time, output.status.success(), failed) {
         (false, _, _) => Some("tests: one never ends".to_owned()),
         (true, false, Some(name)) => Some(format!("the test {name}")),
@@ -277,7 +282,8 @@ fn run_tests(tree: &Path, root: &Path, tests: &str) -> Result<Seen, String> {
 
 /// Runs a command; `false` when it had to be ended. Its output goes to files, so that no pipe fills.
 fn limited(command: &mut Command) -> Result<(Output, bool), String> {
-    let scratch = |name: &str| std::env::temp_dir().join(format!("hb-mutants-{}-{name}", std::process::id()));
+    let scratch =
+        |name: &str| std::env::temp_dir().join(format!("hb-mutants-{}-{name}", std::process::id()));
     let (out, err) = (scratch("out"), scratch("err"));
     let create = |path: &Path| fs::File::create(path).map_err(|error| error.to_string());
     command.stdout(create(&out)?).stderr(create(&err)?).stdin(Stdio::null());

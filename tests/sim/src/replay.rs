@@ -82,7 +82,10 @@ fn lines(number: u64, node: &str, step: &Step, show: &mut impl FnMut(&str)) {
                 0 => String::new(),
                 lost => format!(", {lost} inputs are missing before"),
             };
-            show(&format!("{number:>8} {:>14} {node:<8} == {what}, version {version}{missing}", ""));
+            show(&format!(
+                "{number:>8} {:>14} {node:<8} == {what}, version {version}{missing}",
+                ""
+            ));
         }
         Step::Took { at, input, effects } => {
             let at = clock(*at);

@@ -38,8 +38,7 @@ impl TryFrom<Public> for Authenticator {
         let stand_in = Secret::new(STAND_IN.to_vec());
         let key = |method: AuthMethod| Key::new(method, &stand_in);
         let methods = public.methods.into_iter();
-        let keys: BTreeMap<u8, Key> =
-            methods.map(|(index, method)| (index, key(method))).collect();
+        let keys: BTreeMap<u8, Key> = methods.map(|(index, method)| (index, key(method))).collect();
         let active = keys.get(&public.active).cloned().ok_or("no key of the active index")?;
         Ok(Self { active: (public.active, active), keys, list: public.list })
     }
@@ -69,8 +68,7 @@ pub fn disguise(
         return bytes;
     };
     let outer = frame.signature.clone();
-    let accepted =
-        outer.as_ref().is_some_and(|outer| keys.verify(outer, &frame.signed).is_ok());
+    let accepted = outer.as_ref().is_some_and(|outer| keys.verify(outer, &frame.signed).is_ok());
     let text = |value: &Value| match value {
         Value::Text(text) | Value::Binary(text) => text.clone(),
     };
@@ -112,12 +110,7 @@ fn sign_inner(bytes: &mut [u8], text: &[u8], stand_in: &Authenticator) {
     }
 }
 
-fn sign_outer(
-    bytes: &mut [u8],
-    outer: &Signature,
-    accepted: bool,
-    stand_in: &Authenticator,
-) {
+fn sign_outer(bytes: &mut [u8], outer: &Signature, accepted: bool, stand_in: &Authenticator) {
     let key = stand_in.keys.get(&outer.index);
     let Some(key) = key.filter(|key| key.method() != AuthMethod::Crc) else {
         // No key was used, or none that exists here.
@@ -205,8 +198,7 @@ mod tests {
                     let bytes = wire::encode(&fields, framing, inner, &signer).unwrap();
                     let disguised = same(&bytes, &real);
                     // What this node sends is what its stand-in would send.
-                    let expect =
-                        wire::encode(&fields, framing, inner, &signer.stand_in()).unwrap();
+                    let expect = wire::encode(&fields, framing, inner, &signer.stand_in()).unwrap();
                     assert_eq!(disguised, expect, "{framing:?} {inner} {index}");
                     let bytes = wire::encode(&fields, framing, inner, &with_active(&other, index));
                     same(&bytes.unwrap(), &real);
@@ -239,6 +231,9 @@ mod tests {
         let again: Authenticator = serde_json::from_str(&text).unwrap();
         assert_eq!(again.key_list(), real.key_list());
         assert_eq!(again.signing_key(), real.signing_key());
-        assert!(serde_json::from_str::<Authenticator>(&text.replace("\"active\":3", "\"active\":7")).is_err());
+        assert!(
+            serde_json::from_str::<Authenticator>(&text.replace("\"active\":3", "\"active\":7"))
+                .is_err()
+        );
     }
 }

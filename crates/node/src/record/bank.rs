@@ -120,9 +120,8 @@ impl Head {
 fn read_bank(head: &Head, bytes: &[u8], entries: &mut Vec<Entry>) -> Result<(), Damage> {
     let mut part = Part::after(&bytes[..HEAD]);
     let mut at = HEAD;
-    let damaged = |at, what: &str| {
-        Err(Damage::Damaged { bank: head.number, at, what: what.to_owned() })
-    };
+    let damaged =
+        |at, what: &str| Err(Damage::Damaged { bank: head.number, at, what: what.to_owned() });
     loop {
         let rest = &bytes[at..];
         let Some((length, rest)) = rest.split_first_chunk() else {

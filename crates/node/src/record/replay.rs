@@ -68,7 +68,7 @@ impl Replay {
         match entry {
             Entry::Start { version, settings, identity, keys, config } => {
                 let node = settings.node.to_string();
-                self.node = Some(Node::recorded(&settings, identity, keys, config));
+                self.node = Some(Node::recorded(&settings, identity, *keys, config));
                 self.last = Instant::ZERO;
                 (Some(Step::Begins { version, lost: 0, node, start: true }), None)
             }

@@ -172,7 +172,8 @@ fn a_snapshot_is_the_node() {
     let later: Vec<Entry> =
         std::iter::once(snapshot(node)).chain(entries[half..].iter().cloned()).collect();
     assert_eq!(replay(&later).2, None);
-    let other = Node::new(&pair(timing(100), &[])[0], Identity { uuid: [1; 16], generation: 1, seed: 1 });
+    let other =
+        Node::new(&pair(timing(100), &[])[0], Identity { uuid: [1; 16], generation: 1, seed: 1 });
     assert_eq!(first.take(snapshot(other)).1, Some(Difference::State));
     assert_eq!(replay(&entries[1..]).2, Some(Difference::NoBeginning));
 }

@@ -19,6 +19,7 @@ mod hint;
 mod history;
 mod host;
 mod identity;
+mod last_status;
 mod legacy;
 mod logging;
 mod operations;

@@ -21,7 +21,7 @@ use crate::control::{self, Control};
 use crate::daemonize::{self, Report};
 use crate::exit::Fatal;
 use crate::fence::Fence;
-use crate::history::FILE_NAME;
+use crate::history::{FILE_NAME, HistoryFile};
 use crate::legacy::hooks::Hooks;
 use crate::logging::{Destinations, Logger, unix_s};
 use crate::operations::Operations;
@@ -222,9 +222,15 @@ async fn open(
         logger: logger.clone(),
         report: std::mem::replace(report, Report::Nobody),
     };
-    let node = Node::new(settings, identity);
+    let mut node = Node::new(settings, identity);
+    let (kept, unreadable) = HistoryFile::new(args.paths.state.join(FILE_NAME)).read();
+    if unreadable > 0 {
+        let text = format!("{unreadable} lines of the history cannot be read; the rest is kept");
+        logger.say(Level::Warn, "history_damaged", text);
+    }
+    node.remember(kept.clone());
     let reload = Reload::new(args.paths.config.clone(), settings.clone());
-    let recording = Recording::begin(settings, identity, &node, logger);
+    let recording = Recording::begin(settings, identity, &node, kept, logger);
     Ok(Shell::new(node, edge, signals, reload, recording))
 }
 

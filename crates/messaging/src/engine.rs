@@ -255,6 +255,9 @@ pub struct LinkView {
     pub heard_ms_ago: Option<u64>,
     /// Why the local socket does not work, if it does not.
     pub failure: Option<String>,
+    /// Of a thousand packets of that node, how many lately did not come on it; `None` until enough
+    /// were numbered to tell.
+    pub loss_permille: Option<u16>,
 }
 
 /// Counters of the engine since start.

@@ -94,6 +94,9 @@ pub struct Field {
     pub value: Value,
 }
 
+/// Room for the fields of a `status`, Twinbeat's own included.
+const USUAL: usize = 20;
+
 /// Fields in the order of the wire. A name may occur twice; look-ups find the first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldList(Vec<Field>);
@@ -101,7 +104,7 @@ pub struct FieldList(Vec<Field>);
 impl FieldList {
     /// No fields.
     pub fn new() -> Self {
-        Self::default()
+        Self(Vec::with_capacity(USUAL))
     }
 
     /// Appends a string field.

@@ -22,6 +22,9 @@ const DEADTIME_MIN: Duration = Duration::from_millis(10);
 const DEADTIME_MAX: Duration = Duration::from_secs(3_600);
 /// How far behind the newest number a packet may be and still show that a slower link works.
 const LINK_LAG_MAX: u64 = 250;
+/// Packets over which the loss of a link is counted: enough to see one in fifty, and known after a
+/// minute with a heartbeat each second.
+const LOSS_WINDOW: u64 = 50;
 
 /// Silence since a moment. After this node itself stood still, the end is put off once.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -88,12 +91,39 @@ pub(crate) struct PeerLink {
     pub(crate) silence: Silence,
     /// Highest sequence number that came on it in this session.
     sequence: u64,
+    loss: Loss,
+}
+
+/// How many of the numbered packets came on a link. A sender puts each packet on every link under
+/// one number, so the numbers that are missing were lost on this one.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Loss {
+    /// Number before the first that counts.
+    from: u64,
+    got: u64,
+    permille: Option<u16>,
+}
+
+impl Loss {
+    fn begin(from: u64, permille: Option<u16>) -> Self {
+        Self { from, got: 0, permille }
+    }
+
+    /// Packet `sequence` came; numbers only grow.
+    fn count(&mut self, sequence: u64) {
+        self.got += 1;
+        let sent = sequence.saturating_sub(self.from);
+        if sent >= LOSS_WINDOW {
+            let lost = sent.saturating_sub(self.got).saturating_mul(1_000) / sent;
+            *self = Self::begin(sequence, u16::try_from(lost).ok());
+        }
+    }
 }
 
 impl PeerLink {
     fn new() -> Self {
         let silence = Silence::since(Instant::ZERO);
-        Self { up: false, heard: None, silence, sequence: 0 }
+        Self { up: false, heard: None, silence, sequence: 0, loss: Loss::default() }
     }
 
     /// Whether message `sequence` shows that the link works, when `newest` is the newest one known.
@@ -106,6 +136,11 @@ impl PeerLink {
     pub(crate) fn hear(&mut self, now: Instant, sequence: u64) {
         self.heard = Some(now);
         self.silence = Silence::since(now);
+        if self.sequence == 0 {
+            self.loss = Loss::begin(sequence, None);
+        } else {
+            self.loss.count(sequence);
+        }
         self.sequence = sequence;
     }
 }
@@ -198,6 +233,7 @@ impl Peer {
             up: link.up,
             heard_ms_ago: millis_since(now, link.heard),
             failure: local.failures.values().next().cloned(),
+            loss_permille: link.loss.permille,
         };
         NodeView {
             name: self.name.clone(),
@@ -227,6 +263,21 @@ mod tests {
     fn peer() -> Peer {
         let mut random = Random::new(1);
         Peer::new(NodeName::new("node2"), 1, Duration::from_secs(30), &mut random)
+    }
+
+    #[test]
+    fn loss_is_the_share_of_missing_numbers() {
+        let check = |heard: &mut dyn Iterator<Item = u64>, expect: Option<u16>| {
+            let mut link = PeerLink::new();
+            heard.for_each(|sequence| link.hear(Instant::ZERO, sequence));
+            assert_eq!(link.loss.permille, expect);
+        };
+        check(&mut (100..149), None);
+        check(&mut (100..151), Some(0));
+        check(&mut (100..151).filter(|number| number % 5 != 1), Some(200));
+        // What came later counts for itself, and a long cut is one window.
+        check(&mut (100..151).filter(|number| number % 5 != 1).chain(151..201), Some(0));
+        check(&mut (100..151).chain([1_150]), Some(999));
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl PingNode {
             up: self.status == NodeStatus::Ping,
             heard_ms_ago,
             failure: None,
+            loss_permille: None,
         };
         NodeView {
             name: self.name.clone(),

@@ -310,6 +310,12 @@ impl Manager {
         self.peer.groups.as_ref()
     }
 
+    /// Why this node gives groups to the peer at this moment, as a stable word; `None` when it does
+    /// not.
+    pub fn giving_for(&self) -> Option<&'static str> {
+        self.dialogue.cause().map(Cause::word)
+    }
+
     /// The groups in haresources order.
     pub fn groups(&self) -> impl Iterator<Item = &Group> {
         self.groups.iter()

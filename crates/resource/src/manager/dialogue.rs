@@ -65,6 +65,11 @@ impl Dialogue {
         }
     }
 
+    /// Why this node gives what it gives.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        self.giving().map(|giving| giving.cause)
+    }
+
     fn which(&self) -> Option<&Which> {
         match self {
             Self::None | Self::Wanting { .. } => None,

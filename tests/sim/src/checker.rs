@@ -314,9 +314,7 @@ fn check_order(world: &World, machine: usize, run: &Arc<UnderWay>) -> Result<(),
         .under_way
         .iter()
         .filter(|other| {
-            other.operation.group == *group
-                && !Arc::ptr_eq(other, run)
-                && changes(&other.operation)
+            other.operation.group == *group && !Arc::ptr_eq(other, run) && changes(&other.operation)
         })
         .collect();
     if others.iter().any(|other| other.generation != *generation) {

@@ -27,7 +27,13 @@ pub struct Clock {
 
 impl Default for Clock {
     fn default() -> Self {
-        Self { since: Instant::ZERO, counted: Instant::ZERO, rate: TRUE_RATE, wall_off_s: 0, frozen: None }
+        Self {
+            since: Instant::ZERO,
+            counted: Instant::ZERO,
+            rate: TRUE_RATE,
+            wall_off_s: 0,
+            frozen: None,
+        }
     }
 }
 

@@ -125,7 +125,12 @@ impl Evidence {
 
     /// S5: until it has heard something that was said after it woke, or has waited for it, a node
     /// that slept through its own death starts nothing and announces nothing.
-    fn check_fresh(&mut self, world: &World, machine: usize, run: &UnderWay) -> Result<(), Violation> {
+    fn check_fresh(
+        &mut self,
+        world: &World,
+        machine: usize,
+        run: &UnderWay,
+    ) -> Result<(), Violation> {
         let Some(since) = self.woke[machine] else { return Ok(()) };
         let this = &world.machines[machine];
         let fresh = this.heard.is_some_and(|(sent, _)| sent >= since);
@@ -151,7 +156,12 @@ impl Evidence {
     }
 
     /// S7: a group is stopped only by a daemon that has started it or found it running.
-    fn check_own(&mut self, world: &World, machine: usize, run: &UnderWay) -> Result<(), Violation> {
+    fn check_own(
+        &mut self,
+        world: &World,
+        machine: usize,
+        run: &UnderWay,
+    ) -> Result<(), Violation> {
         match run.operation.action {
             Action::Start => self.touch(machine, run),
             Action::Stop => {
@@ -186,7 +196,12 @@ impl Evidence {
         Ok(())
     }
 
-    fn check_line(&mut self, world: &World, machine: usize, line: &LogEvent) -> Result<(), Violation> {
+    fn check_line(
+        &mut self,
+        world: &World,
+        machine: usize,
+        line: &LogEvent,
+    ) -> Result<(), Violation> {
         if line.event != "group_changed" {
             return Ok(());
         }

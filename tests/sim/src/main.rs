@@ -217,7 +217,9 @@ fn many(options: &Options) -> ExitCode {
     let total = Mutex::new((Total::default(), begun));
     std::panic::set_hook(Box::new(|panic| {
         let seed = RUNNING.get();
-        eprintln!("\nseed {seed}: {panic}\n  replay: cargo run --release -p hb-sim -- --seed {seed}");
+        eprintln!(
+            "\nseed {seed}: {panic}\n  replay: cargo run --release -p hb-sim -- --seed {seed}"
+        );
     }));
     std::thread::scope(|scope| {
         for _ in 0..jobs {

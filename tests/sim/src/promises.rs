@@ -415,7 +415,9 @@ mod tests {
     #[test]
     fn a_death_that_nobody_notices_is_seen() {
         let (mut world, mut promises) = (served(), promises());
-        world.machines[0].agents.change("nginx", |habits| habits.checks = crate::agents::Checks::Lie);
+        world.machines[0]
+            .agents
+            .change("nginx", |habits| habits.checks = crate::agents::Checks::Lie);
         world.machines[0].agents.crash("www", "nginx");
         assert_eq!(check(&mut world, &mut promises, 60), Some("L1 noticed"));
     }

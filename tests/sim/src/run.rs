@@ -13,8 +13,8 @@ use crate::checker::{Checker, Violation};
 use crate::clock::TRUE_RATE;
 use crate::counts::Counts;
 use crate::edge::Switch;
-use crate::network::Path;
 use crate::faults::Fault;
+use crate::network::Path;
 use crate::plan::{Plan, Seed};
 use crate::trace;
 use crate::troubles::Keys;
@@ -111,7 +111,8 @@ fn carry_out(
 ) -> Result<(), Violation> {
     let end = cut.until.unwrap_or(Instant::from_micros(u64::MAX));
     let is_left = |index: usize| cut.only.as_ref().is_none_or(|only| only.contains(&index));
-    for (index, (at, fault)) in plan.faults.iter().enumerate().filter(|(index, _)| is_left(*index)) {
+    for (index, (at, fault)) in plan.faults.iter().enumerate().filter(|(index, _)| is_left(*index))
+    {
         advance(world, checker, (*at).min(plan.calm).min(end))?;
         if world.now() >= end {
             return Ok(());

@@ -34,7 +34,8 @@ pub fn shrink(seed: Seed, violation: &Violation) -> (Cut, Report) {
         while begin < kept.len() && runs < RUNS_MAX {
             let mut fewer = kept.clone();
             fewer.drain(begin..(begin + size).min(kept.len()));
-            let tried = Cut { only: Some(BTreeSet::from_iter(fewer.iter().copied())), ..Cut::default() };
+            let tried =
+                Cut { only: Some(BTreeSet::from_iter(fewer.iter().copied())), ..Cut::default() };
             runs += 1;
             if fails(&tried).is_some() {
                 (cut, kept) = (tried, fewer);
@@ -55,7 +56,8 @@ pub fn shrink(seed: Seed, violation: &Violation) -> (Cut, Report) {
         }
         pause *= 2;
     }
-    if let Some(at) = fails(&cut).and_then(|report| report.violation).map(|violation| violation.at) {
+    if let Some(at) = fails(&cut).and_then(|report| report.violation).map(|violation| violation.at)
+    {
         let tried = Cut { until: Some(at + AFTER), ..cut.clone() };
         if fails(&tried).is_some() {
             cut = tried;
@@ -71,7 +73,11 @@ pub fn command(seed: Seed, cut: &Cut) -> String {
     // Writing into a string cannot fail.
     if let Some(only) = &cut.only {
         let numbers: Vec<String> = only.iter().map(usize::to_string).collect();
-        let _ = write!(text, " --only {}", if numbers.is_empty() { "-".into() } else { numbers.join(",") });
+        let _ = write!(
+            text,
+            " --only {}",
+            if numbers.is_empty() { "-".into() } else { numbers.join(",") }
+        );
     }
     for (name, moment) in [("--calm", cut.calm), ("--until", cut.until)] {
         if let Some(moment) = moment {

@@ -71,7 +71,8 @@ impl Plan {
             _ if strong => AuthMethod::Sha1,
             _ => AuthMethod::Crc,
         };
-        let key = |secret: &str| AuthKey { method, secret: Secret::new(secret.as_bytes().to_vec()) };
+        let key =
+            |secret: &str| AuthKey { method, secret: Secret::new(secret.as_bytes().to_vec()) };
         let both = BTreeMap::from([(1, key("key 1")), (2, key("key 2"))]);
         let keys = AuthKeys { active: 1, keys: both };
         let inner_auth = rng.chance(200);
@@ -105,7 +106,8 @@ impl Plan {
             (fencing && rng.chance(250), Self::shoot_both),
             (fencing && rng.chance(150), Self::lie_about_fencing),
         ];
-        let kinds: Vec<Kind> = all.into_iter().filter_map(|(on, kind)| on.then_some(kind)).collect();
+        let kinds: Vec<Kind> =
+            all.into_iter().filter_map(|(on, kind)| on.then_some(kind)).collect();
         if kinds.is_empty() {
             return;
         }

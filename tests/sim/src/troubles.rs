@@ -118,7 +118,13 @@ impl World {
     }
 
     /// Takes note of a datagram that reaches the daemon of `machine`.
-    pub(crate) fn note_arrival(&mut self, machine: usize, link: LinkId, bytes: &[u8], sent: Instant) {
+    pub(crate) fn note_arrival(
+        &mut self,
+        machine: usize,
+        link: LinkId,
+        bytes: &[u8],
+        sent: Instant,
+    ) {
         let now = self.now();
         let this = &mut self.machines[machine];
         if !this.is_awake() {
@@ -158,7 +164,13 @@ impl World {
     }
 
     /// What the daemon does with a stray datagram is compared with what it does without.
-    pub(crate) fn feed_stray(&mut self, machine: usize, link: LinkId, bytes: Vec<u8>, stray: Stray) {
+    pub(crate) fn feed_stray(
+        &mut self,
+        machine: usize,
+        link: LinkId,
+        bytes: Vec<u8>,
+        stray: Stray,
+    ) {
         let now = self.now();
         let this = &self.machines[machine];
         if !this.is_awake() {

@@ -34,8 +34,16 @@ enum Job {
         keys: Box<Authenticator>,
         kept: Vec<HistoryEntry>,
     },
-    Snapshot { node: Box<Node>, lost: u64, continues: bool },
-    Step { at: Instant, input: Input, effects: Vec<Effect> },
+    Snapshot {
+        node: Box<Node>,
+        lost: u64,
+        continues: bool,
+    },
+    Step {
+        at: Instant,
+        input: Input,
+        effects: Vec<Effect>,
+    },
 }
 
 /// The core's end.

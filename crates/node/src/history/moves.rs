@@ -12,7 +12,6 @@ use hb_resource::output::Transition;
 use serde::{Deserialize, Serialize};
 
 use super::{History, Moment};
-use serde::{Deserialize, Serialize};
 
 use crate::api::{EntryKind, HistoryEntry, HistoryStep, OutageSince};
 use crate::report::millis;

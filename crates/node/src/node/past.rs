@@ -141,11 +141,16 @@ impl Node {
         self.events.presence = Presence::Gone(heard.unwrap_or(self.now));
         let hold = self.doubt.as_ref().and_then(crate::doubt::Doubt::hold);
         let (cause, reason) = match (hold, heard_ms) {
-            (Some(hold), _) => {
-                (hold.id.to_string(), format!("{peer} is silent, not taken for dead: {}", hold.text))
+            (Some(hold), _) => (
+                hold.id.to_string(),
+                format!("{peer} is silent, not taken for dead: {}", hold.text),
+            ),
+            (None, Some(_)) => {
+                ("silent".to_owned(), format!("nothing heard of {peer} within its dead time"))
             }
-            (None, Some(_)) => ("silent".to_owned(), format!("nothing heard of {peer} within its dead time")),
-            (None, None) => ("never_heard".to_owned(), format!("{peer} was never heard since this start")),
+            (None, None) => {
+                ("never_heard".to_owned(), format!("{peer} was never heard since this start"))
+            }
         };
         self.tell_of(&peer, what, &cause, reason, heard_ms.unwrap_or(0), turn);
     }

@@ -1,7 +1,6 @@
 //! The recording of what the core is told (`[record]` of hb.toml): the core's thread hands copies to a
 //! bounded queue and never waits; a thread of its own takes out keys, and writes. Which file, which
 //! bank, what is lost; the format is `hb_node::record`'s (I/O).
-#![expect(clippy::disallowed_methods, reason = "has a thread and writes a file")]
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -177,11 +177,10 @@ impl Recorder {
             }
         }
         let effects = digest64(&self.encode(&effects));
-        self.encode(&match input {
-            Input::Datagram { link, bytes } => {
-                Entry::Datagram { at, link, bytes: hide(&bytes), effects }
-            }
-            input => Entry::Step { at, input, effects },
+        self.encode(&if let Input::Datagram { link, bytes } = input {
+            Entry::Datagram { at, link, bytes: hide(&bytes), effects }
+        } else {
+            Entry::Step { at, input, effects }
         })
     }
 

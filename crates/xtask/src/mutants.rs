@@ -90,7 +90,8 @@ pub(crate) fn run(root: &Path, args: impl Iterator<Item = String>) -> Result<boo
         println!("{:<28} {caught} after {} ({} s)", mutant.name, seen.after, seen.took.as_secs());
         rows.push((mutant, seen));
         if let Some(file) = table {
-            fs::write(file, page(&rows, mutants.len())).map_err(|error| format!("{file}: {error}"))?;
+            fs::write(file, page(&rows, mutants.len()))
+                .map_err(|error| format!("{file}: {error}"))?;
         }
     }
     let survivors = rows.iter().filter(|(_, seen)| seen.caught.is_none()).count();

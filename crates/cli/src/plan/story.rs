@@ -270,7 +270,8 @@ impl Stage {
                 }
                 News::BadCancel { .. }
                 | News::Woke { .. }
-                | News::Acted { .. } | News::Fence { .. } => {}
+                | News::Acted { .. }
+                | News::Fence { .. } => {}
             }
         }
         !news.is_empty()

@@ -28,11 +28,15 @@ complete -c hb -n "__fish_hb_needs_command" -l run-dir -d 'Directory of the daem
 complete -c hb -n "__fish_hb_needs_command" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_needs_command" -s V -l version -d 'Print version'
 complete -c hb -n "__fish_hb_needs_command" -f -a "status" -d 'Is it fine, who is active, can it fail over, what to do'
+complete -c hb -n "__fish_hb_needs_command" -f -a "history" -d 'What happened, each thing with its cause, who asked, how long each part took, and the outage'
+complete -c hb -n "__fish_hb_needs_command" -f -a "why" -d 'The chain of reasons: why it is so, since when, what would come next, what to do'
+complete -c hb -n "__fish_hb_needs_command" -f -a "plan" -d 'What would happen: nothing is changed, and what is assumed is said'
 complete -c hb -n "__fish_hb_needs_command" -f -a "standby" -d 'Give groups to the other node and wait until it has them'
 complete -c hb -n "__fish_hb_needs_command" -f -a "takeover" -d 'Get groups from the other node and wait until they run here'
 complete -c hb -n "__fish_hb_needs_command" -f -a "cleanup" -d 'Forget failures of a group and try it again'
 complete -c hb -n "__fish_hb_needs_command" -f -a "maintenance" -d 'Hands off: checks go on, nothing is started, stopped or moved, on neither node'
 complete -c hb -n "__fish_hb_needs_command" -f -a "fence" -d 'Power switches: do they work, what did they do, and a person\'s word in their place'
+complete -c hb -n "__fish_hb_needs_command" -f -a "reload" -d 'Put what has changed in ha.cf, haresources, authkeys and hb.toml into force'
 complete -c hb -n "__fish_hb_needs_command" -f -a "check" -d 'Check ha.cf, haresources, authkeys and hb.toml, each and together'
 complete -c hb -n "__fish_hb_needs_command" -f -a "explain" -d 'Explain a finding (HB0101), a directive of ha.cf (deadtime) or a key of hb.toml'
 complete -c hb -n "__fish_hb_needs_command" -f -a "migrate" -d 'What leads from Heartbeat 3 to Twinbeat'
@@ -42,10 +46,31 @@ complete -c hb -n "__fish_hb_needs_command" -f -a "soak" -d 'Leave a pair alone 
 complete -c hb -n "__fish_hb_needs_command" -f -a "address" -d 'Set, remove, look at or announce a floating address'
 complete -c hb -n "__fish_hb_needs_command" -f -a "completions" -d 'Print what a shell needs to complete the words of hb'
 complete -c hb -n "__fish_hb_needs_command" -f -a "cl_status" -d 'What monitoring scripts of Heartbeat ask, with its words and exit codes'
+complete -c hb -n "__fish_hb_using_subcommand status" -l watch -d 'Show it again every so many seconds, until ^C' -r
 complete -c hb -n "__fish_hb_using_subcommand status" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand status" -l json -d 'Print the whole snapshot as JSON (schema version in the field `v`)'
-complete -c hb -n "__fish_hb_using_subcommand status" -l plain -d 'No colour and no symbols beyond ASCII; also when stdout is not a terminal'
+complete -c hb -n "__fish_hb_using_subcommand status" -l plain -d 'One `key value` line for each fact, for grep and scripts'
+complete -c hb -n "__fish_hb_using_subcommand status" -l nagios -d 'One line and performance data for Nagios, Icinga and Checkmk'
+complete -c hb -n "__fish_hb_using_subcommand status" -l oneline -d 'One line for a prompt or /etc/motd: `www@ha1 ok ready`'
+complete -c hb -n "__fish_hb_using_subcommand status" -l ascii -d 'No symbols beyond ASCII and no colour; also when stdout is not a terminal'
 complete -c hb -n "__fish_hb_using_subcommand status" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand history" -l since -d 'Only what happened since then: 30m, 2h, 7d, 17:20, 2026-11-08, "2026-11-08 17:20"' -r
+complete -c hb -n "__fish_hb_using_subcommand history" -l limit -d 'The last so many entries' -r
+complete -c hb -n "__fish_hb_using_subcommand history" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand history" -l json -d 'Print all that is known of each entry as JSON (docs/reference/history-json.md)'
+complete -c hb -n "__fish_hb_using_subcommand history" -l moves -d 'Only moves of groups'
+complete -c hb -n "__fish_hb_using_subcommand history" -s l -l long -d 'Below each entry why, and what was done step by step'
+complete -c hb -n "__fish_hb_using_subcommand history" -l plain -d 'Nothing beyond ASCII; also when stdout is not a terminal'
+complete -c hb -n "__fish_hb_using_subcommand history" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand why" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand why" -l json -d 'Print the answer as JSON (docs/reference/history-json.md)'
+complete -c hb -n "__fish_hb_using_subcommand why" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand plan" -l svg -d 'Also draw it' -r -F
+complete -c hb -n "__fish_hb_using_subcommand plan" -l dir -d 'Directory of the configuration' -r -F
+complete -c hb -n "__fish_hb_using_subcommand plan" -l node -d 'Plan as this node and not as this machine' -r
+complete -c hb -n "__fish_hb_using_subcommand plan" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand plan" -l json -d 'Print it as JSON (docs/reference/history-json.md)'
+complete -c hb -n "__fish_hb_using_subcommand plan" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand standby" -l group -d 'One group only, by its key (the first resource of its line in haresources)' -r
 complete -c hb -n "__fish_hb_using_subcommand standby" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand standby" -l no-wait -d 'Return at once, as Heartbeat\'s own scripts do'
@@ -76,6 +101,9 @@ complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_
 complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from confirm" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from confirm" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand reload" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand reload" -l dry-run -d 'Only say what differs and what would be done'
+complete -c hb -n "__fish_hb_using_subcommand reload" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand check" -l dir -d 'Directory of the files' -r -F
 complete -c hb -n "__fish_hb_using_subcommand check" -l node -d 'Check for this node instead of this machine' -r
 complete -c hb -n "__fish_hb_using_subcommand check" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F

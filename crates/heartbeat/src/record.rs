@@ -1,7 +1,6 @@
 //! The recording of what the core is told (`[record]` of hb.toml): the core's thread hands copies to a
 //! bounded queue and never waits; a thread of its own takes out keys, and writes. Which file, which
 //! bank, what is lost; the format is `hb_node::record`'s (I/O).
-#![expect(clippy::disallowed_methods, reason = "has a thread and writes a file")]
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -13,6 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use hb_config::settings::{Record, Settings};
 use hb_messaging::auth::Authenticator;
 use hb_messaging::time::Instant;
+use hb_node::api::HistoryEntry;
 use hb_node::effect::{Effect, Level};
 use hb_node::input::Input;
 use hb_node::record::{self, BANKS, Part, Recorder};
@@ -27,9 +27,22 @@ const RESERVE: u64 = 256 * 1024;
 
 /// What the writer is given.
 enum Job {
-    Start { settings: Box<Settings>, identity: Identity, keys: Box<Authenticator> },
-    Snapshot { node: Box<Node>, lost: u64, continues: bool },
-    Step { at: Instant, input: Input, effects: Vec<Effect> },
+    Start {
+        settings: Box<Settings>,
+        identity: Identity,
+        keys: Box<Authenticator>,
+        kept: Vec<HistoryEntry>,
+    },
+    Snapshot {
+        node: Box<Node>,
+        lost: u64,
+        continues: bool,
+    },
+    Step {
+        at: Instant,
+        input: Input,
+        effects: Vec<Effect>,
+    },
 }
 
 /// The core's end.
@@ -46,12 +59,13 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    /// Begins the recording that the settings ask for. What does not work is logged; the daemon runs
+    /// Begins the recording that the settings ask for, of a node that remembers `kept`. What does not work is logged; the daemon runs
     /// all the same.
     pub(crate) fn begin(
         settings: &Settings,
         identity: Identity,
         node: &Node,
+        kept: Vec<HistoryEntry>,
         logger: &Logger,
     ) -> Option<Self> {
         let wanted = settings.native.record.as_ref()?;
@@ -77,7 +91,7 @@ impl Recording {
         let keys = Box::new(node.authenticator().clone());
         let settings = Box::new(settings.clone());
         // The queue is empty.
-        let _ = queue.try_send(Job::Start { settings, identity, keys });
+        let _ = queue.try_send(Job::Start { settings, identity, keys, kept });
         Some(Self { queue, full, ended, lost: 0, renew: false })
     }
 
@@ -161,8 +175,8 @@ impl Writer {
 
     fn write(&mut self, place: &mut Place, job: Job) -> io::Result<()> {
         match job {
-            Job::Start { settings, identity, keys } => {
-                let entry = self.recorder.start(&settings, identity, &keys);
+            Job::Start { settings, identity, keys, kept } => {
+                let entry = self.recorder.start(&settings, identity, &keys, kept);
                 self.keys = Some((keys.as_ref().clone(), keys.stand_in()));
                 place.append(&entry)?;
             }

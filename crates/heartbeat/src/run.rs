@@ -228,12 +228,12 @@ async fn open(
         let text = format!("{unreadable} lines of the history cannot be read; the rest is kept");
         logger.say(Level::Warn, "history_damaged", text);
     }
-    node.remember(kept);
+    node.remember(kept.clone());
     let reload = Reload::new(args.paths.config.clone(), settings.clone());
     let native = &settings.native;
     let tells_time = native.failback.window.is_some()
         || native.groups.values().any(|options| options.failback_window.is_some());
-    let recording = Recording::begin(settings, identity, &node, logger);
+    let recording = Recording::begin(settings, identity, &node, kept, logger);
     Ok(Shell::new(node, edge, signals, reload, recording, tells_time))
 }
 

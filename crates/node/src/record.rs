@@ -17,6 +17,7 @@ use hb_messaging::fields::as_bytes;
 use hb_messaging::time::Instant;
 use serde::{Deserialize, Serialize};
 
+use crate::api::HistoryEntry;
 use crate::effect::Effect;
 use crate::equal;
 use crate::input::Input;
@@ -49,9 +50,11 @@ pub enum Entry {
         /// What else it was given.
         identity: Identity,
         /// The keys, by fingerprint.
-        keys: Authenticator,
+        keys: Box<Authenticator>,
         /// Digests of the configuration, with what is left out here.
         config: BTreeMap<String, String>,
+        /// The history that was kept before.
+        kept: Vec<HistoryEntry>,
     },
     /// The node as it is: the beginning of a bank, and whenever something is missing before.
     Snapshot {
@@ -135,13 +138,20 @@ impl Recorder {
     }
 
     /// The daemon starts with a new node; `keys` are that node's.
-    pub fn start(&self, settings: &Settings, identity: Identity, keys: &Authenticator) -> Vec<u8> {
+    pub fn start(
+        &self,
+        settings: &Settings,
+        identity: Identity,
+        keys: &Authenticator,
+        kept: Vec<HistoryEntry>,
+    ) -> Vec<u8> {
         self.encode(&Entry::Start {
             version: self.version.clone(),
             settings: Box::new(settings.clone()),
             identity,
-            keys: keys.clone(),
+            keys: Box::new(keys.clone()),
             config: equal::digests(settings),
+            kept,
         })
     }
 
@@ -167,11 +177,10 @@ impl Recorder {
             }
         }
         let effects = digest64(&self.encode(&effects));
-        self.encode(&match input {
-            Input::Datagram { link, bytes } => {
-                Entry::Datagram { at, link, bytes: hide(&bytes), effects }
-            }
-            input => Entry::Step { at, input, effects },
+        self.encode(&if let Input::Datagram { link, bytes } = input {
+            Entry::Datagram { at, link, bytes: hide(&bytes), effects }
+        } else {
+            Entry::Step { at, input, effects }
         })
     }
 

@@ -118,12 +118,16 @@ fn read(root: &Path) -> Result<Data, String> {
     toml::from_str(&text).map_err(|error| format!("{DATA}: {error}"))
 }
 
-/// Names of all functions of the sources: tests of namespaces are functions of their own runner.
+/// Names of all functions of the sources, and of the cases of the namespace tests.
 fn functions(root: &Path) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for path in crate::tidy::sources(root) {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         for line in text.lines() {
+            // Cases of the namespace tests have names of their own.
+            if let Some((_, name)) = line.split_once("Case { name: \"") {
+                names.extend(name.split('"').next().map(str::to_owned));
+            }
             let Some((before, rest)) = line.split_once("fn ") else { continue };
             let begins = before.trim();
             if begins.split(' ').all(|word| matches!(word, "" | "pub" | "pub(crate)" | "async")) {

@@ -90,7 +90,8 @@ pub(crate) fn run(root: &Path, args: impl Iterator<Item = String>) -> Result<boo
         println!("{:<28} {caught} after {} ({} s)", mutant.name, seen.after, seen.took.as_secs());
         rows.push((mutant, seen));
         if let Some(file) = table {
-            fs::write(file, page(&rows)).map_err(|error| format!("{file}: {error}"))?;
+            fs::write(file, page(&rows, mutants.len()))
+                .map_err(|error| format!("{file}: {error}"))?;
         }
     }
     let survivors = rows.iter().filter(|(_, seen)| seen.caught.is_none()).count();
@@ -307,7 +308,8 @@ fn limited(command: &mut Command) -> Result<(Output, bool), String> {
     Ok((Output { status, stdout: read(&out), stderr: read(&err) }, in_time))
 }
 
-fn page(rows: &[(&Mutant, Seen)]) -> String {
+/// The table, of `total` bugs those that have been made so far.
+fn page(rows: &[(&Mutant, Seen)], total: usize) -> String {
     let mut page = String::from(
         "# Deliberate bugs, and who notices them\n\n\
          A checker that has never complained proves nothing. Each bug of `tests/mutants/mutants.toml` is made in a \
@@ -327,6 +329,9 @@ fn page(rows: &[(&Mutant, Seen)]) -> String {
             seen.after,
             seen.took.as_secs().max(1)
         );
+    }
+    if rows.len() < total {
+        let _ = writeln!(page, "\n{} of {total} bugs have been made so far.", rows.len());
     }
     page
 }

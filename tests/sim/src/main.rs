@@ -72,7 +72,7 @@ usage: hb-sim [--seeds N] [--from N] [--jobs N] [--mode safety|liveness]
            --only: only the faults with these numbers (- for none); --calm: faults cease then;
            bN, cN: only the first part, or the first two, of its plan
        hb-sim replay FILE [--quiet | --renew]
-           live through the recording of a daemon; --renew: keep what this program decides in it
+           live through the recording of a daemon; with --renew keep in it what this program decides
        hb-sim scenes FOLDER
            write the diagrams of docs/failures";
 

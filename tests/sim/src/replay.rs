@@ -128,6 +128,8 @@ fn describe_input(input: &Input) -> Option<String> {
         | Input::Fenced { .. }
         | Input::Witness { .. }
         | Input::Reload { .. }
+        | Input::ClientName { .. }
+        | Input::Clock { .. }
         | Input::Shutdown => Some(format!("{input:?}")),
     }
 }

@@ -39,7 +39,8 @@ impl Case {
             logger: Logger::to_nobody(),
         };
         let keys = Box::new(node.authenticator().clone());
-        let job = Job::Start { settings: Box::new(settings.clone()), identity, keys };
+        let (settings, kept) = (Box::new(settings.clone()), Vec::new());
+        let job = Job::Start { settings, identity, keys, kept };
         writer.write(&mut place, job).unwrap();
         let mut case = Self { writer, place, node, now: Instant::ZERO, recorded: 0 };
         case.feed(Input::Start);

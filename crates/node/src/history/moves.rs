@@ -9,9 +9,9 @@ use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 use hb_resource::operation::{Action, GroupKey, Operation, Outcome};
 use hb_resource::output::Transition;
+use serde::{Deserialize, Serialize};
 
 use super::{History, Moment};
-use serde::{Deserialize, Serialize};
 
 use crate::api::{EntryKind, HistoryEntry, HistoryStep, OutageSince};
 use crate::report::millis;

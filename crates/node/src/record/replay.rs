@@ -66,9 +66,11 @@ impl Replay {
     /// The next entry; what it led to, and how that differs from the recording, if it does.
     pub fn take(&mut self, entry: Entry) -> (Option<Step>, Option<Difference>) {
         match entry {
-            Entry::Start { version, settings, identity, keys, config } => {
+            Entry::Start { version, settings, identity, keys, config, kept } => {
                 let node = settings.node.to_string();
-                self.node = Some(Node::recorded(&settings, identity, keys, config));
+                let mut begun = Node::recorded(&settings, identity, *keys, config);
+                begun.remember(kept);
+                self.node = Some(begun);
                 self.last = Instant::ZERO;
                 (Some(Step::Begins { version, lost: 0, node, start: true }), None)
             }

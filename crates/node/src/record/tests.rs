@@ -17,7 +17,7 @@ fn lives(secret: [&str; 2]) -> Vec<Entry> {
     let recorder = Recorder::new(&settings[0], "1");
     let real = nodes[0].authenticator().clone();
     let stand_in = real.stand_in();
-    let mut frames = vec![recorder.start(&settings[0], identity(1), &real)];
+    let mut frames = vec![recorder.start(&settings[0], identity(1), &real, Vec::new())];
     let mut waiting: Vec<(Instant, usize, Input)> = Vec::new();
     for node in 0..2 {
         let load = "0.00".to_owned();

@@ -40,8 +40,9 @@ fn lived(pair: &Pair, node: &str) -> (Seen, String, Vec<u8>) {
 fn recording_of_a_failover() {
     let mut pair = Pair::running(recorded());
     pair.crash("node1");
-    let status = pair.wait("node2", "node1 is dead", |s| has_problem(s, "peer_dead"));
-    assert_eq!(active_on(&status), Some("node2"));
+    pair.wait("node2", "node2 has taken over", |s| {
+        has_problem(s, "peer_dead") && active_on(s) == Some("node2")
+    });
     // Also while the daemon goes on writing: up to its last whole entry.
     let (seen, _, _) = lived(&pair, "node2");
     assert!(seen.inputs > 0);

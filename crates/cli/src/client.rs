@@ -132,7 +132,7 @@ pub fn snapshot(run_dir: &Path) -> Result<StatusSnapshot, ClientError> {
     match Client::connect(run_dir, api::STATUS_SOCKET, limit)?.ask(Request::Status)? {
         Response::Status(snapshot) => Ok(*snapshot),
         Response::Error { text } => Err(ClientError::Protocol(text)),
-        other @ (Response::History(_) | Response::Done { .. }) => {
+        other @ (Response::History(_) | Response::Changes { .. } | Response::Done { .. }) => {
             Err(ClientError::Protocol(format!("{other:?}")))
         }
     }

@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, demo, explain, key, lab, migrate, operate, probe, status, witness,
+    address, check, cl_status, completions, demo, explain, key, lab, migrate, operate, probe,
+    reload, status, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -34,6 +35,7 @@ enum Verb {
     Cleanup(CleanupArgs),
     Maintenance(operate::MaintenanceArgs),
     Fence(operate::FenceArgs),
+    Reload(reload::ReloadArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
@@ -48,6 +50,7 @@ enum Verb {
     Probe(probe::ProbeArgs),
     #[command(hide = true)]
     Witness(witness::WitnessArgs),
+    Completions(completions::CompletionsArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
     ClStatus {
@@ -70,6 +73,7 @@ pub fn main() -> ExitCode {
         Verb::Cleanup(args) => moves::cleanup(run_dir, &args),
         Verb::Maintenance(args) => operate::maintenance(run_dir, &args),
         Verb::Fence(args) => operate::fence(run_dir, &args),
+        Verb::Reload(args) => reload::run(run_dir, &args),
         Verb::Probe(args) => probe::run(&args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
@@ -79,8 +83,14 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Soak(args) => demo::soak::run(&args),
         Verb::Address(args) => address::run(&args),
+        Verb::Completions(args) => completions::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }
+}
+
+/// The command line as clap knows it: for man pages, completions and checks of the documentation.
+pub fn tree() -> clap::Command {
+    Cli::command()
 }
 
 /// Called as `hb_standby all`, the program behaves as `hb standby all`.
@@ -102,8 +112,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
-        Cli::command().debug_assert();
+        tree().debug_assert();
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod check;
 mod cl_status;
 pub mod client;
 pub mod command;
+pub mod completions;
 pub mod demo;
 pub mod exit;
 mod explain;
@@ -17,6 +18,7 @@ mod moves;
 mod operate;
 mod print;
 mod probe;
+mod reload;
 mod status;
 #[cfg(test)]
 mod testing;

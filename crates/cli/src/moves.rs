@@ -130,12 +130,16 @@ fn report(answer: Result<Response, ClientError>) -> ExitCode {
             let _ = writeln!(io::stderr(), "hb: {text}");
             exit::code(exit::NEGATIVE)
         }
-        Ok(other @ (Response::Status(_) | Response::History(_))) => {
-            let _ = writeln!(io::stderr(), "hb: unexpected answer: {other:?}");
-            exit::code(exit::NEGATIVE)
+        Ok(other @ (Response::Status(_) | Response::History(_) | Response::Changes { .. })) => {
+            unexpected(&other)
         }
         Err(error) => unreachable_daemon(&error),
     }
+}
+
+pub(crate) fn unexpected(answer: &Response) -> ExitCode {
+    let _ = writeln!(io::stderr(), "hb: unexpected answer: {answer:?}");
+    exit::code(exit::NEGATIVE)
 }
 
 pub(crate) fn unreachable_daemon(error: &ClientError) -> ExitCode {

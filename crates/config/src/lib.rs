@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod authkeys;
+pub mod changes;
 pub mod check;
 pub mod codes;
 pub mod diagnostic;

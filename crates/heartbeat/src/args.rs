@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Which stage of becoming a daemon this process is.
     #[arg(long, hide = true, value_name = "STAGE")]
     pub(crate) daemon_stage: Option<u8>,
+    /// Begin in maintenance, for this many ms or until it is ended: it was when the daemon started anew.
+    #[arg(long, hide = true, value_name = "MS", require_equals = true, num_args = 0..=1)]
+    pub(crate) in_maintenance: Option<Option<u64>>,
     /// Remove the addresses of a daemon that does not come back, for heartbeat-gave-up.service.
     #[arg(long, hide = true)]
     pub(crate) gave_up: bool,
@@ -62,9 +65,13 @@ pub(crate) struct Mode {
     /// Stop it and wait until everything is released
     #[arg(short = 'k')]
     pub(crate) stop: bool,
-    /// Check the configuration, then make the running daemon read its keys again
+    /// Check the configuration, then make the running daemon read it again
     #[arg(short = 'r')]
     pub(crate) reload: bool,
+    /// Run the program on the disk in the place of the running one (after an upgrade, or to use a
+    /// changed configuration); resources go on
+    #[arg(long)]
+    pub(crate) restart: bool,
 }
 
 /// Where things are. The defaults are Heartbeat's own paths.

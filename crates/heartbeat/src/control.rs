@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod listen;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,6 +40,7 @@ impl Access {
             | Request::Takeover { .. }
             | Request::Cleanup { .. }
             | Request::Maintenance { .. }
+            | Request::Reload { .. }
             | Request::FenceTest
             | Request::FenceConfirm { .. }
             | Request::Stop => self == Self::Command,
@@ -89,6 +91,12 @@ pub(crate) fn remove(dir: &Path) {
     for access in [Access::Read, Access::Command] {
         let _ = std::fs::remove_file(dir.join(access.file_name()));
     }
+}
+
+/// Tells one daemon's socket in `dir` from that of the daemon before it; `None` when there is none.
+pub(crate) fn door(dir: &Path) -> Option<(u64, i64, i64)> {
+    let met = std::fs::symlink_metadata(dir.join(STATUS_SOCKET)).ok()?;
+    Some((met.ino(), met.ctime(), met.ctime_nsec()))
 }
 
 /// What the core is told.

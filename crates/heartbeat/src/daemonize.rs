@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use hb_node::STEPPED_DOWN;
+use hb_node::effect::RestartedMaintenance;
 use nix::unistd::{dup2_stderr, dup2_stdin, dup2_stdout, setsid};
 
 use crate::args::Args;
@@ -132,16 +133,33 @@ fn wait(mut child: Child) -> Result<Option<u8>, Fatal> {
     Ok(status.code().map(|code| u8::try_from(code).unwrap_or(Exit::General.code())))
 }
 
+/// Puts the program, as it is on the disk, in the place of this one: same process, same options.
+/// Descriptors are closed by the kernel, and the service manager or the guardian notices nothing.
+/// Returns only when that is not possible: why, with an exit code by which both start it again.
+pub(crate) fn restart(maintenance: Option<RestartedMaintenance>) -> Fatal {
+    let mut command = program("--in-maintenance");
+    if let Some(RestartedMaintenance { left }) = maintenance {
+        command.arg(match left {
+            Some(left) => format!("--in-maintenance={}", left.as_millis()),
+            None => "--in-maintenance".to_owned(),
+        });
+    }
+    Fatal::Renewal { source: command.exec() }
+}
+
 /// This program with the same options, at another stage.
 fn again(stage: u8) -> Command {
+    let mut command = program("--daemon-stage");
+    command.arg(format!("--daemon-stage={stage}")).stdin(Stdio::null());
+    command
+}
+
+/// This program, which may have been replaced by a later version since, with the same options but one.
+fn program(without: &str) -> Command {
     let exe = exe_of(std::process::id()).filter(|exe| exe.exists());
     let mut command = Command::new(exe.unwrap_or_else(|| PathBuf::from("/proc/self/exe")));
-    let is_stage = |arg: &OsString| arg.to_string_lossy().starts_with("--daemon-stage=");
-    command
-        .arg0("heartbeat")
-        .args(std::env::args_os().skip(1).filter(|arg| !is_stage(arg)))
-        .arg(format!("--daemon-stage={stage}"))
-        .stdin(Stdio::null());
+    let is_other = |arg: &OsString| !arg.to_string_lossy().starts_with(without);
+    command.arg0("heartbeat").args(std::env::args_os().skip(1).filter(is_other));
     command
 }
 

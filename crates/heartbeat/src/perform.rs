@@ -4,8 +4,9 @@
 use std::process;
 
 use hb_messaging::net::{Links, Pings};
+use hb_node::STEPPED_DOWN;
 use hb_node::api::Response;
-use hb_node::effect::{Effect, Level};
+use hb_node::effect::{Effect, Level, RestartedMaintenance};
 
 use crate::control::Control;
 use crate::daemonize::Report;
@@ -17,6 +18,25 @@ use crate::operations::Operations;
 use crate::service::Service;
 use crate::watchdog::Watchdog;
 use crate::witness::Witness;
+
+/// How the daemon ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// With this exit code.
+    Exit(u8),
+    /// Another daemon takes the place of this one.
+    Restart(Option<RestartedMaintenance>),
+}
+
+impl Ended {
+    /// What the process ends with when no other program takes its place.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Exit(code) => code,
+            Self::Restart(_) => STEPPED_DOWN,
+        }
+    }
+}
 
 /// Everything outside of the node.
 pub(crate) struct Edge {
@@ -35,8 +55,8 @@ pub(crate) struct Edge {
 }
 
 impl Edge {
-    /// Performs one effect; the exit code when the node leaves.
-    pub(crate) fn perform(&mut self, effect: Effect) -> Option<u8> {
+    /// Performs one effect; how it ends when the node leaves.
+    pub(crate) fn perform(&mut self, effect: Effect) -> Option<Ended> {
         match effect {
             Effect::Transmit { link, bytes } => self.links.send(link, &bytes),
             Effect::Echo { ping, sequence } => self.pings.send(ping, sequence),
@@ -61,7 +81,12 @@ impl Edge {
                 self.logger.history(serde_json::to_string(&entry).unwrap_or_default());
             }
             Effect::Notify { status } => self.service.status(&status),
-            Effect::Exit { code } => return Some(code),
+            Effect::KeepConfiguration { reason } => {
+                let text = format!("{reason}; the old configuration stays in force");
+                self.logger.say(Level::Error, "reload_refused", text);
+            }
+            Effect::Restart { maintenance } => return Some(Ended::Restart(maintenance)),
+            Effect::Exit { code } => return Some(Ended::Exit(code)),
         }
         None
     }
@@ -92,6 +117,9 @@ fn with_pid(response: Response) -> Response {
             snapshot.pid = process::id();
             Response::Status(snapshot)
         }
-        Response::History(_) | Response::Done { .. } | Response::Error { .. } => response,
+        Response::History(_)
+        | Response::Changes { .. }
+        | Response::Done { .. }
+        | Response::Error { .. } => response,
     }
 }

@@ -5,11 +5,12 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use hb_config::settings::{Logging, Settings};
 use hb_messaging::net::{Links, Pings};
 use hb_node::api::STATUS_SOCKET;
-use hb_node::effect::Level;
+use hb_node::effect::{Level, RestartedMaintenance};
 use hb_node::{Identity, Node};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::chdir;
@@ -17,14 +18,14 @@ use nix::unistd::chdir;
 use crate::args::{Args, Paths};
 use crate::configuration::{self, Loaded};
 use crate::control::{self, Control};
-use crate::daemonize::Report;
+use crate::daemonize::{self, Report};
 use crate::exit::Fatal;
 use crate::fence::Fence;
 use crate::history::FILE_NAME;
 use crate::legacy::hooks::Hooks;
 use crate::logging::{Destinations, Logger, unix_s};
 use crate::operations::Operations;
-use crate::perform::Edge;
+use crate::perform::{Edge, Ended};
 use crate::pid_file::PidLock;
 use crate::reload::Reload;
 use crate::service::Service;
@@ -137,17 +138,25 @@ impl Prepared {
             .max_blocking_threads(4)
             .build()
             .map_err(Fatal::system("start the event loop"))?;
+        let maintenance = args
+            .in_maintenance
+            .map(|left_ms| RestartedMaintenance { left: left_ms.map(Duration::from_millis) });
         let result = runtime.block_on(async {
             let shell = open(&settings, identity, args, &logger, report).await?;
-            Ok(shell.run().await)
+            Ok(shell.run(maintenance).await)
         });
         // A lookup or an agent that hangs must not keep the process.
         runtime.shutdown_background();
         logger.flush();
+        // Pid file and sockets stay then: whoever looks must not take it for a stop. The lock on the pid
+        // file ends with the old program.
+        if let Ok(Ended::Restart(maintenance)) = result {
+            return Err(daemonize::restart(maintenance));
+        }
         control::remove(&args.paths.run);
         legacy::remove(&args.paths.run);
         lock.remove();
-        result
+        result.map(Ended::code)
     }
 }
 

@@ -6,22 +6,23 @@
 use std::fs;
 use std::time::{Duration, Instant as Clock};
 
+use hb_config::changes::Changes;
 use hb_config::settings::Settings;
 use hb_messaging::engine::PingId;
 use hb_messaging::net::NetEvent;
 use hb_messaging::time::Instant;
 use hb_node::Node;
-use hb_node::api::Request;
-use hb_node::effect::{Effect, Level};
-use hb_node::input::{Input, WitnessAnswer};
+use hb_node::api::{Request, Response};
+use hb_node::effect::{Effect, Level, RestartedMaintenance};
+use hb_node::input::{ClientId, Input, WitnessAnswer};
 use hb_resource::operation::{OpId, Outcome};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::control::Asked;
 use crate::hint::Hint;
 use crate::logging::unix_s;
-use crate::perform::Edge;
-use crate::reload::Reload;
+use crate::perform::{Edge, Ended};
+use crate::reload::{self, Asker, Read, Reload};
 use crate::signals::{Signal, Signals};
 use crate::sleep::SleepMeter;
 
@@ -32,6 +33,12 @@ const BUDGET: usize = 64;
 const ENVIRONMENT_EVERY: Duration = Duration::from_secs(1);
 /// How long the end waits for clients to read their last answer.
 const LAST_WORDS: Duration = Duration::from_millis(50);
+
+/// The same before this process makes place for its successor, which must be heard before the peer
+/// misses it.
+const LAST_WORDS_RESTART: Duration = Duration::from_millis(5);
+/// Asks in the name of nobody; numbers of clients begin at 1.
+const NOBODY: ClientId = ClientId(0);
 
 /// The node and everything around it.
 pub(crate) struct Shell {
@@ -44,8 +51,8 @@ pub(crate) struct Shell {
     sleep: SleepMeter,
     /// Reused for every input.
     effects: Vec<Effect>,
-    /// Set by `Effect::Exit`.
-    exit: Option<u8>,
+    /// Set by `Effect::Exit` and `Effect::Restart`.
+    exit: Option<Ended>,
 }
 
 /// What ended the wait.
@@ -58,7 +65,7 @@ enum Wake {
     Hint(Hint),
     Fenced(u64, Outcome),
     Witness(u64, WitnessAnswer),
-    Reloaded(Result<Box<Settings>, String>),
+    Reloaded(Read),
     Tick,
     Due,
 }
@@ -82,19 +89,29 @@ impl Shell {
         }
     }
 
-    /// Runs until the node wants to leave, and returns its exit code.
-    pub(crate) async fn run(mut self) -> u8 {
+    /// Runs until the node wants to leave, and returns how. `maintenance` was wanted of the daemon
+    /// before this one.
+    pub(crate) async fn run(mut self, maintenance: Option<RestartedMaintenance>) -> Ended {
         self.environment();
         let resources = self.edge.operations.left();
         self.feed(Input::Left { resources });
         self.feed(Input::Start);
+        if let Some(RestartedMaintenance { left }) = maintenance {
+            let limit_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));
+            let request = Request::Maintenance { on: true, limit_ms };
+            self.feed(Input::Request { client: NOBODY, request });
+        }
         self.edge.started();
         loop {
-            if let Some(code) = self.exit {
+            if let Some(ended) = self.exit {
                 self.edge.ended();
                 // Answers that were just given are written by tasks of their own.
-                tokio::time::sleep(LAST_WORDS).await;
-                return code;
+                let words = match ended {
+                    Ended::Exit(_) => LAST_WORDS,
+                    Ended::Restart(_) => LAST_WORDS_RESTART,
+                };
+                tokio::time::sleep(words).await;
+                return ended;
             }
             let wake = self.wait().await;
             // Before anything that may be as old as the sleep.
@@ -142,11 +159,16 @@ impl Shell {
                 self.edge.service.stopping();
                 self.feed(Input::Shutdown);
             }
-            Wake::Signal(Signal::Reload) => self.reload.begin(),
+            Wake::Signal(Signal::Reload) => self.reload.begin(Asker::Signal),
             Wake::Signal(Signal::ReopenLogs) => self.edge.logger.reopen(),
+            Wake::Signal(Signal::Renew) => self.reload.begin(Asker::Upgrade),
             Wake::Net(event) => self.net(event),
             Wake::Done(op, outcome) => self.feed(Input::Done { op, outcome }),
             Wake::Echo(ping, sequence) => self.feed(Input::EchoReply { ping, sequence }),
+            Wake::Asked(Asked::Request(client, Request::Reload { dry_run })) => {
+                let asker = if dry_run { Asker::Curious } else { Asker::Client };
+                self.reload.begin(asker(client));
+            }
             Wake::Asked(Asked::Request(client, request)) => {
                 if request == Request::Stop {
                     self.edge.service.stopping();
@@ -157,11 +179,10 @@ impl Shell {
             Wake::Hint(hint) => self.feed(hint.into()),
             Wake::Fenced(attempt, outcome) => self.feed(Input::Fenced { attempt, outcome }),
             Wake::Witness(question, answer) => self.feed(Input::Witness { question, answer }),
-            Wake::Reloaded(Ok(settings)) => self.apply(&settings),
-            Wake::Reloaded(Err(text)) => {
-                let text = format!("{text}; everything stays as it was");
-                self.edge.logger.say(Level::Error, "reload_refused", text);
+            Wake::Reloaded(Read { result: Ok(settings), askers }) => {
+                self.apply(&settings, &askers);
             }
+            Wake::Reloaded(Read { result: Err(text), askers }) => self.refuse(&text, &askers),
             Wake::Tick => {
                 self.edge.service.tick();
                 self.edge.operations.reap_orphans();
@@ -224,6 +245,11 @@ impl Shell {
 
     fn perform(&mut self) {
         for effect in self.effects.drain(..) {
+            if let Effect::Restart { .. } = effect {
+                self.reload.tell(None, &mut self.edge.control);
+            } else if let Effect::KeepConfiguration { reason } = &effect {
+                self.reload.tell(Some(reason), &mut self.edge.control);
+            }
             self.exit = self.edge.perform(effect);
             if self.exit.is_some() {
                 break;
@@ -232,23 +258,54 @@ impl Shell {
         self.effects.clear();
     }
 
-    /// Files were read again and are valid: keys are applied, the rest waits for a restart.
-    fn apply(&mut self, settings: &Settings) {
+    /// Files were read again and are not valid.
+    fn refuse(&mut self, why: &str, askers: &[Asker]) {
+        let text = format!("{why}; everything stays as it was");
+        if askers.iter().any(|asker| !matches!(asker, Asker::Curious(_))) {
+            self.edge.logger.say(Level::Error, "reload_refused", &text);
+        }
+        for asker in askers {
+            if let Asker::Client(client) | Asker::Curious(client) = asker {
+                self.edge.control.reply(*client, Response::Error { text: text.clone() });
+            }
+        }
+    }
+
+    /// Files were read again and are valid: keys are applied at once; for anything else the node comes
+    /// to rest and the daemon starts anew.
+    fn apply(&mut self, settings: &Settings, askers: &[Asker]) {
         let changes = self.reload.compare(settings);
+        let mut serious = Vec::new();
+        for asker in askers {
+            match asker {
+                Asker::Curious(client) => {
+                    self.edge.control.reply(*client, reload::told(&changes));
+                }
+                Asker::Signal | Asker::Upgrade => serious.push(None),
+                Asker::Client(client) => serious.push(Some(*client)),
+            }
+        }
+        if serious.is_empty() {
+            return;
+        }
         if changes.keys {
             let text = "Rereading authentication file.";
             self.edge.logger.say(Level::Info, "keys_reread", text);
+            self.reload.rekeyed(settings);
             let now = self.now();
             self.node.rekey(now, settings.keys.clone(), &mut self.effects);
             self.perform();
         }
-        if changes.others {
-            let text = "ha.cf, haresources or hb.toml has changed: restart heartbeat on this node \
-                        to use it (only keys are taken from a running node's files)";
-            self.edge.logger.say(Level::Warn, "restart_needed", text);
+        for line in changes.plan().lines() {
+            self.edge.logger.say(Level::Info, "reload", format!("Configuration: {line}"));
         }
-        if !changes.keys && !changes.others {
-            self.edge.logger.say(Level::Info, "reload_unchanged", "Configuration unchanged.");
+        let Changes { others, release, .. } = changes.clone();
+        let others = others || askers.contains(&Asker::Upgrade);
+        self.reload.wait(serious.into_iter().flatten(), changes);
+        if others {
+            self.feed(Input::Reload { release });
+        } else {
+            self.reload.tell(None, &mut self.edge.control);
         }
     }
 

@@ -53,6 +53,12 @@ pub enum Request {
         #[serde(default)]
         group: Option<String>,
     },
+    /// Read the files again and put into force what differs. Answered with what that is.
+    Reload {
+        /// Only say it.
+        #[serde(default)]
+        dry_run: bool,
+    },
     /// Orderly stop of this daemon. Answered when it is accepted.
     Stop,
     /// Hands off: checks go on, nothing is started, stopped or moved, on neither node.
@@ -94,6 +100,13 @@ pub enum Response {
     Status(Box<StatusSnapshot>),
     /// Answer to `History`.
     History(Vec<HistoryEntry>),
+    /// Answer to `Reload`: what differs between the files and what was in force.
+    Changes {
+        /// Sentences for people, one on each line.
+        text: String,
+        /// Whether the daemon starts anew to put it into force.
+        restarts: bool,
+    },
     /// A command was carried out.
     Done {
         /// What was done.

@@ -117,11 +117,29 @@ pub enum Effect {
         /// One line.
         status: String,
     },
+    /// Start anew in the place of this process, with the configuration that was read; what runs stays
+    /// up and is adopted. Everything before it in the list was performed, and nothing comes after it.
+    Restart {
+        /// Maintenance that the operator wanted here, to be begun again.
+        maintenance: Option<RestartedMaintenance>,
+    },
+    /// The configuration that was read cannot come into force: the old one stays.
+    KeepConfiguration {
+        /// Why.
+        reason: String,
+    },
     /// Leave with this exit code; everything before it in the list was performed.
     Exit {
         /// 0 after an orderly stop.
         code: u8,
     },
+}
+
+/// A maintenance that outlives its daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartedMaintenance {
+    /// What is left of its time; `None`: until it is ended.
+    pub left: Option<Duration>,
 }
 
 /// What a fence device does.

@@ -103,6 +103,12 @@ pub enum Input {
         /// How long, in ms.
         ms: u64,
     },
+    /// The files were read again, are valid and differ: end with `Effect::Restart` as soon as nothing
+    /// moves, or with `Effect::KeepConfiguration`.
+    Reload {
+        /// Groups that must not run any more when the other configuration comes into force.
+        release: BTreeSet<GroupKey>,
+    },
     /// SIGTERM or `heartbeat -k`: release everything in order, then `Effect::Exit`.
     Shutdown,
 }

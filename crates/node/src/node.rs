@@ -40,6 +40,7 @@ mod pause;
 mod peer;
 mod reach;
 mod refusal;
+mod restart;
 mod saying;
 mod splits;
 
@@ -124,8 +125,8 @@ pub struct Node {
     unheard: Unheard,
     /// The watchdog, when it is configured.
     watchdog: Option<peer::Dog>,
-    /// Code of `Effect::Exit` at the end of an orderly stop.
-    exit_code: u8,
+    /// The last effect of this node.
+    last: Effect,
     /// What was due when this process was last found to have stood still.
     stalled_since: Option<Instant>,
     translator: Translator,
@@ -238,7 +239,7 @@ impl Node {
             doubt: Doubt::new(settings),
             unheard: Unheard::default(),
             watchdog: settings.native.watchdog.as_ref().map(peer::Dog::new),
-            exit_code: 0,
+            last: Effect::Exit { code: 0 },
             stalled_since: None,
             translator: Translator::new(settings),
             timers: TimerTable::default(),
@@ -291,7 +292,7 @@ impl Node {
             self.refresh(&mut turn);
         }
         if self.leaves {
-            turn.effects.push(Effect::Exit { code: self.exit_code });
+            turn.effects.push(self.last.clone());
         }
     }
 
@@ -351,6 +352,7 @@ impl Node {
             Input::Fenced { attempt, outcome } => self.take_fence(attempt, &outcome, turn),
             Input::Witness { question, answer } => self.take_witness(question, answer, turn),
             Input::Slept { ms } => self.note_sleep(ms, turn),
+            Input::Reload { release } => self.reload(release, turn),
             Input::Shutdown => self.stop(turn),
         }
     }
@@ -412,6 +414,8 @@ impl Node {
                     limit,
                 });
             }
+            // The files are the daemon's business, which takes this question before it comes here.
+            Request::Reload { .. } => Response::Error { text: "there are no files here".into() },
             Request::FenceTest => return self.test_fencing(client, turn),
             Request::FenceConfirm { node } => self.confirm_fence(client, &node, turn),
             Request::Cleanup { group } => {
@@ -521,6 +525,7 @@ impl Node {
                 turn.log(LogEvent::new(level, "alert", self.refusal.clone().unwrap_or(text)));
             }
             Output::Stopped => self.leave(turn),
+            Output::Retired(result) => self.retired(result, turn),
         }
     }
 
@@ -557,12 +562,17 @@ impl Node {
     }
 
     fn leave(&mut self, turn: &mut Turn<'_>) {
-        for client in self.requests.drain() {
-            let text = "the daemon stopped before this was done".to_owned();
-            turn.effects.push(Effect::Reply { client, response: Response::Error { text } });
-        }
+        self.end_requests("the daemon stopped before this was done", turn);
         turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
         self.leaves = true;
+    }
+
+    /// Nobody is left without an answer.
+    fn end_requests(&mut self, text: &str, turn: &mut Turn<'_>) {
+        for client in self.requests.drain() {
+            let response = Response::Error { text: text.to_owned() };
+            turn.effects.push(Effect::Reply { client, response });
+        }
     }
 
     fn take_event(&mut self, event: Event, turn: &mut Turn<'_>) {

@@ -73,6 +73,7 @@ impl Pause {
             | Input::PeerIsWorse(_)
             | Input::Cleanup { .. }
             | Input::Stop
+            | Input::Retire { .. }
             | Input::Look { .. }
             | Input::Maintenance { .. }
             | Input::PeerMaintenance(_)
@@ -136,6 +137,7 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::Cleanup { .. }
         | Input::Look { .. }
         | Input::Maintenance { .. }
+        | Input::Retire { .. }
         | Input::Stop => false,
     }
 }

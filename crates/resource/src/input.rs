@@ -238,6 +238,12 @@ pub enum Input {
     },
     /// Release everything, tell the peer, then leave.
     Stop,
+    /// The daemon is to start anew with another configuration: release these groups, start nothing, and
+    /// come to rest; answered by [`crate::output::Output::Retired`].
+    Retire {
+        /// Groups that must not run any more by then.
+        groups: BTreeSet<GroupKey>,
+    },
     /// Something happened to a member (a process died, an address went away): check it now. A hint:
     /// the check decides.
     Look {

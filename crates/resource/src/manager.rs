@@ -9,6 +9,7 @@ mod dialogue;
 mod failback;
 mod maintenance;
 mod peer;
+mod retire;
 mod settle;
 #[cfg(test)]
 mod tests;
@@ -167,6 +168,8 @@ pub struct Manager {
     frozen: BTreeSet<GroupKey>,
     /// This node stops in maintenance: its resources go on without it.
     leaves_running: bool,
+    /// The daemon starts anew once these groups are released and everything is at rest.
+    retiring: Option<BTreeSet<GroupKey>>,
     said: Option<Said>,
     next_id: u64,
     late_results: u64,
@@ -199,6 +202,7 @@ impl Manager {
             maintenance: Maintenance::default(),
             frozen: BTreeSet::new(),
             leaves_running: false,
+            retiring: None,
             said: None,
             next_id: 0,
             late_results: 0,
@@ -223,6 +227,7 @@ impl Manager {
             Input::PeerIsWorse(worse) => self.peer_worse = worse,
             Input::Cleanup { request, group } => self.cleanup(request, group.as_deref(), out),
             Input::Stop => self.stop(out),
+            Input::Retire { groups } => self.retire(groups, out),
             Input::Maintenance { request, on, limit } => {
                 self.set_maintenance(request, on, limit, out);
             }
@@ -263,6 +268,7 @@ impl Manager {
     /// No transition is under way.
     pub fn is_stable(&self) -> bool {
         self.phase == Phase::Stable
+            && self.retiring.is_none()
             && matches!(self.dialogue, Dialogue::None)
             && !self.groups.iter().any(Group::in_transition)
     }

@@ -106,4 +106,7 @@ pub enum Output {
     },
     /// Everything is released and the peer was told: the daemon may leave.
     Stopped,
+    /// Everything is at rest and what was to be released is: the daemon may start anew. Or why not;
+    /// then everything goes on as before.
+    Retired(Result<(), String>),
 }

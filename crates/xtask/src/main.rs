@@ -2,6 +2,13 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line tool")]
 
+mod commands;
+mod completions;
+mod generated;
+mod guide;
+mod links;
+mod man;
+mod dist;
 mod picture;
 mod reference;
 mod tidy;
@@ -12,16 +19,33 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask TASK
   tidy       checks rules that the compiler does not know
   reference  writes the pages of docs/reference that are made from tables
+  man        writes docs/man from the command lines, the tables and the prose beside the generator
+  completions  writes etc/completions from the command lines
+  guide DIR  puts the screens of DIR (made by crates/xtask/src/guide/screens) into docs/guide
+  dist       builds the Debian package and the spec file of an RPM
   picture    draws a terminal's output (stdin) as an SVG (stdout)";
 
 fn main() -> ExitCode {
     let task = std::env::args().nth(1);
     match task.as_deref() {
         Some("tidy") => report(&tidy::check(root())),
-        Some("reference") => match reference::write(root()) {
-            Ok(()) => ExitCode::SUCCESS,
+        Some("reference") => done("reference", reference::set().write(root())),
+        Some("man") => done("man", man::set().write(root())),
+        Some("completions") => done("completions", completions::set().write(root())),
+        Some("guide") => match std::env::args_os().nth(2) {
+            Some(screens) => done("guide", guide::fill(root(), Path::new(&screens))),
+            None => {
+                eprintln!("{USAGE}");
+                ExitCode::from(2)
+            }
+        },
+        Some("dist") => match dist::run(root(), std::env::args().skip(2)) {
+            Ok(made) => {
+                made.iter().for_each(|path| println!("{}", path.display()));
+                ExitCode::SUCCESS
+            }
             Err(error) => {
-                eprintln!("reference: {error}");
+                eprintln!("dist: {error}");
                 ExitCode::FAILURE
             }
         },
@@ -38,6 +62,16 @@ fn main() -> ExitCode {
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
+        }
+    }
+}
+
+fn done(task: &str, result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{task}: {error}");
+            ExitCode::FAILURE
         }
     }
 }

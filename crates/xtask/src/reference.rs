@@ -1,24 +1,56 @@
-//! Writes the pages of the reference that are made from tables of the code, and finds those that are
-//! older than their table.
-#![expect(clippy::disallowed_methods, reason = "reads and writes pages")]
+//! The pages of the reference that are made from tables of the code. It makes text; `generated`
+//! writes it.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
+use hb_config::Code;
 use hb_config::native::KEYS;
 
-const HB_TOML: &str = "docs/reference/hb.toml.md";
+use crate::generated::{Page, Set};
 
-/// Writes all pages below `root`.
-pub(crate) fn write(root: &Path) -> std::io::Result<()> {
-    std::fs::write(root.join(HB_TOML), hb_toml())
+/// All pages. Their folder holds others, written by hand.
+pub(crate) fn set() -> Set {
+    let page = |path: &str, text| Page { path: path.to_owned(), text };
+    let pages = vec![
+        page("docs/reference/hb.toml.md", hb_toml()),
+        page("docs/reference/codes.md", codes()),
+    ];
+    Set { task: "reference", folders: &[], pages }
 }
 
-/// Pages that do not say what the tables say.
-pub(crate) fn stale(root: &Path) -> Vec<String> {
-    let same = std::fs::read_to_string(root.join(HB_TOML)).is_ok_and(|page| page == hb_toml());
-    let fault = || format!("{HB_TOML}: not as its table: `cargo xtask reference` writes it");
-    if same { Vec::new() } else { vec![fault()] }
+/// Files, and the hundred of the codes that are about them.
+const FILES: [(u16, &str); 5] =
+    [(0, "Any file"), (1, "ha.cf"), (3, "haresources"), (4, "authkeys"), (5, "hb.toml")];
+
+fn codes() -> String {
+    let mut page = String::from(
+        "# What `hb check` finds\n\nEach finding has a code, which never changes its meaning. \
+         `hb explain CODE` prints what stands here.\nWith an error the node does not start; with a \
+         warning it does; a note is something to know.\nMade from the table in the code by \
+         `cargo xtask reference`.\n",
+    );
+    for (hundred, file) in FILES {
+        // Writing into a string cannot fail.
+        let _ = write!(page, "\n## {file}\n");
+        for code in Code::ALL.iter().filter(|code| code.info().number / 100 == hundred) {
+            let info = code.info();
+            let _ = write!(
+                page,
+                "\n### {code}: {}\n\n{}. {}\n\nWhat to do: {}\n",
+                info.title,
+                capital(info.severity.word()),
+                info.explanation,
+                info.cure
+            );
+        }
+    }
+    page
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    first + letters.as_str()
 }
 
 fn hb_toml() -> String {

@@ -40,7 +40,9 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
         }
     }
     check_links(root, &mut faults);
-    faults.extend(crate::reference::stale(root));
+    let sets = [crate::reference::set(), crate::man::set(), crate::completions::set()];
+    faults.extend(sets.iter().flat_map(|set| set.stale(root)));
+    faults.extend(crate::links::broken(root));
     faults.sort();
     faults
 }

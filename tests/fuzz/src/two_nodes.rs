@@ -243,6 +243,8 @@ impl<'a> World<'a> {
             | Effect::Witness { .. }
             | Effect::Alive
             | Effect::LetWatchdogBite { .. }
+            | Effect::Restart { .. }
+            | Effect::KeepConfiguration { .. }
             | Effect::Reply { .. }
             | Effect::Log(_)
             | Effect::History(_)

@@ -1,6 +1,6 @@
 //! Plays many runs, some of them at the same time: each in a process and in namespaces of its own,
 //! so that they share nothing but the machine. A run that went wrong while the machine stood still
-//! is played once more, and that is said. I/O: processes.
+//! is played once more, or any that went wrong where that is wanted, and that is said. I/O: processes.
 
 #![expect(clippy::disallowed_methods, reason = "starts processes and waits for them")]
 #![expect(clippy::print_stdout, reason = "a worker's report goes to its standard output")]
@@ -56,6 +56,16 @@ pub fn work_if_asked() -> Option<ExitCode> {
     Some(ExitCode::SUCCESS)
 }
 
+/// Which runs that went wrong are played a second time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Again {
+    /// Those in which the machine did not do its part.
+    Stalled,
+    /// All: the genuine daemon is not deterministic, and a look at a part of the matrix must tell a
+    /// fault from an accident.
+    Any,
+}
+
 fn find_pair(name: &str) -> Option<[Side; 2]> {
     PAIRS.into_iter().find(|sides| pair_name(*sides) == name)
 }
@@ -65,6 +75,7 @@ fn find_pair(name: &str) -> Option<[Side; 2]> {
 pub fn play_all(
     tasks: &[Task],
     jobs: usize,
+    again: Again,
     capture: Option<&PathBuf>,
     mut told: impl FnMut(Report),
 ) {
@@ -77,7 +88,7 @@ pub fn play_all(
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(task) = tasks.get(index) else { return };
-                    let _ = send.send((index, play_fairly(*task, capture)));
+                    let _ = send.send((index, play_fairly(*task, again, capture)));
                 }
             });
         }
@@ -94,10 +105,10 @@ pub fn play_all(
     });
 }
 
-/// Once more when it went wrong while the machine did not do its part.
-fn play_fairly(task: Task, capture: Option<&PathBuf>) -> Report {
+fn play_fairly(task: Task, again: Again, capture: Option<&PathBuf>) -> Report {
     let first = start_and_wait(task, capture);
-    if first.wrong.is_empty() || first.stalls.is_empty() {
+    let fair = first.stalls.is_empty() && again == Again::Stalled;
+    if first.wrong.is_empty() || fair {
         return first;
     }
     let mut second = start_and_wait(task, capture);

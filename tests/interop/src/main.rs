@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::{fs, iter};
 
 use hb_cli::lab::{self, Entered};
-use hb_interop::jobs::{self, Task};
+use hb_interop::jobs::{self, Again, Task};
 use hb_interop::play::Report;
 use hb_interop::scenario::{SCENARIOS, Scenario};
 use hb_interop::table::{self, Count};
@@ -128,7 +128,7 @@ fn run(options: &Options) -> ExitCode {
     let tasks = options.tasks();
     let mut reports = Vec::new();
     let mut written = Ok(());
-    jobs::play_all(&tasks, options.jobs, options.capture.as_ref(), |report| {
+    jobs::play_all(&tasks, options.jobs, Again::Stalled, options.capture.as_ref(), |report| {
         print(&report, reports.len() + 1, tasks.len(), options.verbose);
         reports.push(report);
         // A run of hours that is interrupted leaves what it has.

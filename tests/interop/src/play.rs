@@ -58,13 +58,21 @@ impl Report {
         Self { wrong: vec![reason], ..Self::new(scenario, sides) }
     }
 
+    /// What was wrong, one thing after the other.
+    pub fn reasons(&self) -> String {
+        self.wrong.join("\n  and: ")
+    }
+
     /// What came of it, in some lines for people.
     pub fn verdict(&self) -> String {
         let mut text = String::new();
         if let Some(first) = &self.first_try {
+            let stalls = match first.stalls.as_slice() {
+                [] => String::new(),
+                stalls => format!(", because {}", stalls.join(" and ")),
+            };
             text = format!(
-                "played again, because {}; before that {}\n{}\nand then: ",
-                first.stalls.join(" and "),
+                "played again{stalls}; before that {}\n{}\nand then: ",
                 first.verdict(),
                 first.story
             );
@@ -73,11 +81,11 @@ impl Report {
             (Some(reason), _) => format!("SKIP: {reason}"),
             (None, true) => format!("ok, {:.0} s", self.took.as_secs_f64()),
             (None, false) if self.stalls.is_empty() => {
-                format!("WRONG: {}", self.wrong.join("\n  and: "))
+                format!("WRONG: {}", self.reasons())
             }
             (None, false) => {
                 let stalls = self.stalls.join(", ");
-                format!("WRONG (while {stalls}): {}", self.wrong.join("\n  and: "))
+                format!("WRONG (while {stalls}): {}", self.reasons())
             }
         }
     }

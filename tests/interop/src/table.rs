@@ -14,6 +14,8 @@ pub struct Count {
     pub skipped: usize,
     /// Those that were played again because the machine stood still.
     pub again: usize,
+    /// Those that were played again though it did not.
+    pub unsteady: usize,
 }
 
 impl Count {
@@ -24,7 +26,10 @@ impl Count {
             runs: reports.len(),
             wrong: count(|report| !report.wrong.is_empty()),
             skipped: count(|report| report.skipped.is_some()),
-            again: count(|report| report.first_try.is_some()),
+            again: count(|report| report.first_try.as_ref().is_some_and(|r| !r.stalls.is_empty())),
+            unsteady: count(|report| {
+                report.first_try.as_ref().is_some_and(|r| r.stalls.is_empty())
+            }),
         }
     }
 
@@ -36,6 +41,9 @@ impl Count {
         }
         if self.again > 0 {
             text += &format!(", {} played again after a stall of this machine", self.again);
+        }
+        if self.unsteady > 0 {
+            text += &format!(", {} went wrong at first", self.unsteady);
         }
         text
     }
@@ -141,8 +149,11 @@ mod tests {
         assert_eq!(Count::of(&reports).line(), "2 runs, 0 wrong");
         reports[0].skipped = Some("no iptables".into());
         reports[1].first_try = Some(Box::new(report(1, "stop", None)));
+        reports.push(reports[1].clone());
         reports.push(Report::impossible("life", "no namespaces".into()));
-        let expect = "3 runs, 1 wrong, 1 skipped, 1 played again after a stall of this machine";
+        reports[1].first_try.as_mut().expect("set above").stalls.push("it stood still".into());
+        let expect = "4 runs, 1 wrong, 1 skipped, 1 played again after a stall of this machine, \
+                      1 went wrong at first";
         assert_eq!(Count::of(&reports).line(), expect);
     }
 }

@@ -93,6 +93,7 @@ impl Trace {
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }
+            | Input::Reload { .. }
             | Input::Shutdown => self.line(now, machine, format_args!("<- {input:?}")),
         }
     }
@@ -131,6 +132,8 @@ impl Trace {
             Effect::Alive => self.hash.add(b"alive"),
             Effect::Reply { .. }
             | Effect::Exit { .. }
+            | Effect::Restart { .. }
+            | Effect::KeepConfiguration { .. }
             | Effect::Cancel(_)
             | Effect::Fence { .. }
             | Effect::Witness { .. }

@@ -29,6 +29,8 @@ const TIMEOUTS_MAX: usize = 10_000;
 
 /// The edge ends the process group of a cancelled check at once.
 const CANCEL_TAKES: Duration = Duration::from_millis(1);
+/// How long a daemon needs to take the place of the one before it.
+const RELOAD_TAKES: Duration = Duration::from_millis(30);
 /// The service manager waits this long (`RestartSec`).
 const RESTART_AFTER: Duration = Duration::from_secs(1);
 
@@ -456,6 +458,11 @@ impl World {
                 self.machines[machine].history.push(entry);
             }
             Effect::Notify { status } => self.machines[machine].notified.push(status),
+            Effect::KeepConfiguration { .. } => {}
+            Effect::Restart { .. } => {
+                self.machines[machine].daemon = None;
+                self.plan(RELOAD_TAKES, Coming::Boot { machine });
+            }
             Effect::Exit { code } => {
                 self.machines[machine].daemon = None;
                 self.machines[machine].exit = Some(code);

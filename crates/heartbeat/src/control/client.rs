@@ -98,6 +98,8 @@ impl Client {
             Request::Standby { .. } => "standby",
             Request::Takeover { .. } => "takeover",
             Request::Cleanup { .. } => "cleanup",
+            Request::Reload { dry_run: false } => "reload",
+            Request::Reload { dry_run: true } => "reload --dry-run",
             Request::Stop => "stop",
             Request::Maintenance { on: true, .. } => "maintenance on",
             Request::Maintenance { on: false, .. } => "maintenance off",
@@ -145,7 +147,10 @@ pub(super) fn refuse(stream: &UnixStream, text: &str) {
 /// One line to a client.
 pub(crate) fn encode(id: u64, response: Response) -> Vec<u8> {
     let ok = match response {
-        Response::Status(_) | Response::History(_) | Response::Done { .. } => true,
+        Response::Status(_)
+        | Response::History(_)
+        | Response::Changes { .. }
+        | Response::Done { .. } => true,
         Response::Error { .. } => false,
     };
     // Our own types of strings, numbers and maps with string keys always serialise.

@@ -116,7 +116,7 @@ fn carry_out(command: Command, waiting: &Arc<Semaphore>, core: &Core, logger: &L
         let (level, outcome) = match core.ask(request).await {
             Some(Response::Done { text }) => (Level::Info, text),
             Some(Response::Error { text }) => (Level::Warn, text),
-            Some(Response::Status(_) | Response::History(_)) | None => {
+            Some(Response::Status(_) | Response::History(_) | Response::Changes { .. }) | None => {
                 (Level::Warn, "the daemon ended before it was done".into())
             }
         };

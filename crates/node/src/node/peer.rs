@@ -261,7 +261,7 @@ impl Node {
                 Step::Effect(effect) => turn.effects.push(effect),
                 Step::Yield(reason) => {
                     turn.log(LogEvent::new(Level::Error, "stepping_down", reason));
-                    self.exit_code = STEPPED_DOWN;
+                    self.last = Effect::Exit { code: STEPPED_DOWN };
                     self.stop(turn);
                 }
                 Step::Bite(reason) => self.bite(reason, turn),

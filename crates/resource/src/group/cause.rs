@@ -39,6 +39,8 @@ pub enum Cause {
     Forgotten,
     /// This node stops.
     Shutdown,
+    /// It is not, or is otherwise, in the configuration that comes into force.
+    Reload,
 }
 
 impl Cause {
@@ -62,6 +64,7 @@ impl Cause {
             Self::Retry => "retry",
             Self::Forgotten => "forgotten",
             Self::Shutdown => "shutdown",
+            Self::Reload => "reload",
         }
     }
 }

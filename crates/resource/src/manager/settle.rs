@@ -46,6 +46,7 @@ impl Manager {
             self.settle_failback(out);
         }
         self.settle_maintenance(out);
+        self.settle_retire(out);
         self.tell_changes(out);
     }
 
@@ -149,7 +150,9 @@ impl Manager {
             let reason = format!("{peer} does not hear this node and has taken it over");
             return self.groups[index].is_wanted().then(|| Wish::Release(Cause::Conflict, reason));
         }
-        if self.is_alone() {
+        if self.is_retiring(index) {
+            None
+        } else if self.is_alone() {
             self.wish_alone(index)
         } else if self.is_lost() {
             self.wish_lost(index)

@@ -6,6 +6,7 @@ mod legacy;
 mod lost;
 mod maintenance;
 mod recovery;
+mod retire;
 mod scenarios;
 mod unheard;
 mod walk;

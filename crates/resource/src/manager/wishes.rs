@@ -82,6 +82,9 @@ impl Manager {
         if let Some(reason) = self.in_maintenance_words() {
             return Some(reason);
         }
+        if self.retiring.is_some() {
+            return Some("the configuration is being reloaded; try again in a moment".into());
+        }
         if self.phase != Phase::Stable || self.peer.status != PeerStatus::Active {
             return Some(format!(
                 "the nodes have not settled yet (this node is {}); try again in a moment",

@@ -172,6 +172,7 @@ impl Watch {
             }
             Input::Environment { .. }
             | Input::Start
+            | Input::Reload { .. }
             | Input::Look { .. }
             | Input::Datagram { .. }
             | Input::EchoReply { .. }
@@ -225,6 +226,9 @@ impl Watch {
             }
             Effect::Witness { question, acquire } => self.note_question(now, *question, *acquire),
             Effect::Alive => {}
+            Effect::Restart { .. } | Effect::KeepConfiguration { .. } => {
+                unreachable!("nothing was reloaded")
+            }
             Effect::LetWatchdogBite { reason } => {
                 assert!(self.settings.native.watchdog.is_some(), "there is no watchdog");
                 assert!(!reason.is_empty() && !reason.contains('\n'), "{reason:?}");
@@ -354,7 +358,7 @@ fn check_reply(request: &Request, response: &Response) {
         (Request::Status, Response::Status(_)) => {}
         (Request::History, Response::History(entries)) => assert!(entries.len() <= ENTRIES_MAX),
         (Request::Status | Request::History, _)
-        | (_, Response::Status(_) | Response::History(_)) => {
+        | (_, Response::Status(_) | Response::History(_) | Response::Changes { .. }) => {
             panic!("{request:?} answered by {response:?}")
         }
         (_, Response::Done { text } | Response::Error { text }) => {

@@ -12,6 +12,7 @@ mod hostile;
 mod links;
 mod moves;
 mod reach;
+mod reload;
 mod start;
 
 use std::process::ExitCode;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         start::CASES,
         failover::CASES,
         moves::CASES,
+        reload::CASES,
         agents::CASES,
         failures::CASES,
         links::CASES,

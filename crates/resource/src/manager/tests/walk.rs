@@ -53,12 +53,14 @@ fn step(world: &mut World, chance: &mut Chance, requests: &mut u64) {
         44 => maintain(world, number, true, requests),
         45 => maintain(world, number, false, requests),
         46 => unready(world, number, chance),
+        47 => retire(world, number, chance),
         _ => {
             if !world.connected {
                 world.heal();
             }
         }
     }
+    world.restart_retired();
 }
 
 /// Something ends or goes away by itself, or comes back; the kernel may tell or not, and may be wrong.
@@ -125,6 +127,15 @@ fn maintain(world: &mut World, number: usize, on: bool, requests: &mut u64) {
     *requests += 1;
     let request = RequestId(*requests);
     world.feed(number, Input::Maintenance { request, on, limit: None });
+}
+
+/// The files have changed; which groups run otherwise is chance. The next daemon has them all again.
+fn retire(world: &mut World, number: usize, chance: &mut Chance) {
+    if !world.sides[number].has_left {
+        let keys = [super::world::WEB, super::world::MAIL].into_iter();
+        let groups = keys.filter(|_| chance.next(2) == 0).map(str::to_owned).collect();
+        world.feed(number, Input::Retire { groups });
+    }
 }
 
 fn unready(world: &mut World, number: usize, chance: &mut Chance) {
@@ -198,12 +209,14 @@ fn calm(world: &mut World, chance: &mut Chance, requests: &mut u64) {
     for number in [0, 1] {
         world.feed(number, Input::PeerUnready([].into()));
     }
+    world.restart_retired();
     for _ in 0..40 {
         for number in [0, 1] {
             maintain(world, number, false, requests);
         }
         world.exchange_status();
         world.rest();
+        world.restart_retired();
         for number in [0, 1] {
             if !world.sides[number].alive || world.sides[number].has_left {
                 world.boot(number);

@@ -29,6 +29,8 @@ pub(super) struct Side {
     pub(super) alerts: Vec<String>,
     pub(super) log: Vec<String>,
     pub(super) has_left: bool,
+    /// Answers to `Input::Retire`.
+    pub(super) retired: Vec<Result<(), String>>,
     /// What ended by itself since its last start.
     pub(super) ended: BTreeSet<String>,
     /// Groups that may be started though the peer is lost.
@@ -112,6 +114,7 @@ fn side(number: usize, failback: AutoFailback, groups: usize, policy: Policy) ->
         answers: BTreeMap::new(),
         alerts: Vec::new(),
         log: Vec::new(),
+        retired: Vec::new(),
         has_left: false,
         ended: BTreeSet::new(),
         kept: BTreeSet::new(),
@@ -350,6 +353,7 @@ impl World {
             }
             Output::Alert { text, .. } => self.sides[number].alerts.push(text),
             Output::Stopped => self.sides[number].has_left = true,
+            Output::Retired(result) => self.retired(number, result),
         }
     }
 
@@ -411,6 +415,27 @@ impl World {
                 assert!(!right, "S3: stopped before what is right of it: {operation:?}");
             }
             Action::Status | Action::Announce | Action::Validate => {}
+        }
+    }
+
+    /// Whoever starts anew leaves nothing under way and nothing up that was to be released.
+    fn retired(&mut self, number: usize, result: Result<(), String>) {
+        let side = &mut self.sides[number];
+        if result.is_ok() {
+            assert!(side.pending.is_empty(), "retired with {:?} under way", side.pending);
+            let moves = side.manager.groups().any(Group::in_transition);
+            assert!(!moves, "retired in a transition");
+        }
+        side.retired.push(result);
+    }
+
+    /// The daemons that may start anew do.
+    pub(super) fn restart_retired(&mut self) {
+        for number in [0, 1] {
+            let side = &self.sides[number];
+            if side.alive && !side.has_left && side.retired.contains(&Ok(())) {
+                self.boot(number);
+            }
         }
     }
 

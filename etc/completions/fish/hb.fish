@@ -1,0 +1,137 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_hb_global_optspecs
+    string join \n run-dir= h/help V/version
+end
+
+function __fish_hb_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_hb_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_hb_using_subcommand
+    set -l cmd (__fish_hb_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c hb -n "__fish_hb_needs_command" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_needs_command" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_needs_command" -s V -l version -d 'Print version'
+complete -c hb -n "__fish_hb_needs_command" -f -a "status" -d 'Is it fine, who is active, can it fail over, what to do'
+complete -c hb -n "__fish_hb_needs_command" -f -a "standby" -d 'Give groups to the other node and wait until it has them'
+complete -c hb -n "__fish_hb_needs_command" -f -a "takeover" -d 'Get groups from the other node and wait until they run here'
+complete -c hb -n "__fish_hb_needs_command" -f -a "cleanup" -d 'Forget failures of a group and try it again'
+complete -c hb -n "__fish_hb_needs_command" -f -a "maintenance" -d 'Hands off: checks go on, nothing is started, stopped or moved, on neither node'
+complete -c hb -n "__fish_hb_needs_command" -f -a "fence" -d 'Power switches: do they work, what did they do, and a person\'s word in their place'
+complete -c hb -n "__fish_hb_needs_command" -f -a "check" -d 'Check ha.cf, haresources, authkeys and hb.toml, each and together'
+complete -c hb -n "__fish_hb_needs_command" -f -a "explain" -d 'Explain a finding (HB0101), a directive of ha.cf (deadtime) or a key of hb.toml'
+complete -c hb -n "__fish_hb_needs_command" -f -a "migrate" -d 'What leads from Heartbeat 3 to Twinbeat'
+complete -c hb -n "__fish_hb_needs_command" -f -a "key" -d 'Change the key that signs heartbeats, without an outage'
+complete -c hb -n "__fish_hb_needs_command" -f -a "demo" -d 'Play failovers on this machine: two nodes in namespaces, and a client that measures'
+complete -c hb -n "__fish_hb_needs_command" -f -a "soak" -d 'Leave a pair alone on a busy machine and count false alarms'
+complete -c hb -n "__fish_hb_needs_command" -f -a "address" -d 'Set, remove, look at or announce a floating address'
+complete -c hb -n "__fish_hb_needs_command" -f -a "completions" -d 'Print what a shell needs to complete the words of hb'
+complete -c hb -n "__fish_hb_needs_command" -f -a "cl_status" -d 'What monitoring scripts of Heartbeat ask, with its words and exit codes'
+complete -c hb -n "__fish_hb_using_subcommand status" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand status" -l json -d 'Print the whole snapshot as JSON (schema version in the field `v`)'
+complete -c hb -n "__fish_hb_using_subcommand status" -l plain -d 'No colour and no symbols beyond ASCII; also when stdout is not a terminal'
+complete -c hb -n "__fish_hb_using_subcommand status" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand standby" -l group -d 'One group only, by its key (the first resource of its line in haresources)' -r
+complete -c hb -n "__fish_hb_using_subcommand standby" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand standby" -l no-wait -d 'Return at once, as Heartbeat\'s own scripts do'
+complete -c hb -n "__fish_hb_using_subcommand standby" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand takeover" -l group -d 'One group only, by its key (the first resource of its line in haresources)' -r
+complete -c hb -n "__fish_hb_using_subcommand takeover" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand takeover" -l no-wait -d 'Return at once, as Heartbeat\'s own scripts do'
+complete -c hb -n "__fish_hb_using_subcommand takeover" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand cleanup" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand cleanup" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand maintenance; and not __fish_seen_subcommand_from on off" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand maintenance; and not __fish_seen_subcommand_from on off" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand maintenance; and not __fish_seen_subcommand_from on off" -f -a "on" -d 'Begin; it is shown in `hb status` on both nodes'
+complete -c hb -n "__fish_hb_using_subcommand maintenance; and not __fish_seen_subcommand_from on off" -f -a "off" -d 'End: what is to be done is done at once'
+complete -c hb -n "__fish_hb_using_subcommand maintenance; and __fish_seen_subcommand_from on" -l for -d 'End by itself after this time: `30m`, `2h`' -r
+complete -c hb -n "__fish_hb_using_subcommand maintenance; and __fish_seen_subcommand_from on" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand maintenance; and __fish_seen_subcommand_from on" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand maintenance; and __fish_seen_subcommand_from off" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand maintenance; and __fish_seen_subcommand_from off" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand fence; and not __fish_seen_subcommand_from test status confirm" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand fence; and not __fish_seen_subcommand_from test status confirm" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand fence; and not __fish_seen_subcommand_from test status confirm" -f -a "test" -d 'Ask each device whether it works; changes nothing'
+complete -c hb -n "__fish_hb_using_subcommand fence; and not __fish_seen_subcommand_from test status confirm" -f -a "status" -d 'What is configured and what happened last'
+complete -c hb -n "__fish_hb_using_subcommand fence; and not __fish_seen_subcommand_from test status confirm" -f -a "confirm" -d 'You have made sure that NODE is off: its groups may be taken over'
+complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from test" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from status" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from confirm" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_from confirm" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand check" -l dir -d 'Directory of the files' -r -F
+complete -c hb -n "__fish_hb_using_subcommand check" -l node -d 'Check for this node instead of this machine' -r
+complete -c hb -n "__fish_hb_using_subcommand check" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand check" -l json -d 'Print one JSON object'
+complete -c hb -n "__fish_hb_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand explain" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand explain" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand migrate; and not __fish_seen_subcommand_from scan" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand migrate; and not __fish_seen_subcommand_from scan" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand migrate; and not __fish_seen_subcommand_from scan" -f -a "scan" -d 'Say whether this Heartbeat 3 installation can be replaced one node at a time, and how'
+complete -c hb -n "__fish_hb_using_subcommand migrate; and __fish_seen_subcommand_from scan" -l dir -d 'Directory of ha.cf, haresources and authkeys' -r -F
+complete -c hb -n "__fish_hb_using_subcommand migrate; and __fish_seen_subcommand_from scan" -l other -d 'A copy of the other node\'s directory, to be compared with this one' -r -F
+complete -c hb -n "__fish_hb_using_subcommand migrate; and __fish_seen_subcommand_from scan" -l node -d 'Look for this node instead of this machine' -r
+complete -c hb -n "__fish_hb_using_subcommand migrate; and __fish_seen_subcommand_from scan" -l plan -d 'Write findings and plan to this file, as Markdown' -r -F
+complete -c hb -n "__fish_hb_using_subcommand migrate; and __fish_seen_subcommand_from scan" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand migrate; and __fish_seen_subcommand_from scan" -l json -d 'Print one JSON object'
+complete -c hb -n "__fish_hb_using_subcommand migrate; and __fish_seen_subcommand_from scan" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand key; and not __fish_seen_subcommand_from rotate add" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand key; and not __fish_seen_subcommand_from rotate add" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand key; and not __fish_seen_subcommand_from rotate add" -f -a "rotate" -d 'Make a key, have it confirmed by the peer, sign with it, drop the others'
+complete -c hb -n "__fish_hb_using_subcommand key; and not __fish_seen_subcommand_from rotate add" -f -a "add" -d 'Add a key from standard input and follow the rotation that the peer has begun'
+complete -c hb -n "__fish_hb_using_subcommand key; and __fish_seen_subcommand_from rotate" -l method -d 'How the new key signs' -r -f -a "sha256\t'HMAC-SHA256'
+sha1\t'HMAC-SHA1, as long as going back to Heartbeat 3 may be necessary'"
+complete -c hb -n "__fish_hb_using_subcommand key; and __fish_seen_subcommand_from rotate" -l to -d 'Go on with this key of authkeys and make none' -r
+complete -c hb -n "__fish_hb_using_subcommand key; and __fish_seen_subcommand_from rotate" -l dir -d 'Directory of authkeys' -r -F
+complete -c hb -n "__fish_hb_using_subcommand key; and __fish_seen_subcommand_from rotate" -l timeout -d 'Seconds to wait for the peer at each step' -r
+complete -c hb -n "__fish_hb_using_subcommand key; and __fish_seen_subcommand_from rotate" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand key; and __fish_seen_subcommand_from rotate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand key; and __fish_seen_subcommand_from add" -l dir -d 'Directory of authkeys' -r -F
+complete -c hb -n "__fish_hb_using_subcommand key; and __fish_seen_subcommand_from add" -l timeout -d 'Seconds to wait for the peer at each step' -r
+complete -c hb -n "__fish_hb_using_subcommand key; and __fish_seen_subcommand_from add" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand key; and __fish_seen_subcommand_from add" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand demo" -l keepalive -d 'Interval between heartbeats, as in ha.cf (100ms, 1)' -r
+complete -c hb -n "__fish_hb_using_subcommand demo" -l deadtime -d 'Silence after which a node is declared dead, as in ha.cf' -r
+complete -c hb -n "__fish_hb_using_subcommand demo" -l auto-failback -d 'Whether the service goes home when its preferred node returns' -r -f -a "on\t''
+off\t''"
+complete -c hb -n "__fish_hb_using_subcommand demo" -l daemon -d 'The daemon to use [default: heartbeat beside this program]' -r -F
+complete -c hb -n "__fish_hb_using_subcommand demo" -l shell -d 'Open a shell on a node (node1, node2, client) of the demo that runs in another terminal' -r
+complete -c hb -n "__fish_hb_using_subcommand demo" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand demo" -l address-only -d 'Move the address alone; a web server runs on both nodes all the time'
+complete -c hb -n "__fish_hb_using_subcommand demo" -l built-in-web -d 'Use the built-in web server even where nginx is installed'
+complete -c hb -n "__fish_hb_using_subcommand demo" -l strict -d 'Fail also when a step takes longer than its target'
+complete -c hb -n "__fish_hb_using_subcommand demo" -l keep -d 'Leave the pair running afterwards, to play with; Ctrl-C ends it'
+complete -c hb -n "__fish_hb_using_subcommand demo" -l json -d 'Print one JSON document and nothing else'
+complete -c hb -n "__fish_hb_using_subcommand demo" -l plain -d 'No colour, no drawing; also when stdout is not a terminal'
+complete -c hb -n "__fish_hb_using_subcommand demo" -s v -l verbose -d 'Show the daemons\' logs after each step'
+complete -c hb -n "__fish_hb_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand soak" -l for -d 'How long, in seconds' -r
+complete -c hb -n "__fish_hb_using_subcommand soak" -l keepalive -d 'Interval between heartbeats, as in ha.cf' -r
+complete -c hb -n "__fish_hb_using_subcommand soak" -l deadtime -d 'Silence after which a node is declared dead, as in ha.cf' -r
+complete -c hb -n "__fish_hb_using_subcommand soak" -l load -d 'Busy threads beside the pair [default: two for each processor]' -r
+complete -c hb -n "__fish_hb_using_subcommand soak" -l daemon -d 'The daemon to use [default: heartbeat beside this program]' -r -F
+complete -c hb -n "__fish_hb_using_subcommand soak" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand soak" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand address" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand address" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand completions" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand cl_status" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F

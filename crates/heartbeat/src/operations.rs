@@ -203,11 +203,7 @@ impl Operations {
                 self.left.insert(&watch::owner(&operation));
             }
             (
-                Action::Start
-                | Action::Stop
-                | Action::Status
-                | Action::Announce
-                | Action::Validate,
+                Action::Start | Action::Stop | Action::Status | Action::Announce | Action::Validate,
                 _,
             ) => {}
         }

@@ -21,12 +21,13 @@ use crate::control::{self, Control};
 use crate::daemonize::{self, Report};
 use crate::exit::Fatal;
 use crate::fence::Fence;
-use crate::history::FILE_NAME;
+use crate::history::{FILE_NAME, HistoryFile};
 use crate::legacy::hooks::Hooks;
 use crate::logging::{Destinations, Logger, unix_s};
 use crate::operations::Operations;
 use crate::perform::{Edge, Ended};
 use crate::pid_file::PidLock;
+use crate::record::Recording;
 use crate::reload::Reload;
 use crate::service::Service;
 use crate::shell::Shell;
@@ -221,9 +222,16 @@ async fn open(
         logger: logger.clone(),
         report: std::mem::replace(report, Report::Nobody),
     };
-    let node = Node::new(settings, identity);
+    let mut node = Node::new(settings, identity);
+    let (kept, unreadable) = HistoryFile::new(args.paths.state.join(FILE_NAME)).read();
+    if unreadable > 0 {
+        let text = format!("{unreadable} lines of the history cannot be read; the rest is kept");
+        logger.say(Level::Warn, "history_damaged", text);
+    }
+    node.remember(kept);
     let reload = Reload::new(args.paths.config.clone(), settings.clone());
-    Ok(Shell::new(node, edge, signals, reload))
+    let recording = Recording::begin(settings, identity, &node, logger);
+    Ok(Shell::new(node, edge, signals, reload, recording))
 }
 
 /// The watchdog. A node that is to be reset when it is stuck or isolated does not start without it.

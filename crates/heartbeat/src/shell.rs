@@ -20,8 +20,10 @@ use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::control::Asked;
 use crate::hint::Hint;
-use crate::logging::unix_s;
+use crate::last_status::LastStatus;
+use crate::logging::{unix_ms, unix_s};
 use crate::perform::{Edge, Ended};
+use crate::record::Recording;
 use crate::reload::{self, Asker, Read, Reload};
 use crate::signals::{Signal, Signals};
 use crate::sleep::SleepMeter;
@@ -46,9 +48,11 @@ pub(crate) struct Shell {
     edge: Edge,
     signals: Signals,
     reload: Reload,
+    recording: Option<Recording>,
     began: Clock,
     tick: Interval,
     sleep: SleepMeter,
+    last_status: LastStatus,
     /// Reused for every input.
     effects: Vec<Effect>,
     /// Set by `Effect::Exit` and `Effect::Restart`.
@@ -72,7 +76,13 @@ enum Wake {
 
 impl Shell {
     /// Everything is open as far as it can be.
-    pub(crate) fn new(node: Node, edge: Edge, signals: Signals, reload: Reload) -> Self {
+    pub(crate) fn new(
+        node: Node,
+        edge: Edge,
+        signals: Signals,
+        reload: Reload,
+        recording: Option<Recording>,
+    ) -> Self {
         let mut tick = interval(edge.service.tick_every(ENVIRONMENT_EVERY));
         // After a stall one tick is enough.
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -81,9 +91,11 @@ impl Shell {
             edge,
             signals,
             reload,
+            recording,
             began: Clock::now(),
             tick,
             sleep: SleepMeter::new(),
+            last_status: LastStatus::default(),
             effects: Vec::new(),
             exit: None,
         }
@@ -104,6 +116,7 @@ impl Shell {
         self.edge.started();
         loop {
             if let Some(ended) = self.exit {
+                self.save_status(true);
                 self.edge.ended();
                 // Answers that were just given are written by tasks of their own.
                 let words = match ended {
@@ -165,11 +178,14 @@ impl Shell {
             Wake::Net(event) => self.net(event),
             Wake::Done(op, outcome) => self.feed(Input::Done { op, outcome }),
             Wake::Echo(ping, sequence) => self.feed(Input::EchoReply { ping, sequence }),
-            Wake::Asked(Asked::Request(client, Request::Reload { dry_run })) => {
+            Wake::Asked(Asked::Request(client, _, Request::Reload { dry_run })) => {
                 let asker = if dry_run { Asker::Curious } else { Asker::Client };
                 self.reload.begin(asker(client));
             }
-            Wake::Asked(Asked::Request(client, request)) => {
+            Wake::Asked(Asked::Request(client, who, request)) => {
+                if let Some(name) = who {
+                    self.feed(Input::ClientName { client, name });
+                }
                 if request == Request::Stop {
                     self.edge.service.stopping();
                 }
@@ -187,6 +203,7 @@ impl Shell {
                 self.edge.service.tick();
                 self.edge.operations.reap_orphans();
                 self.environment();
+                self.save_status(false);
             }
             // Fired by `fire`, after the sockets.
             Wake::Due => {}
@@ -226,7 +243,17 @@ impl Shell {
     fn environment(&mut self) {
         // Made by the kernel on reading: never waits for a disk.
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        self.feed(Input::Clock { unix_ms: unix_ms() });
         self.feed(Input::Environment { unix_s: unix_s(), load: load.trim_end().into() });
+    }
+
+    /// Keeps what status shows for the time in which nobody can be asked.
+    fn save_status(&mut self, is_last: bool) {
+        let mut status = self.node.status(self.now());
+        status.pid = std::process::id();
+        if let Some(text) = self.last_status.due(status, unix_ms(), is_last) {
+            self.edge.logger.last_status(text);
+        }
     }
 
     fn feed(&mut self, input: Input) {
@@ -239,7 +266,12 @@ impl Shell {
         if self.exit.is_some() {
             return;
         }
+        let recording = self.recording.as_mut();
+        let recording = recording.and_then(|to| to.before(&self.node).then(|| (to, input.clone())));
         self.node.handle(now, input, &mut self.effects);
+        if let Some((to, input)) = recording {
+            to.after(now, input, &self.effects);
+        }
         self.perform();
     }
 
@@ -294,6 +326,7 @@ impl Shell {
             self.reload.rekeyed(settings);
             let now = self.now();
             self.node.rekey(now, settings.keys.clone(), &mut self.effects);
+            self.recording.iter_mut().for_each(Recording::rekeyed);
             self.perform();
         }
         for line in changes.plan().lines() {

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use hb_messaging::time::Instant;
 use hb_resource::operation::GroupKey;
+use serde::{Deserialize, Serialize};
 
 /// Since when the peer says that it hears nothing of this node, and what follows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Unheard {
     since: Option<Instant>,
     /// What the manager knows: groups that the peer has taken; `None`: this node is heard.

@@ -4,11 +4,13 @@
 
 mod commands;
 mod completions;
+mod dist;
+mod failures;
 mod generated;
 mod guide;
 mod links;
 mod man;
-mod dist;
+mod mutants;
 mod picture;
 mod reference;
 mod tidy;
@@ -18,6 +20,9 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask TASK
   tidy       checks rules that the compiler does not know
+  mutants    makes deliberate bugs in a copy and sees whether the tests notice; takes an hour or two.
+             --only NAME: one of them; --table FILE: writes what was seen
+  failures   writes docs/failures/README.md from docs/failures/faults.toml
   reference  writes the pages of docs/reference that are made from tables
   man        writes docs/man from the command lines, the tables and the prose beside the generator
   completions  writes etc/completions from the command lines
@@ -47,6 +52,21 @@ fn main() -> ExitCode {
             Err(error) => {
                 eprintln!("dist: {error}");
                 ExitCode::FAILURE
+            }
+        },
+        Some("failures") => match failures::write(root()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("failures: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Some("mutants") => match mutants::run(root(), std::env::args().skip(2)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("mutants: {error}");
+                ExitCode::from(2)
             }
         },
         Some("picture") => match std::io::read_to_string(std::io::stdin()) {

@@ -83,7 +83,10 @@ impl Group {
             return;
         };
         let whole = self.members.iter().all(|member| member.warm || member.left);
-        let some = self.members.iter().any(|member| !member.warm && member.state == ResourceState::Running);
+        let some = self
+            .members
+            .iter()
+            .any(|member| !member.warm && member.state == ResourceState::Running);
         if free && whole && some {
             return self.complete(first, ctx);
         }
@@ -124,7 +127,8 @@ impl Group {
         self.held_back = true;
         self.recovering = Some(first);
         let name = &self.spec.resources[first].text;
-        let reason = format!("it ran here before heartbeat started, but {name} does not run any more");
+        let reason =
+            format!("it ran here before heartbeat started, but {name} does not run any more");
         let text = format!(
             "group {}: {reason}; restarting from there as soon as the other node does not have it",
             self.spec.key

@@ -16,7 +16,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const RETURNS_MAX: u8 = 23;
 
 /// Why groups that are here are to go home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) enum Due {
     /// The peer gave them, for it reached fewer ping nodes.
     Pings,
@@ -24,7 +24,7 @@ pub(super) enum Due {
     Back,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Step {
     /// Something speaks against it.
     Waits,
@@ -37,14 +37,14 @@ enum Step {
 }
 
 /// A group that shall go home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Home {
     why: Due,
     step: Step,
 }
 
 /// How far a group's way home is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FailbackState {
     /// Its window runs; it goes when `Timer::FailbackStable` of the group is due.
     Window,

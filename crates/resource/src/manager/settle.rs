@@ -278,7 +278,8 @@ impl Manager {
                 None
             }
             GroupClaim::Blocked if group.is_in_part() && group.is_wanted() => {
-                let reason = format!("only parts of it run here, and parts on {}", self.peer_name());
+                let reason =
+                    format!("only parts of it run here, and parts on {}", self.peer_name());
                 Some(Wish::Release(Cause::Conflict, reason))
             }
             GroupClaim::Releasing | GroupClaim::Blocked => None,

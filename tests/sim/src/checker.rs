@@ -158,11 +158,10 @@ impl Checker {
     /// whoever hears can let go. The bound begins anew when the direction changes.
     fn check_owners(&mut self, world: &World) -> Result<(), Violation> {
         let now = world.now();
-        let passes = match world.keys_apart {
-            true => [false; 2],
-            false => world.network.passes(),
-        };
-        let talks = passes.contains(&true) && world.machines.iter().all(Machine::is_awake);
+        let passes = world.network.passes();
+        let talks = passes.contains(&true)
+            && !world.keys_apart
+            && world.machines.iter().all(Machine::is_awake);
         if std::mem::replace(&mut self.passes, passes) != passes {
             self.talking_since = None;
         }

@@ -34,7 +34,7 @@ impl Path {
     };
 }
 
-/// More loss than this and a heartbeat may well fail to arrive within deadtime.
+/// More loss than this, in thousandths, and a heartbeat may well fail to arrive within deadtime.
 const LOSS_MAX: u64 = 300;
 
 impl Path {

@@ -67,7 +67,7 @@ mod tests {
     fn a_deaf_peer_counts_after_the_dead_time_and_only_while_it_lasts() {
         let owns: BTreeSet<GroupKey> = ["db".to_owned()].into();
         let mut unheard = Unheard::default();
-        let mut judge = |unheard: &mut Unheard, now| unheard.judge(at(now), PATIENCE, &owns);
+        let judge = |unheard: &mut Unheard, now| unheard.judge(at(now), PATIENCE, &owns);
         unheard.note(at(100), true);
         assert_eq!((judge(&mut unheard, 100), unheard.due(PATIENCE)), (None, Some(at(600))));
         unheard.note(at(300), true);

@@ -92,9 +92,8 @@ fn a_group_that_wanders_is_seen() {
         group: "www".to_owned(),
         what: "acquired".to_owned(),
         cause: "retry".to_owned(),
-        reason: String::new(),
         elapsed_ms: 1,
-        overlap_ms: None,
+        ..HistoryEntry::default()
     };
     world.machines[0].history.extend(vec![entry; 2_000]);
     assert_eq!(check(&world, &mut evidence, &[]), Some("L3 moves"));

@@ -5,10 +5,11 @@
 use hb_messaging::engine as messaging;
 use hb_messaging::message::Body;
 use hb_resource::input as resource;
-use hb_resource::output::Timer;
+use hb_resource::output::{Answer, Timer};
 
 use super::{Node, Turn};
-use crate::effect::{Level, LogEvent};
+use crate::api::Response;
+use crate::effect::{Effect, Level, LogEvent};
 use crate::report;
 
 /// Type of the message. A 3.0.6 node is never sent one.
@@ -46,5 +47,23 @@ impl Node {
         self.timers.cancel(&Timer::StandbyAnswer);
         self.feed_manager(resource::Input::Timer(Timer::StandbyAnswer), turn);
         self.refusal = None;
+    }
+
+    /// The manager's answer to an operator; a refusal of the peer stands in for its silence.
+    pub(super) fn answer(
+        &mut self,
+        request: resource::RequestId,
+        answer: Answer,
+        turn: &mut Turn<'_>,
+    ) {
+        let response = match answer {
+            Answer::Done { text } => Response::Done { text },
+            Answer::Refused { reason } | Answer::Failed { reason } => {
+                Response::Error { text: self.refusal.clone().unwrap_or(reason) }
+            }
+        };
+        if let Some(client) = self.requests.end(request) {
+            turn.effects.push(Effect::Reply { client, response });
+        }
     }
 }

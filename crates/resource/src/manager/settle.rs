@@ -155,15 +155,14 @@ impl Manager {
 
     /// What the rules of possession want for a group at this moment.
     pub(super) fn wish(&self, index: usize) -> Option<Wish> {
-        if self.is_retiring(index) {
-            return None;
-        }
         if self.is_taken(index) {
             let peer = self.peer_name();
             let reason = format!("{peer} does not hear this node and has taken it over");
             return self.groups[index].is_wanted().then(|| Wish::Release(Cause::Conflict, reason));
         }
-        if self.is_alone() {
+        if self.is_retiring(index) {
+            None
+        } else if self.is_alone() {
             self.wish_alone(index)
         } else if self.is_lost() {
             self.wish_lost(index)

@@ -11,6 +11,9 @@ use hb_node::api::{self, Request, RequestLine, Response, ResponseLine, StatusSna
 /// Longest answer that is read; a snapshot of a hundred groups is well below.
 const ANSWER_BYTES_MAX: u64 = 4 << 20;
 
+/// How long an answer to a question is waited for.
+pub const LIMIT: Duration = Duration::from_secs(5);
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -128,8 +131,7 @@ impl Client {
 /// # Errors
 /// Any [`ClientError`].
 pub fn snapshot(run_dir: &Path) -> Result<StatusSnapshot, ClientError> {
-    let limit = Some(Duration::from_secs(5));
-    match Client::connect(run_dir, api::STATUS_SOCKET, limit)?.ask(Request::Status)? {
+    match Client::connect(run_dir, api::STATUS_SOCKET, Some(LIMIT))?.ask(Request::Status)? {
         Response::Status(snapshot) => Ok(*snapshot),
         Response::Error { text } => Err(ClientError::Protocol(text)),
         other @ (Response::History(_) | Response::Changes { .. } | Response::Done { .. }) => {

@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, completions, demo, explain, key, lab, migrate, operate, probe,
-    reload, status, witness,
+    address, check, cl_status, completions, demo, explain, history, key, lab, migrate, operate,
+    plan, probe, reload, status, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -19,6 +19,9 @@ struct Cli {
     /// Directory of the daemon's sockets
     #[arg(long, global = true, value_name = "DIR", default_value = hb_node::api::RUN_DIR)]
     run_dir: PathBuf,
+    /// Directory of what the daemon keeps over restarts
+    #[arg(long, global = true, hide = true, value_name = "DIR", default_value = hb_node::api::STATE_DIR)]
+    state_dir: PathBuf,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -27,6 +30,11 @@ struct Cli {
 enum Verb {
     /// Is it fine, who is active, can it fail over, what to do
     Status(status::StatusArgs),
+    /// What happened, each thing with its cause, who asked, how long each part took, and the outage
+    History(history::HistoryArgs),
+    /// The chain of reasons: why it is so, since when, what would come next, what to do
+    Why(why::WhyArgs),
+    Plan(plan::PlanArgs),
     /// Give groups to the other node and wait until it has them
     Standby(MoveArgs),
     /// Get groups from the other node and wait until they run here
@@ -66,8 +74,12 @@ pub fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().collect();
     let cli = Cli::parse_from(under_legacy_name(args));
     let run_dir = cli.run_dir.as_path();
+    let state_dir = cli.state_dir.as_path();
     match cli.verb {
-        Verb::Status(args) => status::run(run_dir, &args),
+        Verb::Status(args) => status::run(run_dir, state_dir, &args),
+        Verb::History(args) => history::run(run_dir, state_dir, &args),
+        Verb::Why(args) => why::run(run_dir, state_dir, &args),
+        Verb::Plan(args) => plan::run(run_dir, state_dir, &args),
         Verb::Standby(args) => moves::run(run_dir, Direction::Standby, &args),
         Verb::Takeover(args) => moves::run(run_dir, Direction::Takeover, &args),
         Verb::Cleanup(args) => moves::cleanup(run_dir, &args),

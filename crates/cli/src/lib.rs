@@ -11,15 +11,18 @@ pub mod completions;
 pub mod demo;
 pub mod exit;
 mod explain;
+mod history;
 mod key;
 pub mod lab;
 mod migrate;
 mod moves;
 mod operate;
+mod plan;
 mod print;
 mod probe;
 mod reload;
 mod status;
 #[cfg(test)]
 mod testing;
+mod why;
 mod witness;

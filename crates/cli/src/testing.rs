@@ -18,6 +18,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
         heard_ms_ago: Some(if up { 90 } else { 8_400 }),
         failure: None,
         peer_hears: None,
+        loss_permille: None,
     };
     let resource = |text: &str| ResourceStatus {
         text: text.into(),
@@ -36,6 +37,8 @@ pub(crate) fn snapshot() -> StatusSnapshot {
         pid: 4242,
         uptime_ms: 1_051_200_000,
         verdict: Verdict::Degraded,
+        verdict_since_ms: 7_400,
+        config: Vec::new(),
         problems: vec![Problem {
             id: "peer_dead".into(),
             text: "node2 is dead: nothing heard for longer than deadtime 1000 ms".into(),
@@ -97,7 +100,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             cause: "peer_dead".into(),
             reason: "node2 is dead".into(),
             elapsed_ms: 23,
-            overlap_ms: None,
+            ..HistoryEntry::default()
         }),
         timing: Timing {
             keepalive_ms: 200,

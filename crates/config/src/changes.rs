@@ -176,6 +176,7 @@ fn native(old: &Native, new: &Native, lines: &mut Vec<String>) {
         fencing,
         watchdog,
         witness,
+        record,
     } = old;
     let parts = [
         ("compatibility", *framing != new.framing),
@@ -191,6 +192,7 @@ fn native(old: &Native, new: &Native, lines: &mut Vec<String>) {
         ("fencing", *fencing != new.fencing),
         ("watchdog", *watchdog != new.watchdog),
         ("witness", *witness != new.witness),
+        ("record", *record != new.record),
     ];
     let differing = parts.into_iter().filter(|(_, differs)| *differs);
     lines.extend(differing.map(|(part, _)| format!("hb.toml: [{part}] differs")));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mod native;
 
@@ -41,7 +41,7 @@ impl fmt::Debug for NodeName {
 }
 
 /// Everything the daemon needs to run, from the four files.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Settings {
     /// This node.
     pub node: NodeName,
@@ -246,6 +246,19 @@ impl Secret {
     }
 }
 
+/// Nothing of a secret leaves the process: what is read again is an empty one.
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        <()>::deserialize(deserializer).map(|()| Self(Vec::new()))
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
@@ -253,7 +266,7 @@ impl fmt::Debug for Secret {
 }
 
 /// One line of authkeys.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthKey {
     /// Method.
     pub method: AuthMethod,
@@ -262,7 +275,7 @@ pub struct AuthKey {
 }
 
 /// authkeys as a whole. Every key verifies, the active one signs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthKeys {
     /// Index (0..=15) of the signing key; always present in `keys`.
     pub active: u8,
@@ -348,7 +361,7 @@ pub struct AddressSpec {
 }
 
 /// Log destinations of ha.cf.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Logging {
     /// `logfile`
     pub logfile: Option<String>,
@@ -363,7 +376,7 @@ pub struct Logging {
 }
 
 /// `hbgenmethod`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GenerationSource {
     /// Counter in `/var/lib/heartbeat/hb_generation`.
     File,
@@ -372,7 +385,7 @@ pub enum GenerationSource {
 }
 
 /// `uuidfrom`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UuidSource {
     /// `/var/lib/heartbeat/hb_uuid`, made at random when missing.
     File,

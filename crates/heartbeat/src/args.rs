@@ -68,6 +68,10 @@ pub(crate) struct Mode {
     /// Check the configuration, then make the running daemon read it again
     #[arg(short = 'r')]
     pub(crate) reload: bool,
+    /// Run the program on the disk in the place of the running one (after an upgrade, or to use a
+    /// changed configuration); resources go on
+    #[arg(long)]
+    pub(crate) restart: bool,
 }
 
 /// Where things are. The defaults are Heartbeat's own paths.

@@ -2,9 +2,11 @@
 //! are Heartbeat's, because init scripts and monitoring read them.
 #![expect(clippy::print_stdout, reason = "answers on standard output are what these commands are")]
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use crate::args::Paths;
+use crate::control;
 use crate::exit::{Exit, Fatal};
 use crate::logging::Stderr;
 use crate::pid_file::{self, Holder};
@@ -13,6 +15,10 @@ use crate::{configuration, host, sys};
 /// How long one wait for the end of the daemon lasts; there are as many as are needed, since a
 /// service may take minutes to stop and nobody else knows how long.
 const WAIT: Duration = Duration::from_secs(60);
+/// How often it is looked whether the program that follows is at work.
+const RESTART_LOOK: Duration = Duration::from_millis(10);
+/// After so many looks (ten seconds) it is said what is waited for.
+const RESTART_NOTE: u32 = 1_000;
 
 /// `-s`
 ///
@@ -95,6 +101,42 @@ fn release_guardian(pid: u32) {
 /// # Errors
 /// `Config` when the files are not valid: the running daemon is then left alone.
 pub(crate) fn reload(paths: &Paths) -> Result<Exit, Fatal> {
+    let process = running_with_valid_files(paths)?;
+    sys::pidfd_signal(&process, libc::SIGHUP).map_err(Fatal::system("signal the daemon"))?;
+    Ok(Exit::Ok)
+}
+
+/// `--restart`: returns when the program on the disk is at work in the place of the one that ran.
+///
+/// # Errors
+/// `Config` when the files are not valid for this program: the running one is then left alone.
+/// `Refused` when none runs, or the one that ran has ended.
+pub(crate) fn restart(paths: &Paths) -> Result<Exit, Fatal> {
+    let process = running_with_valid_files(paths)?;
+    let before = control::door(&paths.run);
+    sys::pidfd_signal(&process, libc::SIGUSR2).map_err(Fatal::system("signal the daemon"))?;
+    let mut waits = 0_u32;
+    loop {
+        if sys::pidfd_wait(&process, RESTART_LOOK) {
+            let text = "the daemon has ended; the reason is in the log";
+            return Err(Fatal::Refused(text.into()));
+        }
+        // The one that begins makes its own.
+        let now = control::door(&paths.run);
+        if now.is_some() && now != before {
+            return Ok(Exit::Ok);
+        }
+        waits += 1;
+        if waits.is_multiple_of(RESTART_NOTE) {
+            let text = "heartbeat: waits for the end of what is being started or stopped; `hb status` \
+                        shows it";
+            Stderr.note(text);
+        }
+    }
+}
+
+/// The running daemon, once the files are known to be valid for this program.
+fn running_with_valid_files(paths: &Paths) -> Result<OwnedFd, Fatal> {
     let node = host::node_name(&paths.config)?;
     let loaded = configuration::load(&paths.config, &node)?;
     if !loaded.notes.is_empty() {
@@ -104,7 +146,5 @@ pub(crate) fn reload(paths: &Paths) -> Result<Exit, Fatal> {
         let text = "the configuration is valid, but heartbeat is not running; start it first";
         return Err(Fatal::Refused(text.into()));
     };
-    let process = sys::pidfd_open(pid).map_err(Fatal::system("find the daemon"))?;
-    sys::pidfd_signal(&process, libc::SIGHUP).map_err(Fatal::system("signal the daemon"))?;
-    Ok(Exit::Ok)
+    sys::pidfd_open(pid).map_err(Fatal::system("find the daemon"))
 }

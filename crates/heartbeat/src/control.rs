@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod listen;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,6 +60,8 @@ impl Access {
 pub(crate) struct ClientEvent {
     /// Who.
     pub(crate) client: ClientId,
+    /// The user's name, when a command came by a socket that knows it.
+    pub(crate) who: Option<String>,
     /// What; `None` when it has gone without waiting for its answer.
     pub(crate) asks: Option<(Request, oneshot::Sender<Response>)>,
 }
@@ -71,7 +74,7 @@ impl Core {
     /// Asks and waits for the answer; `None` when the daemon ends before it is there.
     pub(crate) async fn ask(&self, request: Request) -> Option<Response> {
         let (answer, response) = oneshot::channel();
-        let event = ClientEvent { client: next_client(), asks: Some((request, answer)) };
+        let event = ClientEvent { client: next_client(), who: None, asks: Some((request, answer)) };
         self.0.send(event).await.ok()?;
         response.await.ok()
     }
@@ -92,11 +95,17 @@ pub(crate) fn remove(dir: &Path) {
     }
 }
 
+/// Tells one daemon's socket in `dir` from that of the daemon before it; `None` when there is none.
+pub(crate) fn door(dir: &Path) -> Option<(u64, i64, i64)> {
+    let met = std::fs::symlink_metadata(dir.join(STATUS_SOCKET)).ok()?;
+    Some((met.ino(), met.ctime(), met.ctime_nsec()))
+}
+
 /// What the core is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// A question or a command.
-    Request(ClientId, Request),
+    /// A question or a command, and who gives it where that is known.
+    Request(ClientId, Option<String>, Request),
     /// This client's answer is not wanted any more.
     Gone(ClientId),
 }
@@ -137,11 +146,11 @@ impl Control {
     pub(crate) async fn recv(&mut self) -> Asked {
         loop {
             match self.events.recv().await {
-                Some(ClientEvent { client, asks: Some((request, answer)) }) => {
+                Some(ClientEvent { client, who, asks: Some((request, answer)) }) => {
                     self.waiting.insert(client, answer);
-                    return Asked::Request(client, request);
+                    return Asked::Request(client, who, request);
                 }
-                Some(ClientEvent { client, asks: None }) => {
+                Some(ClientEvent { client, asks: None, .. }) => {
                     // An answered client needs no farewell.
                     if self.waiting.remove(&client).is_some() {
                         return Asked::Gone(client);

@@ -133,11 +133,9 @@ fn wait(mut child: Child) -> Result<Option<u8>, Fatal> {
     Ok(status.code().map(|code| u8::try_from(code).unwrap_or(Exit::General.code())))
 }
 
-/// Another daemon takes the place of this process, with the same options and number, whether a service
-/// manager or the guardian watches it. Everything that this one has open is closed by the system.
-///
-/// # Errors
-/// Why this one is still here.
+/// Puts the program, as it is on the disk, in the place of this one: same process, same options.
+/// Descriptors are closed by the kernel, and the service manager or the guardian notices nothing.
+/// Returns only when that is not possible: why, with an exit code by which both start it again.
 pub(crate) fn restart(maintenance: Option<RestartedMaintenance>) -> Fatal {
     let mut command = program("--in-maintenance");
     if let Some(RestartedMaintenance { left }) = maintenance {
@@ -146,7 +144,7 @@ pub(crate) fn restart(maintenance: Option<RestartedMaintenance>) -> Fatal {
             None => "--in-maintenance".to_owned(),
         });
     }
-    Fatal::system("start anew")(command.exec())
+    Fatal::Renewal { source: command.exec() }
 }
 
 /// This program with the same options, at another stage.

@@ -82,6 +82,12 @@ pub(crate) enum Fatal {
         /// The system's answer.
         source: io::Error,
     },
+    /// The program could not be run anew; resources still run, and this process ends.
+    #[error("heartbeat: cannot be run anew: {source}")]
+    Renewal {
+        /// The system's answer.
+        source: io::Error,
+    },
     /// A refusal in words.
     #[error("heartbeat: {0}")]
     Refused(String),
@@ -119,6 +125,8 @@ impl Fatal {
                 Exit::Permission.code()
             }
             Self::Child { code } => *code,
+            // Whoever keeps it running starts it again.
+            Self::Renewal { .. } => hb_node::STEPPED_DOWN,
             Self::Foreign { .. } | Self::Path { .. } | Self::System { .. } | Self::Refused(_) => {
                 Exit::General.code()
             }

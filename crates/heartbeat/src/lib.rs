@@ -19,6 +19,7 @@ mod hint;
 mod history;
 mod host;
 mod identity;
+mod last_status;
 mod legacy;
 mod logging;
 mod operations;
@@ -26,6 +27,7 @@ mod perform;
 mod pid_file;
 mod probes;
 mod realtime;
+mod record;
 mod reload;
 mod run;
 mod service;
@@ -71,6 +73,7 @@ fn dispatch(args: &Args) -> Result<ExitCode, Fatal> {
         (Mode { status: true, .. }, _) => command::status(&args.paths).map(Into::into),
         (Mode { stop: true, .. }, _) => command::stop(&args.paths).map(Into::into),
         (Mode { reload: true, .. }, _) => command::reload(&args.paths).map(Into::into),
+        (Mode { restart: true, .. }, _) => command::restart(&args.paths).map(Into::into),
         (Mode { foreground: true, .. }, _) => run::run(args, Report::Nobody).map(Into::into),
         (_, None) => daemonize::launch().map(|()| Exit::Ok.into()),
         (_, Some(GUARDIAN)) => daemonize::guard(args).map(Into::into),

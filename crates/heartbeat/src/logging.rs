@@ -123,6 +123,11 @@ impl Logger {
         self.send(Job::History(line));
     }
 
+    /// Queues the last status, to be kept in the place of the one before.
+    pub(crate) fn last_status(&self, text: String) {
+        self.send(Job::Status(text));
+    }
+
     /// Opens log files again (SIGUSR1 after a rotation).
     pub(crate) fn reopen(&self) {
         self.send(Job::Reopen);
@@ -164,6 +169,12 @@ impl Logger {
 /// Unix time in seconds, for display only.
 pub(crate) fn unix_s() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Unix time in milliseconds, for display only.
+pub(crate) fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The sinks that the destinations ask for, one at least.

@@ -4,6 +4,7 @@
 use std::process;
 
 use hb_messaging::net::{Links, Pings};
+use hb_node::STEPPED_DOWN;
 use hb_node::api::Response;
 use hb_node::effect::{Effect, Level, RestartedMaintenance};
 
@@ -25,6 +26,16 @@ pub(crate) enum Ended {
     Exit(u8),
     /// Another daemon takes the place of this one.
     Restart(Option<RestartedMaintenance>),
+}
+
+impl Ended {
+    /// What the process ends with when no other program takes its place.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Exit(code) => code,
+            Self::Restart(_) => STEPPED_DOWN,
+        }
+    }
 }
 
 /// Everything outside of the node.

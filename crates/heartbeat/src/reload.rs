@@ -20,6 +20,8 @@ use crate::exit::Fatal;
 pub(crate) enum Asker {
     /// SIGHUP.
     Signal,
+    /// SIGUSR2: the daemon starts anew whether anything differs or not.
+    Upgrade,
     /// `hb reload`.
     Client(ClientId),
     /// `hb reload --dry-run`: only told what would be done.

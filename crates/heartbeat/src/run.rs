@@ -18,22 +18,23 @@ use nix::unistd::chdir;
 use crate::args::{Args, Paths};
 use crate::configuration::{self, Loaded};
 use crate::control::{self, Control};
-use crate::daemonize::Report;
+use crate::daemonize::{self, Report};
 use crate::exit::Fatal;
 use crate::fence::Fence;
-use crate::history::FILE_NAME;
+use crate::history::{FILE_NAME, HistoryFile};
 use crate::legacy::hooks::Hooks;
 use crate::logging::{Destinations, Logger, unix_s};
 use crate::operations::Operations;
 use crate::perform::{Edge, Ended};
 use crate::pid_file::PidLock;
+use crate::record::Recording;
 use crate::reload::Reload;
 use crate::service::Service;
 use crate::shell::Shell;
 use crate::signals::Signals;
 use crate::watchdog::{self, Watchdog};
 use crate::witness::Witness;
-use crate::{daemonize, foreign, hint, host, identity, legacy, realtime};
+use crate::{foreign, hint, host, identity, legacy, realtime};
 
 /// Where Heartbeat's resource scripts keep their scratch files (HA_RSCTMP).
 pub(crate) const SCRATCH: &str = "rsctmp";
@@ -148,20 +149,15 @@ impl Prepared {
         // A lookup or an agent that hangs must not keep the process.
         runtime.shutdown_background();
         logger.flush();
+        // Pid file and sockets stay then: whoever looks must not take it for a stop. The lock on the pid
+        // file ends with the old program.
+        if let Ok(Ended::Restart(maintenance)) = result {
+            return Err(daemonize::restart(maintenance));
+        }
         control::remove(&args.paths.run);
         legacy::remove(&args.paths.run);
-        match result {
-            // The pid file stays: it names this process, which goes on under the same number.
-            Ok(Ended::Restart(maintenance)) => Err(daemonize::restart(maintenance)),
-            Ok(Ended::Exit(code)) => {
-                lock.remove();
-                Ok(code)
-            }
-            Err(error) => {
-                lock.remove();
-                Err(error)
-            }
-        }
+        lock.remove();
+        result.map(Ended::code)
     }
 }
 
@@ -226,12 +222,19 @@ async fn open(
         logger: logger.clone(),
         report: std::mem::replace(report, Report::Nobody),
     };
-    let node = Node::new(settings, identity);
+    let mut node = Node::new(settings, identity);
+    let (kept, unreadable) = HistoryFile::new(args.paths.state.join(FILE_NAME)).read();
+    if unreadable > 0 {
+        let text = format!("{unreadable} lines of the history cannot be read; the rest is kept");
+        logger.say(Level::Warn, "history_damaged", text);
+    }
+    node.remember(kept);
     let reload = Reload::new(args.paths.config.clone(), settings.clone());
     let native = &settings.native;
     let tells_time = native.failback.window.is_some()
         || native.groups.values().any(|options| options.failback_window.is_some());
-    Ok(Shell::new(node, edge, signals, reload, tells_time))
+    let recording = Recording::begin(settings, identity, &node, logger);
+    Ok(Shell::new(node, edge, signals, reload, recording, tells_time))
 }
 
 /// The watchdog. A node that is to be reset when it is stuck or isolated does not start without it.

@@ -19,8 +19,10 @@ use hb_resource::operation::{OpId, Outcome};
 use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
 use crate::control::Asked;
-use crate::logging::unix_s;
+use crate::last_status::LastStatus;
+use crate::logging::{unix_ms, unix_s};
 use crate::perform::{Edge, Ended};
+use crate::record::Recording;
 use crate::reload::{self, Asker, Read, Reload};
 use crate::signals::{Signal, Signals};
 use crate::sleep::SleepMeter;
@@ -46,11 +48,13 @@ pub(crate) struct Shell {
     edge: Edge,
     signals: Signals,
     reload: Reload,
+    recording: Option<Recording>,
     began: Clock,
     tick: Interval,
     /// hb.toml binds something to a time of day.
     tells_time: bool,
     sleep: SleepMeter,
+    last_status: LastStatus,
     /// Reused for every input.
     effects: Vec<Effect>,
     /// Set by `Effect::Exit` and `Effect::Restart`.
@@ -79,6 +83,7 @@ impl Shell {
         edge: Edge,
         signals: Signals,
         reload: Reload,
+        recording: Option<Recording>,
         tells_time: bool,
     ) -> Self {
         if tells_time {
@@ -93,10 +98,12 @@ impl Shell {
             edge,
             signals,
             reload,
+            recording,
             began: Clock::now(),
             tick,
             tells_time,
             sleep: SleepMeter::new(),
+            last_status: LastStatus::default(),
             effects: Vec::new(),
             exit: None,
         }
@@ -115,6 +122,7 @@ impl Shell {
         self.edge.started();
         loop {
             if let Some(ended) = self.exit {
+                self.save_status(true);
                 self.edge.ended();
                 // Answers that were just given are written by tasks of their own.
                 let words = match ended {
@@ -172,14 +180,18 @@ impl Shell {
             }
             Wake::Signal(Signal::Reload) => self.reload.begin(Asker::Signal),
             Wake::Signal(Signal::ReopenLogs) => self.edge.logger.reopen(),
+            Wake::Signal(Signal::Renew) => self.reload.begin(Asker::Upgrade),
             Wake::Net(event) => self.net(event),
             Wake::Done(op, outcome) => self.feed(Input::Done { op, outcome }),
             Wake::Echo(ping, sequence) => self.feed(Input::EchoReply { ping, sequence }),
-            Wake::Asked(Asked::Request(client, Request::Reload { dry_run })) => {
+            Wake::Asked(Asked::Request(client, _, Request::Reload { dry_run })) => {
                 let asker = if dry_run { Asker::Curious } else { Asker::Client };
                 self.reload.begin(asker(client));
             }
-            Wake::Asked(Asked::Request(client, request)) => {
+            Wake::Asked(Asked::Request(client, who, request)) => {
+                if let Some(name) = who {
+                    self.feed(Input::ClientName { client, name });
+                }
                 if request == Request::Stop {
                     self.edge.service.stopping();
                 }
@@ -197,6 +209,7 @@ impl Shell {
                 self.edge.service.tick();
                 self.edge.operations.reap_orphans();
                 self.environment();
+                self.save_status(false);
             }
             // Fired by `fire`, after the sockets.
             Wake::Due => {}
@@ -236,9 +249,19 @@ impl Shell {
     fn environment(&mut self) {
         // Made by the kernel on reading: never waits for a disk.
         let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        self.feed(Input::Clock { unix_ms: unix_ms() });
         self.feed(Input::Environment { unix_s: unix_s(), load: load.trim_end().into() });
         if self.tells_time {
             self.feed(Input::LocalTime { minute: minute_of_day(unix_s()) });
+        }
+    }
+
+    /// Keeps what status shows for the time in which nobody can be asked.
+    fn save_status(&mut self, is_last: bool) {
+        let mut status = self.node.status(self.now());
+        status.pid = std::process::id();
+        if let Some(text) = self.last_status.due(status, unix_ms(), is_last) {
+            self.edge.logger.last_status(text);
         }
     }
 
@@ -252,7 +275,12 @@ impl Shell {
         if self.exit.is_some() {
             return;
         }
+        let recording = self.recording.as_mut();
+        let recording = recording.and_then(|to| to.before(&self.node).then(|| (to, input.clone())));
         self.node.handle(now, input, &mut self.effects);
+        if let Some((to, input)) = recording {
+            to.after(now, input, &self.effects);
+        }
         self.perform();
     }
 
@@ -294,7 +322,7 @@ impl Shell {
                 Asker::Curious(client) => {
                     self.edge.control.reply(*client, reload::told(&changes));
                 }
-                Asker::Signal => serious.push(None),
+                Asker::Signal | Asker::Upgrade => serious.push(None),
                 Asker::Client(client) => serious.push(Some(*client)),
             }
         }
@@ -307,12 +335,14 @@ impl Shell {
             self.reload.rekeyed(settings);
             let now = self.now();
             self.node.rekey(now, settings.keys.clone(), &mut self.effects);
+            self.recording.iter_mut().for_each(Recording::rekeyed);
             self.perform();
         }
         for line in changes.plan().lines() {
             self.edge.logger.say(Level::Info, "reload", format!("Configuration: {line}"));
         }
         let Changes { others, release, .. } = changes.clone();
+        let others = others || askers.contains(&Asker::Upgrade);
         self.reload.wait(serious.into_iter().flatten(), changes);
         if others {
             self.feed(Input::Reload { release });

@@ -13,6 +13,8 @@ pub(crate) enum Signal {
     Reload,
     /// USR1: open log files again.
     ReopenLogs,
+    /// USR2: run the program anew and leave every resource as it is.
+    Renew,
 }
 
 /// The streams of all signals that mean something. PIPE is ignored by the runtime of the language.
@@ -22,6 +24,7 @@ pub(crate) struct Signals {
     int: Stream,
     hup: Stream,
     usr1: Stream,
+    usr2: Stream,
 }
 
 impl Signals {
@@ -36,6 +39,7 @@ impl Signals {
             int: take(SignalKind::interrupt())?,
             hup: take(SignalKind::hangup())?,
             usr1: take(SignalKind::user_defined1())?,
+            usr2: take(SignalKind::user_defined2())?,
         })
     }
 
@@ -47,6 +51,7 @@ impl Signals {
             _ = self.int.recv() => Signal::Stop,
             _ = self.hup.recv() => Signal::Reload,
             _ = self.usr1.recv() => Signal::ReopenLogs,
+            _ = self.usr2.recv() => Signal::Renew,
         }
     }
 }

@@ -2,6 +2,7 @@
 //! sha256. Works on bytes that `wire` names; never prints a key or an expected signature.
 
 mod crc;
+mod recorded;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,17 +11,23 @@ use hb_config::settings::{AuthKey, AuthKeys, AuthMethod, Secret};
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use ring::{digest, hmac as ring_hmac};
+use serde::{Deserialize, Serialize};
 
 use crate::error::AuthError;
 use crate::wire::Signature;
 
 pub use crc::cksum;
+pub use recorded::disguise;
 
 /// All keys of authkeys, ready for use.
 ///
 /// Each packet is verified with the key of the index that it names. 3.0.6 takes the key of its own
 /// active index, which makes a rolling change of keys impossible.
-#[derive(Clone)]
+///
+/// What is serialised names indices, methods and fingerprints and no key; what is read again signs
+/// and verifies with [stand-ins](Authenticator::stand_in).
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(into = "recorded::Public", try_from = "recorded::Public")]
 pub struct Authenticator {
     active: (u8, Key),
     keys: BTreeMap<u8, Key>,
@@ -50,6 +57,12 @@ pub fn fingerprint(key: &AuthKey) -> String {
 pub fn short_digest(text: &str) -> String {
     let digest = digest::digest(&digest::SHA256, text.as_bytes());
     hex(digest.as_ref().get(..FINGERPRINT_BYTES).unwrap_or_default())
+}
+
+/// The first eight bytes of SHA-256 over `bytes`: tells two recordings or two lists of effects apart.
+pub fn digest64(bytes: &[u8]) -> u64 {
+    let digest = digest::digest(&digest::SHA256, bytes);
+    digest.as_ref().iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 #[derive(Clone)]

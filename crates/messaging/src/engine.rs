@@ -219,7 +219,7 @@ pub enum Event {
 
 /// A datagram of good form that names a member as its sender and whose signature does not fit.
 /// Anybody can send it: it may speak against the member's death, never for its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unverified {
     /// When the last one arrived.
     pub at: Instant,
@@ -255,6 +255,9 @@ pub struct LinkView {
     pub heard_ms_ago: Option<u64>,
     /// Why the local socket does not work, if it does not.
     pub failure: Option<String>,
+    /// Of a thousand packets of that node, how many lately did not come on it; `None` until enough
+    /// were numbered to tell.
+    pub loss_permille: Option<u16>,
 }
 
 /// Counters of the engine since start.

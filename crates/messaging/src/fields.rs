@@ -1,6 +1,10 @@
 //! Heartbeat's ordered field list and the names of its fields and message types. Knows nothing of
 //! framing (`wire`) and nothing of what a message means (`message`, `engine`).
 
+use serde::{Deserialize, Serialize};
+
+pub mod as_bytes;
+
 /// `t`: message type, at most [`KIND_MAX`] characters.
 pub const KIND: &str = "t";
 /// `st`: status word of a node.
@@ -73,16 +77,16 @@ pub const NAME_MAX: usize = 64;
 
 /// What a field holds. Heartbeat's nested, list and compressed types never occur in its
 /// resource-file mode and are refused on the wire.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Value {
     /// Type 0: bytes without NUL, usually ASCII.
-    Text(Vec<u8>),
+    Text(#[serde(with = "as_bytes")] Vec<u8>),
     /// Type 1: any bytes; used for UUIDs.
-    Binary(Vec<u8>),
+    Binary(#[serde(with = "as_bytes")] Vec<u8>),
 }
 
 /// One field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// Printable ASCII without `=`, not beginning with `(`.
     pub name: String,
@@ -90,14 +94,17 @@ pub struct Field {
     pub value: Value,
 }
 
+/// Room for the fields of a `status`, Twinbeat's own included.
+const USUAL: usize = 20;
+
 /// Fields in the order of the wire. A name may occur twice; look-ups find the first.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldList(Vec<Field>);
 
 impl FieldList {
     /// No fields.
     pub fn new() -> Self {
-        Self::default()
+        Self(Vec::with_capacity(USUAL))
     }
 
     /// Appends a string field.

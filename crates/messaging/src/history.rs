@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::fields::FieldList;
 use crate::time::Instant;
 
@@ -12,13 +14,13 @@ pub(crate) const KEPT_MAX: usize = 500;
 const RESEND_SLACK: Duration = Duration::from_millis(10);
 
 /// Numbers and keeps what was sent.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct History {
     kept: VecDeque<Sent>,
     highest: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Sent {
     fields: FieldList,
     resent: Option<Instant>,

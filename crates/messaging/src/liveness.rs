@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hb_config::settings::{AuthMethod, NodeName};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::{LinkId, LinkView, NodeView};
 use crate::message::{Extensions, NodeStatus};
@@ -21,9 +22,12 @@ const DEADTIME_MIN: Duration = Duration::from_millis(10);
 const DEADTIME_MAX: Duration = Duration::from_secs(3_600);
 /// How far behind the newest number a packet may be and still show that a slower link works.
 const LINK_LAG_MAX: u64 = 250;
+/// Packets over which the loss of a link is counted: enough to see one in fifty, and known after a
+/// minute with a heartbeat each second.
+const LOSS_WINDOW: u64 = 50;
 
 /// Silence since a moment. After this node itself stood still, the end is put off once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Silence {
     since: Instant,
     put_off: Option<Instant>,
@@ -48,7 +52,7 @@ impl Silence {
 }
 
 /// One configured link, as this node sees it; several media on one interface are one link.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct LocalLink {
     pub(crate) name: String,
     pub(crate) media: Vec<LinkId>,
@@ -80,19 +84,46 @@ impl LocalLink {
 }
 
 /// A link to one peer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PeerLink {
     pub(crate) up: bool,
     pub(crate) heard: Option<Instant>,
     pub(crate) silence: Silence,
     /// Highest sequence number that came on it in this session.
     sequence: u64,
+    loss: Loss,
+}
+
+/// How many of the numbered packets came on a link. A sender puts each packet on every link under
+/// one number, so the numbers that are missing were lost on this one.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Loss {
+    /// Number before the first that counts.
+    from: u64,
+    got: u64,
+    permille: Option<u16>,
+}
+
+impl Loss {
+    fn begin(from: u64, permille: Option<u16>) -> Self {
+        Self { from, got: 0, permille }
+    }
+
+    /// Packet `sequence` came; numbers only grow.
+    fn count(&mut self, sequence: u64) {
+        self.got += 1;
+        let sent = sequence.saturating_sub(self.from);
+        if sent >= LOSS_WINDOW {
+            let lost = sent.saturating_sub(self.got).saturating_mul(1_000) / sent;
+            *self = Self::begin(sequence, u16::try_from(lost).ok());
+        }
+    }
 }
 
 impl PeerLink {
     fn new() -> Self {
         let silence = Silence::since(Instant::ZERO);
-        Self { up: false, heard: None, silence, sequence: 0 }
+        Self { up: false, heard: None, silence, sequence: 0, loss: Loss::default() }
     }
 
     /// Whether message `sequence` shows that the link works, when `newest` is the newest one known.
@@ -105,12 +136,17 @@ impl PeerLink {
     pub(crate) fn hear(&mut self, now: Instant, sequence: u64) {
         self.heard = Some(now);
         self.silence = Silence::since(now);
+        if self.sequence == 0 {
+            self.loss = Loss::begin(sequence, None);
+        } else {
+            self.loss.count(sequence);
+        }
         self.sequence = sequence;
     }
 }
 
 /// Another member of the cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Peer {
     pub(crate) name: NodeName,
     pub(crate) uuid: Option<[u8; 16]>,
@@ -197,6 +233,7 @@ impl Peer {
             up: link.up,
             heard_ms_ago: millis_since(now, link.heard),
             failure: local.failures.values().next().cloned(),
+            loss_permille: link.loss.permille,
         };
         NodeView {
             name: self.name.clone(),
@@ -226,6 +263,21 @@ mod tests {
     fn peer() -> Peer {
         let mut random = Random::new(1);
         Peer::new(NodeName::new("node2"), 1, Duration::from_secs(30), &mut random)
+    }
+
+    #[test]
+    fn loss_is_the_share_of_missing_numbers() {
+        let check = |heard: &mut dyn Iterator<Item = u64>, expect: Option<u16>| {
+            let mut link = PeerLink::new();
+            heard.for_each(|sequence| link.hear(Instant::ZERO, sequence));
+            assert_eq!(link.loss.permille, expect);
+        };
+        check(&mut (100..149), None);
+        check(&mut (100..151), Some(0));
+        check(&mut (100..151).filter(|number| number % 5 != 1), Some(200));
+        // What came later counts for itself, and a long cut is one window.
+        check(&mut (100..151).filter(|number| number % 5 != 1).chain(151..201), Some(0));
+        check(&mut (100..151).chain([1_150]), Some(999));
     }
 
     #[test]

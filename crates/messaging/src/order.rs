@@ -11,6 +11,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::message::{AskStep, Body};
 use crate::time::Instant;
 
@@ -18,7 +20,7 @@ use crate::time::Instant;
 const WAITING_MAX: usize = 64;
 
 /// Bodies of one sender that wait for earlier ones.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Order {
     waiting: BTreeMap<u64, Waiting>,
     /// Highest number that was delivered.
@@ -27,7 +29,7 @@ pub(crate) struct Order {
     asked: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 struct Waiting {
     body: Body,
     /// Number of the body before it, or of the message before it when that is not known.

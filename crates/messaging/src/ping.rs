@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use hb_config::settings::{NodeName, Timing};
+use serde::{Deserialize, Serialize};
 
 use crate::engine::{LinkView, NodeView};
 use crate::liveness::{Silence, millis_since};
@@ -17,7 +18,7 @@ const INTERVAL_MIN: Duration = Duration::from_millis(100);
 const RECENT: u16 = 16;
 
 /// One ping node or group.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct PingNode {
     pub(crate) name: NodeName,
     pub(crate) status: NodeStatus,
@@ -106,6 +107,7 @@ impl PingNode {
             up: self.status == NodeStatus::Ping,
             heard_ms_ago,
             failure: None,
+            loss_permille: None,
         };
         NodeView {
             name: self.name.clone(),

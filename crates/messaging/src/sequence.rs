@@ -4,12 +4,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::random::Random;
 use crate::time::Instant;
 
 /// A larger jump means that the history is lost: asking for more would only flood the links
 /// (Heartbeat 3.0.6).
 pub(crate) const GAP_MAX: u64 = 250;
+/// Of a larger jump so many of the last numbers are missing: what the sender said a moment ago may
+/// only have been overtaken, and it says its holdings once. A node says less than this in one go.
+const JUMP_ASKED: u64 = 20;
 /// Most numbers missing at a time (Heartbeat 3.0.6); senders keep no more than this anyway.
 pub(crate) const MISSING_MAX: usize = 500;
 /// Numbers this far behind are gone from every sender's history (Heartbeat 3.0.6 keeps 500).
@@ -26,8 +31,8 @@ const SHORT_DELAY: Duration = Duration::from_millis(100);
 pub(crate) enum Verdict {
     /// The first of a session or the successor of the last.
     InOrder,
-    /// Newer than the successor; so many numbers in between are missing or, beyond [`GAP_MAX`],
-    /// given up.
+    /// Newer than the successor; so many numbers in between are missing or, beyond [`GAP_MAX`], all
+    /// but the last few given up.
     Gap(u64),
     /// Was missing.
     Filled,
@@ -49,7 +54,7 @@ impl Verdict {
 
 /// Receive state of one sender. A session begins with the first `status` of a generation, or with
 /// the first one after the sender was declared dead.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Inbound {
     /// Recorded generation; 0 before any was seen.
     pub(crate) generation: u64,
@@ -115,11 +120,12 @@ impl Inbound {
         }
         self.last = Some(sequence);
         let gap = sequence - last - 1;
-        if gap > GAP_MAX {
+        let jumped = gap > GAP_MAX;
+        if jumped {
             self.missing.clear();
-            return Verdict::Gap(gap);
         }
-        for number in last + 1..sequence {
+        let first = if jumped { sequence - JUMP_ASKED } else { last + 1 };
+        for number in first..sequence {
             let delay = first_delay(request_delay_max, random);
             self.missing.insert(number, now + delay);
         }
@@ -229,13 +235,16 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_of_250_is_repaired_and_a_larger_one_is_not() {
+    fn a_gap_of_250_is_repaired_and_of_a_larger_one_the_end() {
         let mut receiver = Receiver::new();
         receiver.see(1);
         assert_eq!(receiver.see(252), Verdict::Gap(250));
         assert_eq!(receiver.missing().len(), 250);
         assert_eq!(receiver.see(504), Verdict::Gap(251));
-        assert!(receiver.missing().is_empty());
+        assert_eq!(receiver.missing(), (484..504).collect::<Vec<u64>>());
+        // The first packets after a long sleep overtake each other like any others.
+        assert_eq!(receiver.see(503), Verdict::Filled);
+        assert_eq!(receiver.see(483), Verdict::Old);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hb_messaging::time::Instant;
 use hb_resource::operation::{Action, GroupKey, OpId, Operation, Outcome};
+use serde::{Deserialize, Serialize};
 
 use crate::report::millis;
 
@@ -17,7 +18,7 @@ pub(crate) const HUNG: Duration = Duration::from_secs(10);
 type Key = (GroupKey, String);
 
 /// How operations on one member ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
     /// The last one.
     last: (Action, Outcome),
@@ -30,7 +31,7 @@ struct Record {
     checked: Option<Instant>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct UnderWay {
     operation: Operation,
     begun: Instant,
@@ -39,7 +40,7 @@ struct UnderWay {
 
 /// Everything that is done to resources here. Bounded by the members of haresources and by the
 /// operations that the manager has under way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Activity {
     under_way: BTreeMap<OpId, UnderWay>,
     records: BTreeMap<Key, Record>,

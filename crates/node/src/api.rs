@@ -8,6 +8,10 @@ use hb_messaging::engine::Counters;
 use hb_resource::input::{GroupClaim, Which};
 use serde::{Deserialize, Serialize};
 
+mod entry;
+
+pub use entry::{EntryKind, HistoryEntry, HistoryStep, OutageSince};
+
 /// Version of this schema; changes only when an old reader would misread.
 pub const VERSION: u32 = 1;
 /// Directory of both sockets.
@@ -16,6 +20,13 @@ pub const RUN_DIR: &str = "/run/heartbeat";
 pub const STATUS_SOCKET: &str = "status.sock";
 /// File name of the command socket below [`RUN_DIR`].
 pub const CONTROL_SOCKET: &str = "control.sock";
+
+/// Directory of what is kept over restarts.
+pub const STATE_DIR: &str = "/var/lib/heartbeat";
+/// File name of the history below [`STATE_DIR`]: one [`HistoryEntry`] per line.
+pub const HISTORY_FILE: &str = "history.jsonl";
+/// File name of the last status below [`STATE_DIR`]: one [`SavedStatus`].
+pub const LAST_STATUS_FILE: &str = "last-status.json";
 
 /// One line from a client: `{"v":1,"id":7,"cmd":"standby","which":{"sets":{…}}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,7 +46,7 @@ pub struct RequestLine {
 pub enum Request {
     /// A snapshot now.
     Status,
-    /// The last moves, oldest first.
+    /// What happened last, oldest first.
     History,
     /// Give groups to the peer. Answered when it is done or refused.
     Standby {
@@ -150,6 +161,9 @@ pub struct StatusSnapshot {
     pub uptime_ms: u64,
     /// Verdict.
     pub verdict: Verdict,
+    /// Milliseconds since it is so.
+    #[serde(default)]
+    pub verdict_since_ms: u64,
     /// What is wrong, each with since, why and what to do. When healthy at most notes: something
     /// that happened and is mended.
     pub problems: Vec<Problem>,
@@ -169,6 +183,9 @@ pub struct StatusSnapshot {
     pub witness: Option<String>,
     /// Names of all members in the order of ha.cf, this node included.
     pub members: Vec<String>,
+    /// The configuration of both nodes, compared.
+    #[serde(default)]
+    pub config: Vec<ConfigPart>,
     /// This node.
     pub this_node: ThisNode,
     /// The other member; `None` when ha.cf names only this node.
@@ -187,6 +204,17 @@ pub struct StatusSnapshot {
     pub parameters: BTreeMap<String, String>,
     /// Packet counters.
     pub counters: Counters,
+}
+
+/// The last status of a daemon, for the time in which it cannot be asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedStatus {
+    /// Unix time in milliseconds at which it was so.
+    pub saved_unix_ms: u64,
+    /// The daemon saved it when it left in order.
+    pub is_last: bool,
+    /// As it was.
+    pub status: StatusSnapshot,
 }
 
 /// Something that is not as it should be.
@@ -287,6 +315,23 @@ pub struct LinkStatus {
     /// Whether the peer says that it hears us on this link; `None` when it has not said so.
     #[serde(default)]
     pub peer_hears: Option<bool>,
+    /// Of a thousand packets of the peer, how many lately did not come on it; `None` while that is
+    /// not known.
+    #[serde(default)]
+    pub loss_permille: Option<u16>,
+}
+
+/// One part of the configuration, as it is compared between the nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigPart {
+    /// `ha.cf`, `haresources` or `hb.toml`.
+    pub part: String,
+    /// Digest of its meaning here.
+    pub here: String,
+    /// Digest at the peer; `None` when it has not said so.
+    pub peer: Option<String>,
+    /// Whether both mean the same; `None` when that cannot be told (a 3.0.6 peer, or another version).
+    pub same: Option<bool>,
 }
 
 /// One ping node.
@@ -375,29 +420,4 @@ pub struct FencingStatus {
     pub state: String,
     /// What happened last, in words.
     pub last: Option<String>,
-}
-
-/// One completed move of one group.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct HistoryEntry {
-    /// Counts from 1 for each daemon start.
-    pub number: u64,
-    /// Unix time in seconds, for display.
-    pub unix_s: u64,
-    /// Group.
-    pub group: String,
-    /// What happened here: `acquired`, `released`, `failed`, `blocked`; `split` when both nodes had
-    /// it and one has let go.
-    pub what: String,
-    /// `peer_dead`, `standby`, `takeover`, `failback`, `startup`, `shutdown` …
-    pub cause: String,
-    /// A sentence.
-    pub reason: String,
-    /// Milliseconds from the decision to the end; of a `split` how long the nodes had not heard
-    /// each other before.
-    pub elapsed_ms: u64,
-    /// Of a `split`: milliseconds from the moment at which this node learnt that both have it to
-    /// the moment at which one had let go.
-    #[serde(default)]
-    pub overlap_ms: Option<u64>,
 }

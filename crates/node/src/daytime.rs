@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use hb_config::settings::{DayWindow, Settings};
 use hb_resource::operation::GroupKey;
 use hb_resource::policy::Policy;
+use serde::{Deserialize, Serialize};
 
 /// The windows, and which of them are shut.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Daytime {
     windows: BTreeMap<GroupKey, DayWindow>,
     /// `None` before the clock was read.

@@ -23,6 +23,7 @@
 //! A peer that speaks under the generation that was fenced shows that the fence device lies: nothing
 //! is taken from it, started beside it or believed of it until it has restarted.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ use hb_config::settings::{FenceFailure, NodeName, Settings, Timing};
 use hb_messaging::time::Instant;
 use hb_resource::input::PeerStatus;
 use hb_resource::operation::{GroupKey, Outcome};
+use serde::{Deserialize, Serialize};
 
 use self::reach::{Ping, Reach};
 use crate::api::{FencingStatus, Response};
@@ -49,7 +51,7 @@ const WITNESS_DELAY_MIN: Duration = Duration::from_millis(200);
 const SUICIDE_DEADTIMES: u32 = 2;
 
 /// What is known at a moment.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Facts {
     /// Last verified packet of the peer.
     pub(crate) heard: Option<Instant>,
@@ -85,10 +87,10 @@ pub(crate) enum Step {
 }
 
 /// Something that speaks against the peer's death.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hold {
     /// Stable word.
-    pub(crate) id: &'static str,
+    pub(crate) id: Cow<'static, str>,
     /// What, in words.
     pub(crate) text: String,
     /// What to do about it.
@@ -96,7 +98,7 @@ pub(crate) struct Hold {
 }
 
 /// One silence of the peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Silence {
     since: Instant,
     reach: Reach,
@@ -108,14 +110,14 @@ struct Silence {
 }
 
 /// The generation that a fence has ended, and when.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Fenced {
     generation: u64,
     at: Instant,
 }
 
 /// The state of doubt about the peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Doubt {
     peer: NodeName,
     timing: Timing,
@@ -300,7 +302,7 @@ impl Doubt {
         let peer = &self.peer;
         if facts.maintenance {
             return Some(Hold {
-                id: "maintenance",
+                id: "maintenance".into(),
                 text: "maintenance: nothing is moved".to_owned(),
                 hint: "when the work is done: hb maintenance off".to_owned(),
             });
@@ -310,7 +312,7 @@ impl Doubt {
             && *at + self.deadtime() > now
         {
             return Some(Hold {
-                id: "unverified",
+                id: "unverified".into(),
                 text: format!(
                     "packets of {peer} arrive on {link} and cannot be verified (key mismatch?)"
                 ),
@@ -321,7 +323,7 @@ impl Doubt {
             });
         }
         reach.doubt(now).map(|text| Hold {
-            id: "isolated",
+            id: "isolated".into(),
             text,
             hint: format!(
                 "check this node's network; if {peer} is off for certain: hb fence confirm {peer}"
@@ -349,7 +351,7 @@ impl Doubt {
             return None;
         }
         Some(Hold {
-            id: "witness",
+            id: "witness".into(),
             text: format!("the witness: {}", right.words()),
             hint: format!(
                 "check the witness; if {0} is off for certain: hb fence confirm {0}",
@@ -363,7 +365,7 @@ impl Doubt {
         let weight = Weight { owner: facts.owner, first: self.first };
         fencing.want(now, facts.generation > 0, weight, effects);
         Some(Hold {
-            id: "fencing",
+            id: "fencing".into(),
             text: fencing.doubt(),
             hint: format!(
                 "hb fence status; when {0} is off for certain: hb fence confirm {0}",
@@ -375,13 +377,13 @@ impl Doubt {
     /// Tells the manager, and people when the reason is another one.
     fn tell(&mut self, hold: Option<Hold>, silence: &mut Silence, steps: &mut Vec<Step>) {
         let peer = &self.peer;
-        let id = |hold: &Option<Hold>| hold.as_ref().map(|hold| hold.id);
+        let id = |hold: &Option<Hold>| hold.as_ref().map(|hold| hold.id.clone());
         if id(&hold) != id(&silence.hold)
             && let Some(hold) = &hold
         {
             let text = format!("{peer} is silent, not taken for dead: {}", hold.text);
             let line = LogEvent::new(Level::Error, "peer_lost", text);
-            steps.push(Step::Effect(Effect::Log(line.with("cause", hold.id))));
+            steps.push(Step::Effect(Effect::Log(line.with("cause", &hold.id))));
         }
         if hold.is_none() && !silence.judged {
             silence.judged = true;

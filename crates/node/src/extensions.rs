@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use hb_messaging::message::Extensions;
 use hb_resource::operation::GroupKey;
+use serde::{Deserialize, Serialize};
 
 /// `+LINK` or `-LINK` for each link of the sender in its order, separated by blanks: whether the
 /// receiver's packets arrive there within its dead time.
@@ -40,7 +41,7 @@ const ETHERNET_MAX: usize = 4;
 const WORD_MAX: usize = 40;
 
 /// What a node says of itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Saying {
     /// Its links in its order, and whether the other node is heard on each.
     pub(crate) hears: Option<Vec<(String, bool)>>,

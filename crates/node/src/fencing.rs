@@ -18,6 +18,7 @@ use std::time::Duration;
 use hb_config::settings::{self, NodeName};
 use hb_messaging::time::Instant;
 use hb_resource::operation::Outcome;
+use serde::{Deserialize, Serialize};
 
 use crate::activity::short;
 use crate::api::FencingStatus;
@@ -43,7 +44,7 @@ pub(crate) struct Weight {
     pub(crate) first: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
     Idle,
     /// The peer was never verified since the start of this node.
@@ -65,7 +66,7 @@ enum State {
 }
 
 /// One attempt by one device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Run {
     /// Index into `levels`.
     level: usize,
@@ -82,7 +83,7 @@ struct Run {
 }
 
 /// `hb fence test`: devices that have not answered, by attempt, and what the others said.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Test<C> {
     client: C,
     open: BTreeMap<u64, usize>,
@@ -101,7 +102,7 @@ pub(crate) struct Tested<C> {
 }
 
 /// Fencing of the peer. `C` identifies who asked for a test.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fencing<C> {
     config: settings::Fencing,
     peer: NodeName,

@@ -1,37 +1,67 @@
-//! The last moves of the groups and how long each took, from the decision to the end. It keeps
-//! them in memory; `Effect::History` hands each one to the shell, which makes it persistent.
+//! What happened on this node, each thing with its one cause: the ring of entries, numbered. It
+//! keeps them in memory; `Effect::History` hands each one to the shell, which makes it persistent.
+//! Moves of groups and their outages are measured in [`moves`], what happens to nodes and members
+//! in [`events`].
 
 use std::collections::{BTreeMap, VecDeque};
 
 use hb_messaging::time::Instant;
-use hb_resource::input::GroupClaim;
 use hb_resource::operation::GroupKey;
-use hb_resource::output::Transition;
+use serde::{Deserialize, Serialize};
 
-use crate::api::HistoryEntry;
-use crate::report::millis;
+use crate::api::{EntryKind, HistoryEntry};
 
-/// Moves kept: a year of weekly drills in both directions, and a screen that still scrolls.
+mod events;
+mod moves;
+mod wire;
+
+pub(crate) use events::{Events, Presence};
+use moves::{Decision, Seen};
+pub(crate) use wire::{Order, hear, is_name, say};
+
+/// Entries kept: a year of weekly drills in both directions, and a screen that still scrolls.
 pub const ENTRIES_MAX: usize = 256;
 
-/// When and why a group left its last lasting state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Decision {
-    at: Instant,
-    cause: String,
-    reason: String,
+/// A moment, by the clock that decides and by the one that people read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Moment {
+    pub(crate) at: Instant,
+    /// Unix time in milliseconds.
+    pub(crate) unix_ms: u64,
 }
 
-/// The ring of completed moves and the moves under way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// The ring of entries, and what is measured for the next ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct History {
     entries: VecDeque<HistoryEntry>,
     number: u64,
+    here: String,
+    peer: Option<String>,
     /// One at most for each group.
     under_way: BTreeMap<GroupKey, Decision>,
+    /// One at most for each group.
+    seen: BTreeMap<GroupKey, Seen>,
+    /// The last order of each kind that a person gave here or at the peer.
+    orders: BTreeMap<String, Order>,
+    /// What the peer says of the standby that it gives.
+    given: Option<Order>,
 }
 
 impl History {
+    /// An empty history of this node.
+    pub(crate) fn new(here: String, peer: Option<String>) -> Self {
+        Self {
+            entries: VecDeque::new(),
+            number: 0,
+            here,
+            peer,
+            under_way: BTreeMap::new(),
+            seen: BTreeMap::new(),
+            orders: BTreeMap::new(),
+            given: None,
+        }
+    }
+
     /// Oldest first.
     pub fn entries(&self) -> impl Iterator<Item = &HistoryEntry> {
         self.entries.iter()
@@ -39,139 +69,103 @@ impl History {
 
     /// The last completed move.
     pub fn last(&self) -> Option<&HistoryEntry> {
-        self.entries.iter().rev().find(|entry| entry.overlap_ms.is_none())
+        self.entries.iter().rev().find(|entry| entry.is_move())
     }
 
-    /// Takes note of a transition of the manager; returns the entry when it completes a move.
-    ///
-    /// A move begins when a group starts to be acquired or released and ends when it is held,
-    /// released, failed or blocked. Its cause is that of the beginning, except where the end has
-    /// one of its own because it went wrong.
-    pub fn note(
-        &mut self,
-        transition: &Transition,
-        now: Instant,
-        unix_s: u64,
-    ) -> Option<HistoryEntry> {
-        let group = transition.group.as_ref()?;
-        let what = match GroupClaim::from_word(&transition.to)? {
-            GroupClaim::Acquiring | GroupClaim::Releasing => {
-                self.begin(group, transition, now);
-                return None;
-            }
-            GroupClaim::Held => "acquired",
-            GroupClaim::Released => "released",
-            GroupClaim::Failed => "failed",
-            GroupClaim::Blocked => "blocked",
-        };
-        let begun = self.under_way.remove(group);
-        let elapsed = begun.as_ref().map_or(std::time::Duration::ZERO, |begun| now - begun.at);
-        let went_wrong = matches!(what, "failed" | "blocked");
-        let (cause, reason) = match begun {
-            Some(begun) if !went_wrong => (begun.cause, begun.reason),
-            Some(_) | None => (transition.cause.clone(), transition.reason.clone()),
-        };
-        Some(self.add(HistoryEntry {
-            number: 0,
-            unix_s,
-            group: group.clone(),
-            what: what.to_owned(),
-            cause,
-            reason,
-            elapsed_ms: millis(elapsed),
-            overlap_ms: None,
-        }))
+    /// Begins with what was kept before this start, oldest first; numbers go on from there.
+    pub(crate) fn resume(&mut self, kept: Vec<HistoryEntry>) {
+        let skipped = kept.len().saturating_sub(ENTRIES_MAX);
+        for entry in kept.into_iter().skip(skipped) {
+            self.number = self.number.max(entry.number);
+            self.insert(entry);
+        }
     }
 
-    /// Keeps an entry under the next number and returns it so.
-    pub(crate) fn add(&mut self, mut entry: HistoryEntry) -> HistoryEntry {
+    /// Keeps an entry under the next number and returns it so. Of the moment only what the entry
+    /// does not say yet is filled in.
+    pub(crate) fn add(&mut self, mut entry: HistoryEntry, now: Moment) -> HistoryEntry {
         self.number += 1;
         entry.number = self.number;
-        if self.entries.len() == ENTRIES_MAX {
-            self.entries.pop_front();
-        }
-        self.entries.push_back(entry.clone());
+        entry.unix_ms = now.unix_ms;
+        entry.unix_s = now.unix_ms / 1_000;
+        self.insert(entry.clone());
         entry
     }
 
-    /// A change of direction in the middle is a decision of its own and starts the measurement
-    /// again; a repeat of the same direction (a stop that is retried) does not.
-    fn begin(&mut self, group: &GroupKey, transition: &Transition, now: Instant) {
-        if transition.from == transition.to && self.under_way.contains_key(group) {
-            return;
+    fn insert(&mut self, entry: HistoryEntry) {
+        if self.entries.len() == ENTRIES_MAX {
+            self.entries.pop_front();
         }
-        let decision = Decision {
-            at: now,
-            cause: transition.cause.clone(),
-            reason: transition.reason.clone(),
-        };
-        self.under_way.insert(group.clone(), decision);
+        self.entries.push_back(entry);
     }
+
+    /// Changes an entry that was handed out before; returns it as it is to be written over.
+    fn amend(
+        &mut self,
+        number: u64,
+        change: impl FnOnce(&mut HistoryEntry),
+    ) -> Option<HistoryEntry> {
+        let entry = self.entries.iter_mut().rev().find(|entry| entry.number == number)?;
+        change(entry);
+        Some(HistoryEntry { amends: true, ..entry.clone() })
+    }
+
+    /// A person gave an order of this kind (`standby`, `takeover`, `cleanup`, `shutdown`).
+    pub(crate) fn ordered(&mut self, kind: &'static str, by: Option<String>) {
+        self.orders.insert(kind.to_owned(), Order { cause: kind.to_owned(), by });
+    }
+
+    /// Who gave the last order of this kind.
+    pub(crate) fn orderer(&self, kind: &str) -> Option<String> {
+        self.orders.get(kind).and_then(|order| order.by.clone())
+    }
+
+    /// The peer begins to give groups to this node, for this cause.
+    pub(crate) fn is_given(&mut self, order: Option<Order>) {
+        self.given = order;
+    }
+
+    /// An entry about a node: this one or the peer.
+    pub(crate) fn about_node(
+        &mut self,
+        subject: &str,
+        what: &str,
+        cause: &str,
+        reason: String,
+        rest: HistoryEntry,
+        now: Moment,
+    ) -> HistoryEntry {
+        self.add(
+            HistoryEntry {
+                kind: EntryKind::Node,
+                subject: Some(subject.to_owned()),
+                what: what.to_owned(),
+                cause: cause.to_owned(),
+                reason,
+                ..rest
+            },
+            now,
+        )
+    }
+}
+
+/// Entries as they were written, oldest first, with those that complete an earlier one in its place.
+pub fn merged(entries: impl IntoIterator<Item = HistoryEntry>) -> Vec<HistoryEntry> {
+    let mut whole: Vec<HistoryEntry> = Vec::new();
+    for mut entry in entries {
+        let known = match entry.amends {
+            // It stands near the end.
+            true => whole.iter_mut().rev().take(ENTRIES_MAX).find(|it| it.number == entry.number),
+            false => None,
+        };
+        entry.amends = false;
+        match known {
+            Some(known) => *known = entry,
+            None => whole.push(entry),
+        }
+    }
+    whole
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn change(group: &str, from: &str, to: &str, cause: &str) -> Transition {
-        Transition {
-            group: Some(group.into()),
-            from: from.into(),
-            to: to.into(),
-            cause: cause.into(),
-            reason: format!("because {cause}"),
-        }
-    }
-
-    fn at(millis: u64) -> Instant {
-        Instant::from_millis(millis)
-    }
-
-    #[test]
-    fn a_move_lasts_from_the_decision_to_the_end_and_keeps_its_cause() {
-        let mut history = History::default();
-        let begin = change("www", "released", "acquiring", "peer_dead");
-        assert_eq!(history.note(&begin, at(100), 7), None);
-        let end = change("www", "acquiring", "held", "start_ok");
-        let entry = history.note(&end, at(340), 8).expect("completes");
-        assert_eq!((entry.number, entry.unix_s, entry.elapsed_ms), (1, 8, 240));
-        assert_eq!((entry.what.as_str(), entry.cause.as_str()), ("acquired", "peer_dead"));
-        assert_eq!(history.last(), Some(&entry));
-    }
-
-    #[test]
-    fn what_went_wrong_is_named_by_its_own_cause() {
-        let mut history = History::default();
-        history.note(&change("www", "held", "releasing", "standby"), at(0), 0);
-        history.note(&change("www", "releasing", "releasing", "stop_failed"), at(50), 0);
-        let entry = history
-            .note(&change("www", "releasing", "blocked", "stop_failed"), at(90), 0)
-            .expect("completes");
-        assert_eq!((entry.cause.as_str(), entry.elapsed_ms), ("stop_failed", 90));
-    }
-
-    #[test]
-    fn groups_are_measured_apart_and_the_node_itself_is_not_a_move() {
-        let mut history = History::default();
-        history.note(&change("a", "released", "acquiring", "startup"), at(0), 0);
-        history.note(&change("b", "released", "acquiring", "startup"), at(10), 0);
-        let b = history.note(&change("b", "acquiring", "held", "x"), at(20), 0).expect("ends");
-        let a = history.note(&change("a", "acquiring", "held", "x"), at(20), 0).expect("ends");
-        assert_eq!((a.elapsed_ms, b.elapsed_ms), (20, 10));
-        let mut node = change("a", "starting", "stable", "x");
-        node.group = None;
-        assert_eq!(history.note(&node, at(30), 0), None);
-        assert_eq!(history.note(&change("a", "x", "stable", "x"), at(30), 0), None);
-    }
-
-    #[test]
-    fn the_ring_is_bounded_and_numbers_go_on() {
-        let mut history = History::default();
-        for _ in 0..ENTRIES_MAX + 10 {
-            history.note(&change("a", "acquiring", "held", "x"), at(0), 0);
-        }
-        assert_eq!(history.entries().count(), ENTRIES_MAX);
-        assert_eq!(history.entries().next().map(|entry| entry.number), Some(11));
-        assert_eq!(history.last().map(|entry| entry.number), Some(266));
-    }
-}
+mod tests;

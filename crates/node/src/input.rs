@@ -72,6 +72,19 @@ pub enum Input {
         /// What.
         request: Request,
     },
+    /// Who a client is, before its first request: the name of the user as the socket knows it. For
+    /// the history; nothing is decided by it.
+    ClientName {
+        /// Which client.
+        client: ClientId,
+        /// The user's name; what is no name is ignored.
+        name: String,
+    },
+    /// The wall clock, more exactly than `Environment` says it. For display only.
+    Clock {
+        /// Unix time in milliseconds.
+        unix_ms: u64,
+    },
     /// A client has gone; its answers are no longer wanted.
     ClientGone {
         /// Who.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use hb_config::settings::{AutoFailback, NodeName, Settings, Timing};
 use hb_messaging::message::Body;
 use hb_messaging::time::Instant;
+use serde::{Deserialize, Serialize};
 
 use crate::effect::{Level, LogEvent};
 
@@ -33,7 +34,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(15);
 const CLIENT: &str = "ipfail";
 
 /// What the two ipfails say to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Word {
     /// `num_ping_nodes`: the sender reaches so many ping nodes.
     Count(u32),
@@ -99,7 +100,7 @@ pub(crate) enum Step {
 }
 
 /// What the resource manager can say when a give-up is due.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Situation {
     /// Why nothing can move at this moment.
     pub(crate) obstacle: Option<String>,
@@ -107,7 +108,7 @@ pub(crate) struct Situation {
     pub(crate) held_for: Option<Duration>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     /// The peer is better; it may not last.
     Waiting,
@@ -127,14 +128,14 @@ impl Stage {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Pending {
     stage: Stage,
     due: Instant,
 }
 
 /// The comparison of this node with its peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ipfail {
     node: NodeName,
     peer: NodeName,

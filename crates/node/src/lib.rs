@@ -19,6 +19,7 @@ mod keys;
 mod node;
 mod problems;
 mod readiness;
+pub mod record;
 mod report;
 mod requests;
 mod since;

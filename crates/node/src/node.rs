@@ -13,16 +13,17 @@ use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
 use hb_resource::output::{Output, Transition};
 use hb_resource::policy::Policy;
+use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
-use crate::api::{KeyStatus, Response};
+use crate::api::{KeyStatus, Response, Verdict};
 use crate::daytime::Daytime;
 use crate::doubt::Doubt;
 use crate::effect::{Effect, Level, LogEvent};
 use crate::equal;
 use crate::extensions::Saying;
-use crate::history::History;
-use crate::input::Input;
+use crate::history::{Events, History};
+use crate::input::{ClientId, Input};
 use crate::ipfail::Ipfail;
 use crate::report;
 use crate::requests::Requests;
@@ -35,7 +36,9 @@ use crate::watch::Watch;
 
 mod clients;
 mod commands;
+mod events;
 mod lasting;
+mod past;
 mod pause;
 mod peer;
 mod reach;
@@ -49,7 +52,7 @@ mod splits;
 const EVENTS_MAX: usize = 4_096;
 
 /// What the node is told by its surroundings besides the settings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// This node's UUID (`hb_uuid`).
     pub uuid: [u8; 16],
@@ -60,7 +63,7 @@ pub struct Identity {
 }
 
 /// What stays as it is for the life of a node; shown in status.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Profile {
     pub(crate) node: NodeName,
     pub(crate) peer: Option<NodeName>,
@@ -79,13 +82,18 @@ pub(crate) struct Profile {
 
 /// The whole node. Made once for each start of the daemon; fed by whoever owns it, with times that
 /// never go back. All that grows with input has a bound.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Node {
     pub(crate) profile: Profile,
     pub(crate) messaging: Messaging,
     pub(crate) manager: Manager,
     pub(crate) history: History,
+    events: Events,
+    /// Clients whose users are known.
+    names: BTreeMap<ClientId, String>,
     pub(crate) watch: Watch,
+    /// Since when the verdict is as it is.
+    pub(crate) verdict: Since<(), Verdict>,
     /// Since when each group has its claim.
     pub(crate) claims: Since<GroupKey, resource::GroupClaim>,
     /// Since when each member has its state, by group and position.
@@ -136,6 +144,8 @@ pub struct Node {
     requests: Requests,
     pub(crate) now: Instant,
     unix_s: u64,
+    /// When the wall clock was told to the millisecond, and what it showed.
+    wall: Option<(Instant, u64)>,
     /// The service manager's last line; `None` before this node was active.
     notified: Option<String>,
     active: bool,
@@ -219,8 +229,14 @@ impl Node {
             profile,
             messaging: Messaging::new(messaging),
             manager: Manager::new(manager),
-            history: History::default(),
+            history: History::new(
+                settings.node.to_string(),
+                settings.peer().map(NodeName::to_string),
+            ),
+            events: Events::default(),
+            names: BTreeMap::new(),
             watch: Watch::default(),
+            verdict: Since::default(),
             claims: Since::default(),
             members: Since::default(),
             peer_native: None,
@@ -249,6 +265,7 @@ impl Node {
             requests: Requests::default(),
             now: Instant::ZERO,
             unix_s: 0,
+            wall: None,
             notified: None,
             active: false,
             settled_once: false,
@@ -298,6 +315,11 @@ impl Node {
         }
     }
 
+    /// The moment of the last input.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
     /// Other keys from here on (SIGHUP after a change of authkeys). Not an `Input`, because a
     /// recording of inputs never holds keys.
     pub fn rekey(&mut self, now: Instant, keys: AuthKeys, effects: &mut Vec<Effect>) {
@@ -334,7 +356,10 @@ impl Node {
                 self.ethernet = own;
                 turn.changed = true;
             }
-            Input::Start => self.feed_messaging(messaging::Input::Start, turn),
+            Input::Start => {
+                self.tell_start(turn);
+                self.feed_messaging(messaging::Input::Start, turn);
+            }
             Input::Datagram { link, bytes } => {
                 self.feed_messaging(messaging::Input::Datagram { link, bytes }, turn);
             }
@@ -352,7 +377,12 @@ impl Node {
             Input::Timeout => self.fire(turn),
             Input::Done { op, outcome } => self.take_result(op, outcome, turn),
             Input::Request { client, request } => self.take_request(client, request, turn),
-            Input::ClientGone { client } => self.requests.forget(client),
+            Input::ClientName { client, name } => self.name_client(client, &name),
+            Input::Clock { unix_ms } => self.wall = Some((self.now, unix_ms)),
+            Input::ClientGone { client } => {
+                self.names.remove(&client);
+                self.requests.forget(client);
+            }
             Input::Look { group, resource, reason } => {
                 self.feed_manager(resource::Input::Look { group, resource, reason }, turn);
             }
@@ -386,13 +416,18 @@ impl Node {
     }
 
     fn take_result(&mut self, op: OpId, outcome: Outcome, turn: &mut Turn<'_>) {
-        match self.activity.end(op, &outcome, self.now) {
+        let ended = self.activity.end(op, &outcome, self.now);
+        match &ended {
             Some((operation, elapsed)) => {
-                turn.log(report::operation_ended(&operation, &outcome, elapsed));
+                self.history.note_step(operation, &outcome, *elapsed, self.now);
+                turn.log(report::operation_ended(operation, &outcome, *elapsed));
             }
             None => turn.log(report::operation_unknown(op)),
         }
-        self.feed_manager(resource::Input::Done { op, outcome }, turn);
+        self.feed_manager(resource::Input::Done { op, outcome: outcome.clone() }, turn);
+        if let Some((operation, _)) = ended {
+            self.note_failure(&operation, &outcome, turn);
+        }
     }
 
     fn stop(&mut self, turn: &mut Turn<'_>) {
@@ -449,6 +484,7 @@ impl Node {
             self.perform(output, turn);
         }
         self.note_states();
+        self.note_past(turn);
         self.note_milestones(turn);
     }
 
@@ -479,7 +515,7 @@ impl Node {
     }
 
     fn send(&mut self, message: PeerMessage, turn: &mut Turn<'_>) {
-        let Some(body) = self.translator.outgoing(message) else {
+        let Some(mut body) = self.translator.outgoing(message) else {
             let text = "a message about one group cannot be sent to a peer that knows only sets";
             return turn.log(LogEvent::new(Level::Warn, "message_unsendable", text));
         };
@@ -489,11 +525,12 @@ impl Node {
         }
         self.wanting |= matches!(body, Body::HbTakeover { .. });
         turn.log(report::sent(&body));
+        self.say_why(&mut body);
         self.feed_messaging(messaging::Input::Send(body), turn);
     }
 
     fn note_transition(&mut self, transition: &Transition, turn: &mut Turn<'_>) {
-        let entry = self.history.note(transition, self.now, self.unix_s);
+        let entry = self.history.note(transition, self.moment_now());
         turn.log(report::transition(transition, entry.as_ref().map(|entry| entry.elapsed_ms)));
         turn.effects.extend(entry.map(Effect::History));
     }
@@ -501,6 +538,7 @@ impl Node {
     fn leave(&mut self, turn: &mut Turn<'_>) {
         self.end_requests("the daemon stopped before this was done", turn);
         turn.log(LogEvent::new(Level::Info, "stopped", "Heartbeat shutdown complete."));
+        self.tell_stop(turn);
         self.leaves = true;
     }
 
@@ -509,50 +547,6 @@ impl Node {
         for client in self.requests.drain() {
             let response = Response::Error { text: text.to_owned() };
             turn.effects.push(Effect::Reply { client, response });
-        }
-    }
-
-    fn take_event(&mut self, event: Event, turn: &mut Turn<'_>) {
-        turn.changed = true;
-        turn.log(report::event(&event));
-        self.watch.note(&event, self.now, self.messaging.counters().bad_auth);
-        match event {
-            Event::Active => {
-                self.active = true;
-                // Before anything is said of resources, so that failback to a worse node is held.
-                self.greet_ipfail(turn);
-                self.feed_manager(resource::Input::Started, turn);
-            }
-            Event::NodeStatus { node, from, to, .. } => {
-                self.note_reach(&node, to, turn);
-                self.note_parting(&node, from, to);
-                if self.is_peer(&node) {
-                    self.take_peer_status(to, turn);
-                }
-            }
-            Event::PeerRestarted { node, .. } => {
-                if self.is_peer(&node) {
-                    self.greet_ipfail(turn);
-                    self.trust_again(turn);
-                    self.feed_manager(resource::Input::PeerRestarted, turn);
-                }
-            }
-            Event::ReturnedAfterPartition { node } => {
-                if self.is_peer(&node) && !self.is_distrusted() {
-                    self.feed_manager(resource::Input::PeerReturned, turn);
-                }
-            }
-            Event::PeerExtensions { node, extensions } => {
-                if self.is_peer(&node) {
-                    self.hear_saying(&extensions, turn);
-                }
-            }
-            Event::Received { from, body } => {
-                if self.is_peer(&from) && !self.is_distrusted() {
-                    self.take_message(&from, body, turn);
-                }
-            }
-            Event::LinkStatus { .. } | Event::LateHeartbeat { .. } | Event::Refused { .. } => {}
         }
     }
 }

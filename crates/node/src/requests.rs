@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hb_resource::input::RequestId;
+use serde::{Deserialize, Serialize};
 
 use crate::input::ClientId;
 
@@ -10,7 +11,7 @@ use crate::input::ClientId;
 pub(crate) const WAITING_MAX: usize = 64;
 
 /// Requests that the manager has not answered yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Requests {
     last: u64,
     waiting: BTreeMap<RequestId, ClientId>,

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hb_messaging::time::Instant;
+use serde::{Deserialize, Serialize};
 
 /// The last value of each key and the moment at which it began. Bounded by its keys: groups,
 /// their members, and the kinds of problems.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Since<K, V> {
+    #[serde(bound(deserialize = "K: Deserialize<'de> + Ord, V: Deserialize<'de>"))]
     values: BTreeMap<K, (V, Instant)>,
 }
 

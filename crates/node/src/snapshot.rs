@@ -12,10 +12,11 @@ use hb_resource::output::Timer;
 
 use crate::activity::short;
 use crate::api::{
-    GroupStatus, LinkStatus, MaintenanceStatus, PeerNode, PingStatus, ResourceStatus,
+    ConfigPart, GroupStatus, LinkStatus, MaintenanceStatus, PeerNode, PingStatus, ResourceStatus,
     StatusSnapshot, ThisNode, VERSION, Verdict,
 };
 use crate::doubt::Doubt;
+use crate::equal;
 use crate::keys;
 use crate::node::Node;
 use crate::problems::Finding;
@@ -60,6 +61,8 @@ impl Node {
             pid: 0,
             uptime_ms: now.as_millis(),
             verdict: view.verdict(&findings),
+            verdict_since_ms: self.verdict.lasted_ms(&(), now),
+            config: view.config(),
             failover_ready: unready.is_empty(),
             unready,
             maintenance: self.maintenance(now),
@@ -163,6 +166,25 @@ impl View<'_> {
         };
         let here = node.manager.phase() == Phase::Stable && node.manager.is_stable();
         here && peer_settled && !node.stopping && node.pause.is_none()
+    }
+
+    fn config(&self) -> Vec<ConfigPart> {
+        let differs = self.differences();
+        let theirs = &self.node.peer_says.config;
+        let comparable = |part: &str| {
+            let same_version = self.node.peer_version.as_deref() == Some(env!("CARGO_PKG_VERSION"));
+            theirs.contains_key(part) && (same_version || part != equal::HB_TOML)
+        };
+        let part = |(part, here): (&String, &String)| ConfigPart {
+            part: part.clone(),
+            here: here.clone(),
+            peer: theirs.get(part).cloned(),
+            same: match differs.iter().any(|(name, _)| name == part) {
+                true => Some(false),
+                false => comparable(part).then_some(true),
+            },
+        };
+        self.node.config.iter().map(part).collect()
     }
 
     fn this_node(&self) -> ThisNode {
@@ -295,5 +317,6 @@ fn link_status(link: &LinkView, peer_hears: Option<bool>) -> LinkStatus {
         heard_ms_ago: link.heard_ms_ago,
         failure: link.failure.clone(),
         peer_hears,
+        loss_permille: link.loss_permille,
     }
 }

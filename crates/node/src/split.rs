@@ -7,9 +7,10 @@ use std::time::Duration;
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 use hb_resource::operation::GroupKey;
+use serde::{Deserialize, Serialize};
 
 /// A time in which the nodes did not hear each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Apart {
     /// Last word of the other before it.
     since: Instant,
@@ -37,7 +38,7 @@ impl Apart {
 }
 
 /// Who has a group in the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kept {
     /// This node.
     Here,
@@ -71,7 +72,7 @@ pub(crate) enum Change {
 }
 
 /// What both nodes say of a group at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sides {
     /// Both serve it as far as is known.
     pub(crate) both: bool,
@@ -85,7 +86,7 @@ pub(crate) struct Sides {
 }
 
 /// The last parting and the groups that both have: no more than haresources has.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Splits {
     apart: Option<Apart>,
     both: BTreeMap<GroupKey, (Instant, Option<Apart>)>,

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use hb_messaging::time::Instant;
 use hb_resource::output::Timer;
+use serde::{Deserialize, Serialize};
 
 /// Running timers. Bounded by the number of `Timer` values: a few plus two for each group.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimerTable {
     due: BTreeMap<Timer, Instant>,
 }

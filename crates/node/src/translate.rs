@@ -9,6 +9,7 @@ use hb_config::settings::{NodeName, Settings};
 use hb_messaging::message::{AskStep, Body, Extensions, HoldWord};
 use hb_resource::input::{GroupClaim, Holdings, PeerMessage, StandbyStep, Which};
 use hb_resource::operation::GroupKey;
+use serde::{Deserialize, Serialize};
 
 /// On `status`: comma-separated capabilities.
 pub const CAPABILITIES: &str = "x_cap";
@@ -39,7 +40,7 @@ pub enum Incoming {
 }
 
 /// Translates in both directions between this node and its peer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Translator {
     node: NodeName,
     /// Preferred node of each group.

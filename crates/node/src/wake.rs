@@ -4,13 +4,14 @@
 
 use hb_messaging::time::Instant;
 use hb_resource::input::{Input, PeerMessage};
+use serde::{Deserialize, Serialize};
 
 /// Inputs held back at most: a socket buffer's worth of resource messages and a result for each
 /// resource. With more than this the pause ends early.
 const INPUTS_MAX: usize = 4_096;
 
 /// What the manager is not told yet, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pause {
     until: Instant,
     inputs: Vec<Input>,
@@ -19,7 +20,7 @@ pub(crate) struct Pause {
 }
 
 /// How much of its word the peer has given: `starting`, then what it holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Word {
     Nothing,
     Starting,
@@ -29,7 +30,7 @@ enum Word {
 /// Whether what arrives was said after this node woke. A peer that missed us said for as long that
 /// it does not hear us (`x_hears`): that it does again is a word that no datagram can hold which
 /// was sent while we slept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Evidence {
     None,
     /// It said that it does not hear us.

@@ -8,6 +8,7 @@ use hb_config::settings::NodeName;
 use hb_messaging::engine::Event;
 use hb_messaging::message::{Body, NodeStatus};
 use hb_messaging::time::Instant;
+use serde::{Deserialize, Serialize};
 
 use crate::api::Problem;
 use crate::problems::Finding;
@@ -18,7 +19,7 @@ use crate::since::Since;
 const RECENT: Duration = Duration::from_secs(120);
 
 /// A run of events of one kind, the worst of them in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Late {
     last: Instant,
     count: u64,
@@ -37,7 +38,7 @@ impl Late {
 }
 
 /// What must be remembered to find problems.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Watch {
     /// One for each configured node at most.
     late: BTreeMap<NodeName, Late>,
@@ -49,7 +50,7 @@ pub(crate) struct Watch {
     peer_left: bool,
     /// How the peer's groups differ from ours.
     difference: Option<String>,
-    since: Since<(&'static str, String), ()>,
+    since: Since<(String, String), ()>,
 }
 
 impl Watch {
@@ -104,8 +105,10 @@ impl Watch {
 
     /// Remembers since when each problem exists and forgets those that are over.
     pub(crate) fn remember(&mut self, findings: &[Finding], now: Instant) {
-        let keys: BTreeSet<_> =
-            findings.iter().map(|finding| (finding.id, finding.subject.clone())).collect();
+        let keys: BTreeSet<_> = findings
+            .iter()
+            .map(|finding| (finding.id.to_owned(), finding.subject.clone()))
+            .collect();
         self.since.keep_only(&keys);
         for key in keys {
             self.since.note(key, (), now);
@@ -118,7 +121,7 @@ impl Watch {
         findings
             .into_iter()
             .map(|Finding { id, subject, text, hint, .. }| Problem {
-                since_ms: self.since.lasted_ms(&(id, subject), now),
+                since_ms: self.since.lasted_ms(&(id.to_owned(), subject), now),
                 id: id.to_owned(),
                 text,
                 hint,

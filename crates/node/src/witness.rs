@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use hb_config::settings;
 use hb_messaging::time::Instant;
+use serde::{Deserialize, Serialize};
 
 use crate::effect::{Effect, Level, LogEvent};
 use crate::input::WitnessAnswer;
@@ -28,7 +29,7 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 const ANSWER_GRACE: Duration = Duration::from_secs(5);
 
 /// What the witness said last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Word {
     None,
     Granted,
@@ -37,7 +38,7 @@ enum Word {
     Unreachable(String),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Question {
     number: u64,
     asked: Instant,
@@ -46,7 +47,7 @@ struct Question {
 }
 
 /// The right of this node to go on alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Right {
     lease: Duration,
     timeout: Duration,

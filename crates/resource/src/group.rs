@@ -20,7 +20,7 @@ mod warm;
 use std::time::Duration;
 
 use hb_config::settings::{FailurePolicy, GroupSpec, Operations};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::input::GroupClaim;
 use crate::operation::{Action, IN_USE, IN_USE_BY_PEER, OpId, Operation, Outcome};
@@ -35,13 +35,13 @@ use recover::Breaker;
 pub(crate) use recover::in_words;
 use stop::StopProgress;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Goal {
     Held,
     Released,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Running {
     id: OpId,
     action: Action,
@@ -65,7 +65,7 @@ pub(crate) struct Context<'a> {
 }
 
 /// One resource group on this node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Group {
     spec: GroupSpec,
     members: Vec<Member>,

@@ -18,7 +18,7 @@ mod wishes;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hb_config::settings::{AutoFailback, FailurePolicy, GroupSpec, NodeName, Operations};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::group::{Cause, Context, Group};
 use crate::input::{GroupClaim, Holdings, Input, PeerMessage, PeerStatus, RequestId, Which};
@@ -31,7 +31,7 @@ use failback::{Due, Home};
 pub use maintenance::Maintenance;
 
 /// What the manager must know.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ManagerConfig {
     /// This node.
     pub node: NodeName,
@@ -50,7 +50,7 @@ pub struct ManagerConfig {
 }
 
 /// Phase of the negotiation (Heartbeat 3.0.6, §7.1 of the protocol description).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Phase {
     /// Not started, or still looking at what runs here.
     Init,
@@ -84,7 +84,7 @@ impl Phase {
 }
 
 /// What is known of the peer; everything it said is void when it restarts.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct Peer {
     status: PeerStatus,
     native: bool,
@@ -132,7 +132,7 @@ impl Peer {
 type Said = (Holdings, Option<bool>, Option<BTreeMap<GroupKey, GroupClaim>>);
 
 /// The resource manager of one node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Manager {
     config: ManagerConfig,
     groups: Vec<Group>,
@@ -315,6 +315,12 @@ impl Manager {
     /// What a Twinbeat peer last said of each group.
     pub fn peer_groups(&self) -> Option<&BTreeMap<GroupKey, GroupClaim>> {
         self.peer.groups.as_ref()
+    }
+
+    /// Why this node gives groups to the peer at this moment, as a stable word; `None` when it does
+    /// not.
+    pub fn giving_for(&self) -> Option<&'static str> {
+        self.dialogue.cause().map(Cause::word)
     }
 
     /// The groups in haresources order.

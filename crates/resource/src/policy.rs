@@ -7,10 +7,10 @@ use hb_config::settings::{
     AddressGuard, DayWindow, Failback, GroupOptions, Monitor, Native, Recovery, ResourceOptions,
     Settings,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Policies of the node.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Policy {
     /// `[monitor]`
     pub monitor: Monitor,

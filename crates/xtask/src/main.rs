@@ -4,10 +4,13 @@
 
 mod commands;
 mod completions;
+mod dist;
+mod failures;
 mod generated;
 mod guide;
 mod links;
 mod man;
+mod mutants;
 mod picture;
 mod reference;
 mod tidy;
@@ -17,10 +20,14 @@ use std::process::ExitCode;
 
 const USAGE: &str = "usage: cargo xtask TASK
   tidy       checks rules that the compiler does not know
+  mutants    makes deliberate bugs in a copy and sees whether the tests notice; takes an hour or two.
+             --only NAME: one of them; --table FILE: writes what was seen
+  failures   writes docs/failures/README.md from docs/failures/faults.toml
   reference  writes the pages of docs/reference that are made from tables
   man        writes docs/man from the command lines, the tables and the prose beside the generator
   completions  writes etc/completions from the command lines
   guide DIR  puts the screens of DIR (made by crates/xtask/src/guide/screens) into docs/guide
+  dist       builds the Debian package and the spec file of an RPM
   picture    draws a terminal's output (stdin) as an SVG (stdout)";
 
 fn main() -> ExitCode {
@@ -34,6 +41,31 @@ fn main() -> ExitCode {
             Some(screens) => done("guide", guide::fill(root(), Path::new(&screens))),
             None => {
                 eprintln!("{USAGE}");
+                ExitCode::from(2)
+            }
+        },
+        Some("dist") => match dist::run(root(), std::env::args().skip(2)) {
+            Ok(made) => {
+                made.iter().for_each(|path| println!("{}", path.display()));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                eprintln!("dist: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Some("failures") => match failures::write(root()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("failures: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        Some("mutants") => match mutants::run(root(), std::env::args().skip(2)) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("mutants: {error}");
                 ExitCode::from(2)
             }
         },

@@ -43,11 +43,13 @@ pub(crate) fn check(root: &Path) -> Vec<String> {
     let sets = [crate::reference::set(), crate::man::set(), crate::completions::set()];
     faults.extend(sets.iter().flat_map(|set| set.stale(root)));
     faults.extend(crate::links::broken(root));
+    faults.extend(crate::mutants::stale(root));
+    faults.extend(crate::failures::stale(root));
     faults.sort();
     faults
 }
 
-fn sources(root: &Path) -> Vec<PathBuf> {
+pub(crate) fn sources(root: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root.join("crates"), root.join("tests")];
     while let Some(folder) = folders.pop() {

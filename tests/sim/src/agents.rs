@@ -21,6 +21,10 @@ pub struct Habits {
     pub status: Duration,
     /// `start` fails.
     pub start_fails: bool,
+    /// `start` says that it has worked and has done nothing.
+    pub start_lies: bool,
+    /// What was started ends by itself so much later.
+    pub dies_after: Option<Duration>,
     /// `stop` fails unless it is escalated.
     pub stop_fails: bool,
     /// `stop` fails even when it is escalated.
@@ -56,6 +60,8 @@ impl Default for Habits {
             stop: Duration::from_millis(20),
             status: Duration::from_millis(2),
             start_fails: false,
+            start_lies: false,
+            dies_after: None,
             stop_fails: false,
             unstoppable: false,
             hangs: false,
@@ -74,6 +80,8 @@ pub struct Agents {
     pub warm: BTreeSet<String>,
     /// What may be running.
     running: BTreeSet<Resource>,
+    /// Grows whenever `running` or `died` changes, so that whoever looks need not compare.
+    version: u64,
     /// What a check has found running since its last start. A script whose status has never said
     /// that it runs is not believed when it says that it does not.
     proved: BTreeSet<Resource>,
@@ -104,6 +112,7 @@ impl Agents {
                 self.proved.remove(&resource);
                 self.died.remove(&resource);
                 self.running.insert(resource);
+                self.version += 1;
                 habits.start
             }
             Action::Stop => {
@@ -118,6 +127,11 @@ impl Agents {
             Action::Announce | Action::Validate => false,
         };
         if hangs { operation.timeout } else { natural.min(operation.timeout) }
+    }
+
+    /// The same number twice: nothing has begun to run, stopped or died between.
+    pub fn version(&self) -> u64 {
+        self.version
     }
 
     /// The operation ends: what changed on the machine, and how it ended.
@@ -135,7 +149,11 @@ impl Agents {
                 }
                 if habits.start_fails {
                     self.running.remove(&resource);
+                    self.version += 1;
                     return failed("will not start");
+                }
+                if habits.start_lies {
+                    self.crash(&resource.0, &resource.1);
                 }
                 Outcome::Ok
             }
@@ -147,6 +165,7 @@ impl Agents {
                 }
                 self.running.remove(&resource);
                 self.died.remove(&resource);
+                self.version += 1;
                 Outcome::Ok
             }
         }
@@ -171,7 +190,9 @@ impl Agents {
             self.proved.insert(resource);
             return Outcome::Ok;
         }
-        self.died.remove(&resource);
+        if self.died.remove(&resource) {
+            self.version += 1;
+        }
         Outcome::NotRunning
     }
 
@@ -180,6 +201,7 @@ impl Agents {
         let resource = (group.to_owned(), text.to_owned());
         let ran = self.running.remove(&resource);
         if ran {
+            self.version += 1;
             self.died.insert(resource);
         }
         ran
@@ -190,6 +212,7 @@ impl Agents {
         let resource = (group.to_owned(), text.to_owned());
         self.running.remove(&resource);
         self.died.remove(&resource);
+        self.version += 1;
     }
 
     /// Whether a check has found it running since its last start.
@@ -198,7 +221,7 @@ impl Agents {
     }
 
     /// What ended by itself and was not noticed so far.
-    pub fn died(&self) -> impl Iterator<Item = &Resource> {
+    pub fn died(&self) -> impl ExactSizeIterator<Item = &Resource> {
         self.died.iter()
     }
 
@@ -220,6 +243,7 @@ impl Agents {
 
     /// The machine lost power.
     pub fn power_off(&mut self) {
+        self.version += 1;
         self.running.clear();
         self.proved.clear();
         self.died.clear();

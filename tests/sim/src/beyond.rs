@@ -16,7 +16,8 @@ use hb_resource::input::{Holdings, Which};
 
 use crate::agents::Checks;
 use crate::edge::{Edge, Switch};
-use crate::plan::{Fault, Plan, pause, texts};
+use crate::faults::Fault;
+use crate::plan::{Plan, pause, texts};
 use crate::rng::Rng;
 use crate::setup;
 

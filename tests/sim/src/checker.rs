@@ -1,13 +1,15 @@
 //! Properties of a run, checked after every event. Names are those of the fault list: S1 to S3 for
 //! safety, L1 for liveness, H1 for honesty. It changes nothing in the world.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 use hb_resource::operation::{Action, Operation};
 
+use crate::evidence::Evidence;
+use crate::owners::Owners;
 use crate::plan::Plan;
 use crate::promises::Promises;
 use crate::trace;
@@ -30,11 +32,13 @@ pub struct Violation {
 /// Watches one run.
 #[derive(Clone, Debug)]
 pub struct Checker {
-    groups: Vec<String>,
+    owners: Owners,
     /// Two owners that can talk for longer than this violate S1.
     pub overlap_max: Duration,
     /// How long after the last fault everything must be as it should be.
     pub converge_max: Duration,
+    /// Between two looks at whether everything is as it should be.
+    pub looks_every: Duration,
     /// Whether error lines may be logged.
     errors_allowed: bool,
     /// Every datagram arrives within this time while the nodes understand each other.
@@ -42,11 +46,13 @@ pub struct Checker {
     deadtime: Duration,
     prompt_since: Option<Instant>,
     talking_since: Option<Instant>,
-    overlap_since: BTreeMap<String, Instant>,
+    /// For each group, since when both machines have it.
+    overlap_since: Vec<Option<Instant>>,
     /// The longest overlap of owners that could talk, for the summary.
     pub overlap_seen: Duration,
     errors_seen: [usize; 2],
     promises: Promises,
+    evidence: Evidence,
 }
 
 /// Being watched, restarted, tried again after a pause and being found ready again come one after
@@ -91,16 +97,21 @@ impl Checker {
         let overlap_max = deadtime * 2 + transition;
         let patience = deadtime.max(Duration::from_secs(12));
         Self {
-            groups: settings.groups.iter().map(|group| group.key.clone()).collect(),
+            overlap_since: vec![None; settings.groups.len()],
+            owners: Owners::new(settings.groups.iter().map(|group| group.key.clone()).collect()),
             overlap_max,
             converge_max: initdead * 2 + patience * 3 + (transition + offer) * 3 + beyond,
+            looks_every: match plan.swarm.slow {
+                true => Duration::from_millis(settings.timing.keepalive_ms / 2),
+                false => Duration::from_millis(100),
+            },
             promises: Promises::new(plan, overlap_max),
+            evidence: Evidence::new(plan),
             errors_allowed: plan.agents_fail || plan.partitions,
             prompt: Duration::from_millis(settings.timing.keepalive_ms / 2),
             deadtime,
             prompt_since: None,
             talking_since: None,
-            overlap_since: BTreeMap::new(),
             overlap_seen: Duration::ZERO,
             errors_seen: [0; 2],
         }
@@ -109,8 +120,10 @@ impl Checker {
     /// To be called after every event of the world.
     pub fn check(&mut self, world: &mut World) -> Result<(), Violation> {
         let understand = self.note_understanding(world);
-        let news = std::mem::take(&mut world.news);
-        self.promises.check(world, &news)?;
+        self.owners.look(world);
+        let mut news = std::mem::take(&mut world.news);
+        self.promises.check(world, &self.owners, &news)?;
+        self.evidence.check(world, &news)?;
         for one in &news {
             if let News::Begun { machine, run } = one {
                 check_order(world, *machine, run)?;
@@ -119,6 +132,8 @@ impl Checker {
                 }
             }
         }
+        news.clear();
+        world.news = news;
         self.check_owners(world)?;
         self.check_errors(world)
     }
@@ -128,7 +143,7 @@ impl Checker {
     /// last word of the other may still be under way.
     fn note_understanding(&mut self, world: &World) -> bool {
         let awake = world.machines.iter().all(Machine::is_awake);
-        if !awake || !world.network.is_prompt(self.prompt) {
+        if !awake || world.keys_apart || !world.network.is_prompt(self.prompt) {
             self.prompt_since = None;
             return false;
         }
@@ -139,19 +154,25 @@ impl Checker {
     /// S1: never two owners, while the nodes can talk, for longer than the bound.
     fn check_owners(&mut self, world: &World) -> Result<(), Violation> {
         let now = world.now();
-        let talks = world.network.connects() && world.machines.iter().all(Machine::is_awake);
+        let talks = world.network.connects()
+            && !world.keys_apart
+            && world.machines.iter().all(Machine::is_awake);
         if !talks || self.promises.is_in_maintenance() {
             // Hands off: what both run stays on both.
             self.talking_since = None;
         } else if self.talking_since.is_none() {
             self.talking_since = Some(now);
         }
-        for group in &self.groups {
-            if !world.machines.iter().all(|machine| machine.agents.runs_any_of(group)) {
-                self.overlap_since.remove(group);
+        if !self.owners.any_both() {
+            self.overlap_since.fill(None);
+            return Ok(());
+        }
+        for (index, group) in self.owners.groups().iter().enumerate() {
+            if !self.owners.both(index) {
+                self.overlap_since[index] = None;
                 continue;
             }
-            let since = *self.overlap_since.entry(group.clone()).or_insert(now);
+            let since = *self.overlap_since[index].get_or_insert(now);
             let Some(talking) = self.talking_since else { continue };
             let lasted = now - since.max(talking);
             self.overlap_seen = self.overlap_seen.max(lasted);
@@ -169,7 +190,7 @@ impl Checker {
             let logs = &world.machines[machine].logs;
             let new = &logs[(*seen).min(logs.len())..];
             *seen = logs.len();
-            if self.errors_allowed {
+            if self.errors_allowed || new.is_empty() {
                 continue;
             }
             let is_error = |line: &&_| is_error(line);
@@ -185,7 +206,8 @@ impl Checker {
     /// it, agree, and find nothing wrong.
     pub fn check_end(&self, world: &World) -> Result<(), Violation> {
         let fail = |property, text| Err(Violation { at: world.now(), property, text });
-        for group in &self.groups {
+        let status = [world.status(0), world.status(1)];
+        for group in self.owners.groups() {
             let owners: Vec<usize> = (0..2)
                 .filter(|machine| world.machines[*machine].agents.runs_any_of(group))
                 .collect();
@@ -197,7 +219,7 @@ impl Checker {
                 return fail("L1 whole", format!("group {group} runs only in part"));
             }
             for machine in 0..2 {
-                let Some(status) = world.status(machine) else {
+                let Some(status) = &status[machine] else {
                     return fail("L1 up", format!("{} does not run", trace::name(machine)));
                 };
                 let shown = status.groups.iter().find(|shown| shown.key == *group);
@@ -209,7 +231,7 @@ impl Checker {
             }
         }
         for machine in 0..2 {
-            let Some(status) = world.status(machine) else { continue };
+            let Some(status) = &status[machine] else { continue };
             let peer_settled = status.peer.as_ref().is_some_and(|peer| peer.stable == Some(true));
             let this = &status.this_node;
             let settled = this.status == "active" && this.rscstatus != "transition" && peer_settled;
@@ -229,9 +251,13 @@ impl Checker {
         Ok(())
     }
 
-    /// Whether everything is as it should be.
+    /// Whether everything is as it should be. Status is dear: what agents did is looked at first.
     pub fn has_converged(&self, world: &World) -> bool {
-        self.check_end(world).is_ok()
+        let served = |group: &String| {
+            let runs = world.machines.each_ref().map(|machine| machine.agents.runs_any_of(group));
+            runs[0] != runs[1]
+        };
+        self.owners.groups().iter().all(served) && self.check_end(world).is_ok()
     }
 }
 
@@ -272,9 +298,9 @@ fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
 }
 
 /// S3: inside a group starts go left to right, stops right to left, one at a time.
-fn check_order(world: &World, machine: usize, run: &UnderWay) -> Result<(), Violation> {
+fn check_order(world: &World, machine: usize, run: &Arc<UnderWay>) -> Result<(), Violation> {
     let this = &world.machines[machine];
-    let UnderWay { operation, generation } = run;
+    let UnderWay { operation, generation } = run.as_ref();
     let warm = |operation: &Operation| this.agents.warm.contains(&operation.resource.text);
     let changes = |operation: &Operation| {
         matches!(operation.action, Action::Start | Action::Stop) && !warm(operation)
@@ -284,11 +310,11 @@ fn check_order(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
     }
     let group = &operation.group;
     let fail = |text| Err(Violation { at: world.now(), property: "S3 order", text });
-    let others: Vec<&UnderWay> = this
+    let others: Vec<&Arc<UnderWay>> = this
         .under_way
         .iter()
         .filter(|other| {
-            other.operation.group == *group && *other != run && changes(&other.operation)
+            other.operation.group == *group && !Arc::ptr_eq(other, run) && changes(&other.operation)
         })
         .collect();
     if others.iter().any(|other| other.generation != *generation) {

@@ -24,6 +24,10 @@ pub enum Switch {
     ActsAndHangs,
     /// Its program is not there.
     Missing,
+    /// It says that it has worked and has done nothing.
+    Lies,
+    /// It switches both machines off, in this time.
+    ShootsBoth(Duration),
 }
 
 /// How an attempt will end.
@@ -38,6 +42,8 @@ pub(crate) struct Ending {
 pub struct Edge {
     /// The switch that each machine uses against the other.
     pub switch: [Switch; 2],
+    /// The second one, where two are configured.
+    pub second: [Switch; 2],
     /// How long a machine that was reset takes to boot; `None`: somebody must switch it on.
     pub boots_after: Option<Duration>,
     /// Whether each machine reaches the witness.
@@ -56,6 +62,7 @@ impl Default for Edge {
     fn default() -> Self {
         Self {
             switch: [Switch::Works(Duration::from_millis(500)); 2],
+            second: [Switch::Works(Duration::from_millis(500)); 2],
             boots_after: Some(Duration::from_secs(5)),
             reaches_witness: [true; 2],
             witness_takes: Duration::from_millis(5),
@@ -74,10 +81,13 @@ impl World {
             return;
         };
         let generation = self.machines[machine].generation;
-        if let Effect::Fence { attempt, action, timeout, .. } = effect {
-            let says = edge.switch[machine];
+        if let Effect::Fence { attempt, action, timeout, device, .. } = effect {
+            let says = if device == 0 { edge.switch[machine] } else { edge.second[machine] };
             let (after, acts) = match says {
-                Switch::Works(takes) => (takes.min(timeout), takes <= timeout),
+                Switch::Works(takes) | Switch::ShootsBoth(takes) => {
+                    (takes.min(timeout), takes <= timeout)
+                }
+                Switch::Lies => (Duration::from_millis(10), false),
                 Switch::Fails | Switch::Missing => (Duration::from_millis(10), false),
                 Switch::Hangs => (timeout, false),
                 Switch::ActsAndHangs => (timeout, true),
@@ -101,7 +111,9 @@ impl World {
         let failed = || Outcome::Failed { code: Some(1), reason: "no answer".to_owned() };
         let (word, outcome) = match ending.says {
             Switch::Works(_) if ending.acts => ("fence ok", Outcome::Ok),
-            Switch::Works(_) => ("fence too slow", Outcome::TimedOut),
+            Switch::ShootsBoth(_) if ending.acts => ("fence shot both", Outcome::Ok),
+            Switch::Works(_) | Switch::ShootsBoth(_) => ("fence too slow", Outcome::TimedOut),
+            Switch::Lies => ("fence lied", Outcome::Ok),
             Switch::Fails => ("fence failed", failed()),
             Switch::Hangs => ("fence hung", Outcome::TimedOut),
             Switch::ActsAndHangs => ("fence acted, hung", Outcome::TimedOut),
@@ -123,6 +135,9 @@ impl World {
             let name = trace::name(1 - by);
             self.trace.line(now, by, format_args!("fence device switches {name} off"));
             self.reset(1 - by);
+        }
+        if ending.acts && matches!(ending.says, Switch::ShootsBoth(_)) {
+            self.reset(by);
         }
         if self.runs(by, generation) {
             self.feed(by, Input::Fenced { attempt, outcome });

@@ -3,6 +3,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 #![expect(clippy::disallowed_methods, reason = "a clock, for the rate that it prints")]
 
+use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,8 +13,12 @@ use std::time::{Duration, Instant as Clock};
 
 use hb_messaging::time::Instant;
 use hb_sim::counts::Counts;
-use hb_sim::plan::Seed;
-use hb_sim::run::{Report, run};
+use hb_sim::plan::{Plan, Seed};
+use hb_sim::run::{Cut, Report, carry};
+use hb_sim::shrink::{command, shrink};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// What the command line asks for.
 struct Options {
@@ -22,7 +28,8 @@ struct Options {
     jobs: usize,
     /// One seed, with its trace.
     seed: Option<Seed>,
-    until: Option<Instant>,
+    /// What of it, or of each, is carried out.
+    cut: Cut,
 }
 
 /// What many runs add up to.
@@ -35,32 +42,107 @@ struct Total {
     overlap: Duration,
     converged: Duration,
     counts: Counts,
+    /// Quick pairs and slow ones: seeds, simulated time and events of both runs.
+    paces: [(u64, Duration, u64); 2],
 }
 
 /// Between two progress lines.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 /// A failure is printed for so many seeds; the rest is counted.
 const PRINTED_MAX: u64 = 100;
+/// So many are shrunk: each takes some hundred runs.
+const SHRUNK_MAX: u64 = 3;
+/// The last lines of a trace that are shown unasked.
+const LINES_SHOWN: usize = 25;
+/// Characters of the progress bar.
+const BAR: u64 = 30;
+
+thread_local! {
+    /// The seed that this thread runs, for whoever reads why it panicked.
+    static RUNNING: Cell<u64> = const { Cell::new(0) };
+}
 
 const USAGE: &str = "\
-usage: hb-sim [--seeds N] [--from N] [--jobs N]   run N seeds (default 1000) from N (default 1)
-                                                  in N threads (default: one for each processor)
-       hb-sim --seed N [--until SECONDS]          run one seed and print its trace; bN: only the
-                                                  first half of its plan";
+usage: hb-sim [--seeds N] [--from N] [--jobs N] [--mode safety|liveness]
+           run N seeds (default 1000) from N (default 1) in N threads (default: one for each
+           processor). safety: each run ends when its faults cease; liveness (default): it goes on
+           until everything must be well again
+       hb-sim --seed N [--only 1,4,7] [--calm SECONDS] [--until SECONDS] [--mode ...]
+           run one seed and print its trace, one line for each event: time, node, kind, what.
+           --only: only the faults with these numbers (- for none); --calm: faults cease then;
+           bN, cN: only the first part, or the first two, of its plan
+       hb-sim replay FILE [--quiet | --renew]
+           live through the recording of a daemon; --renew: keep what this program decides in it
+       hb-sim scenes FOLDER
+           write the diagrams of docs/failures";
 
 fn main() -> ExitCode {
+    match std::env::args().nth(1).as_deref() {
+        Some("replay") => return replay(std::env::args().skip(2)),
+        Some("scenes") => return scenes(std::env::args().nth(2).as_deref()),
+        _ => {}
+    }
     let Some(options) = read(std::env::args().skip(1)) else {
         println!("{USAGE}");
         return ExitCode::from(2);
     };
     match options.seed {
-        Some(seed) => show(seed, options.until),
+        Some(seed) => show(seed, &options.cut),
         None => many(&options),
     }
 }
 
+/// `scenes FOLDER`: puts the diagrams of all scenes into their pages.
+fn scenes(folder: Option<&str>) -> ExitCode {
+    let folder = std::path::Path::new(folder.unwrap_or("docs/failures"));
+    for scene in hb_sim::scenes::SCENES {
+        let path = folder.join(format!("{}.md", scene.name));
+        let page = std::fs::read_to_string(&path).map_err(|error| error.to_string());
+        let page = page.and_then(|page| hb_sim::scenes::put(&page, &scene.diagram()));
+        let written = page.and_then(|page| std::fs::write(&path, page).map_err(|e| e.to_string()));
+        if let Err(error) = written {
+            println!("{}: {error}", path.display());
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// `replay FILE` and its options.
+fn replay(words: impl Iterator<Item = String>) -> ExitCode {
+    let words: Vec<String> = words.collect();
+    let (file, quiet, renew) = match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [file] => (file, false, false),
+        [file, "--quiet"] => (file, true, false),
+        [file, "--renew"] => (file, true, true),
+        _ => {
+            println!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let text = match std::fs::read(file) {
+        Ok(bytes) if renew => hb_node::record::renew(&bytes)
+            .map_err(|damage| damage.to_string())
+            .and_then(|bytes| std::fs::write(file, bytes).map_err(|error| error.to_string())),
+        Ok(bytes) => hb_sim::replay::replay(&bytes, |line| {
+            if !quiet {
+                println!("{line}");
+            }
+        })
+        .map(|seen| println!("{seen:?}: the same decisions")),
+        Err(error) => Err(error.to_string()),
+    };
+    match text {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            println!("{file}: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
 fn read(mut words: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { from: 1, seeds: 1_000, jobs: 0, seed: None, until: None };
+    let mut options = Options { from: 1, seeds: 1_000, jobs: 0, seed: None, cut: Cut::default() };
     while let Some(word) = words.next() {
         let value = words.next()?;
         match word.as_str() {
@@ -68,11 +150,30 @@ fn read(mut words: impl Iterator<Item = String>) -> Option<Options> {
             "--seeds" => options.seeds = number(&value)?,
             "--jobs" => options.jobs = usize::try_from(number(&value)?).ok()?,
             "--seed" => options.seed = Some(Seed::read(&value)?),
-            "--until" => options.until = Some(moment(&value)?),
+            "--until" => options.cut.until = Some(moment(&value)?),
+            "--calm" => options.cut.calm = Some(moment(&value)?),
+            "--only" => options.cut.only = Some(numbers(&value)?),
+            "--mode" => options.cut.safety_only = is_safety(&value)?,
             _ => return None,
         }
     }
     Some(options)
+}
+
+fn is_safety(word: &str) -> Option<bool> {
+    match word {
+        "safety" => Some(true),
+        "liveness" => Some(false),
+        _ => None,
+    }
+}
+
+/// `1,4,7`, or `-` for none.
+fn numbers(text: &str) -> Option<BTreeSet<usize>> {
+    if text == "-" {
+        return Some(BTreeSet::new());
+    }
+    text.split(',').map(|word| word.parse().ok()).collect()
 }
 
 fn number(text: &str) -> Option<u64> {
@@ -90,8 +191,8 @@ fn moment(text: &str) -> Option<Instant> {
     Some(Instant::from_micros(whole * 1_000_000 + micros.parse::<u64>().ok()?))
 }
 
-fn show(seed: Seed, until: Option<Instant>) -> ExitCode {
-    let report = run(seed, until, true);
+fn show(seed: Seed, cut: &Cut) -> ExitCode {
+    let report = carry(seed, cut, true);
     for line in &report.lines {
         println!("{line}");
     }
@@ -114,6 +215,12 @@ fn many(options: &Options) -> ExitCode {
     let end = options.from.saturating_add(options.seeds);
     let next = AtomicU64::new(options.from);
     let total = Mutex::new((Total::default(), begun));
+    std::panic::set_hook(Box::new(|panic| {
+        let seed = RUNNING.get();
+        eprintln!(
+            "\nseed {seed}: {panic}\n  replay: cargo run --release -p hb-sim -- --seed {seed}"
+        );
+    }));
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
@@ -122,9 +229,10 @@ fn many(options: &Options) -> ExitCode {
                     if seed >= end {
                         return;
                     }
-                    let (report, again) = twice(Seed::new(seed));
+                    RUNNING.set(seed);
+                    let (report, again) = twice(Seed::new(seed), &options.cut);
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
-                    note(&mut total.0, Seed::new(seed), &report, &again);
+                    note(&mut total.0, Seed::new(seed), &report, &again, &options.cut);
                     if total.1.elapsed() >= PROGRESS_EVERY {
                         total.1 = Clock::now();
                         progress(&total.0, options.seeds, begun.elapsed());
@@ -138,23 +246,43 @@ fn many(options: &Options) -> ExitCode {
     if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn twice(seed: Seed) -> (Report, Report) {
-    (run(seed, None, false), run(seed, None, false))
+fn twice(seed: Seed, cut: &Cut) -> (Report, Report) {
+    (carry(seed, cut, false), carry(seed, cut, false))
 }
 
-fn note(total: &mut Total, seed: Seed, report: &Report, again: &Report) {
+fn note(total: &mut Total, seed: Seed, report: &Report, again: &Report, cut: &Cut) {
     total.done += 1;
     total.events += report.events;
-    total.simulated += (report.ended - Instant::ZERO) + (again.ended - Instant::ZERO);
+    let lasted = (report.ended - Instant::ZERO) + (again.ended - Instant::ZERO);
+    total.simulated += lasted;
+    total.paces[usize::from(report.slow)].0 += 1;
+    total.paces[usize::from(report.slow)].1 += lasted;
+    total.paces[usize::from(report.slow)].2 += report.events + again.events;
     total.overlap = total.overlap.max(report.overlap);
     total.converged = total.converged.max(report.converged.unwrap_or_default());
     total.counts.merge(&report.counts);
     if let Some(text) = verdict(report, again) {
         total.failed += 1;
         if total.failed <= PRINTED_MAX {
-            println!("seed {seed}: {text}");
-            println!("  replay: cargo run -p hb-sim --release -- --seed {seed}");
+            println!("\nseed {seed}: {text}");
+            println!("  replay: {}", command(seed, cut));
         }
+        if total.failed <= SHRUNK_MAX && report.hash == again.hash && *cut == Cut::default() {
+            print_shrunk(seed, report);
+        }
+    }
+}
+
+/// The smallest run that still fails, and how it ends.
+fn print_shrunk(seed: Seed, report: &Report) {
+    let Some(violation) = &report.violation else { return };
+    let all = Plan::new(seed).faults.len();
+    let (cut, small) = shrink(seed, violation);
+    let left = cut.only.as_ref().map_or(all, BTreeSet::len);
+    println!("  shrunk: {left} of {all} faults: {}", command(seed, &cut));
+    let skipped = small.lines.len().saturating_sub(LINES_SHOWN);
+    for line in small.lines.iter().skip(skipped) {
+        println!("    {line}");
     }
 }
 
@@ -164,8 +292,10 @@ fn progress(total: &Total, seeds: u64, elapsed: Duration) {
         return;
     }
     let (rate, hours) = rates(total, elapsed);
+    let full = total.done * BAR / seeds.max(1);
+    let bar: String = (0..BAR).map(|at| if at < full { '#' } else { '-' }).collect();
     eprint!(
-        "\r{}/{seeds} seeds, {} failed, {rate} seeds/min, {hours} simulated hours/min   ",
+        "\r[{bar}] {}/{seeds} seeds, {} failed, {rate} seeds/min, {hours} simulated hours/min   ",
         total.done, total.failed
     );
     let _ = std::io::stderr().flush();
@@ -189,6 +319,10 @@ fn summary(total: &Total, options: &Options, elapsed: Duration) {
          hours/min",
         total.done, options.from, total.failed, total.events, total.overlap, total.converged
     );
+    for (pace, (seeds, lasted, events)) in ["quick pairs", "slow pairs"].iter().zip(total.paces) {
+        let hours = lasted.as_secs_f64() / 3_600.0;
+        println!("{pace}: {seeds} seeds, {hours:.1} simulated hours in {events} events");
+    }
 }
 
 fn verdict(report: &Report, again: &Report) -> Option<String> {

@@ -41,6 +41,8 @@ pub struct Network {
     paths: [Vec<Path>; 2],
     /// Whether each machine reaches the gateway.
     pub gateway: [bool; 2],
+    /// Sends of each machine that fail at once, of a thousand: its queue is full.
+    pub send_errors: [u64; 2],
 }
 
 /// A datagram that will arrive.
@@ -55,7 +57,8 @@ pub struct Arrival {
 impl Network {
     /// `links` good links.
     pub fn new(links: usize) -> Self {
-        Self { paths: [vec![Path::GOOD; links], vec![Path::GOOD; links]], gateway: [true; 2] }
+        let paths = [vec![Path::GOOD; links], vec![Path::GOOD; links]];
+        Self { paths, gateway: [true; 2], send_errors: [0; 2] }
     }
 
     /// How many links there are.
@@ -83,7 +86,7 @@ impl Network {
         /// More loss than this and a heartbeat may well fail to arrive within deadtime.
         const LOSS_MAX: u64 = 300;
         let passes = |paths: &Vec<Path>| paths.iter().any(|path| path.up && path.loss <= LOSS_MAX);
-        self.paths.iter().all(passes)
+        self.paths.iter().all(passes) && self.send_errors.iter().all(|share| *share <= LOSS_MAX)
     }
 
     /// Whether, in each direction, some link passes everything within `limit`.
@@ -91,24 +94,28 @@ impl Network {
         let prompt = |path: &Path| {
             path.up && path.loss == 0 && path.corrupted == 0 && path.delay + path.jitter <= limit
         };
-        self.paths.iter().all(|paths| paths.iter().any(prompt))
+        self.send_errors == [0; 2] && self.paths.iter().all(|paths| paths.iter().any(prompt))
     }
 
     /// When, and how often, a datagram that machine `from` sends on `link` arrives.
-    pub fn send(&self, from: usize, link: usize, rng: &mut Rng) -> Vec<Arrival> {
+    pub fn send(&self, from: usize, link: usize, rng: &mut Rng) -> [Option<Arrival>; 2] {
+        let mut arrivals = [None, None];
         let Some(path) = self.paths[from].get(link).filter(|path| path.up) else {
-            return Vec::new();
+            return arrivals;
         };
-        let mut arrivals = Vec::new();
+        let fails = self.send_errors[from];
+        if fails > 0 && rng.chance(fails) {
+            return arrivals;
+        }
         let copies = if rng.chance(path.duplicates) { 2 } else { 1 };
-        for _ in 0..copies {
+        for arrival in arrivals.iter_mut().take(copies) {
             if rng.chance(path.loss) {
                 continue;
             }
             let jitter = u64::try_from(path.jitter.as_micros()).unwrap_or(u64::MAX);
             let after = path.delay + Duration::from_micros(rng.between(0, jitter));
             let flip = rng.chance(path.corrupted).then(|| rng.next_u64());
-            arrivals.push(Arrival { after, flip });
+            *arrival = Some(Arrival { after, flip });
         }
         arrivals
     }
@@ -123,8 +130,8 @@ mod tests {
         let mut network = Network::new(1);
         let mut rng = Rng::new(1);
         network.path_mut(0, 0).up = false;
-        assert!(network.send(0, 0, &mut rng).is_empty());
-        assert_eq!(network.send(1, 0, &mut rng).len(), 1);
+        let mut count = |from| network.send(from, 0, &mut rng).iter().flatten().count();
+        assert_eq!((count(0), count(1)), (0, 1));
         assert!(!network.connects());
     }
 
@@ -134,8 +141,8 @@ mod tests {
         network.path_mut(0, 0).loss = 250;
         network.path_mut(1, 0).duplicates = 500;
         let mut rng = Rng::new(9);
-        let mut count =
-            |from| (0..10_000).map(|_| network.send(from, 0, &mut rng).len()).sum::<usize>();
+        let mut once = |from| network.send(from, 0, &mut rng).iter().flatten().count();
+        let mut count = |from| (0..10_000).map(|_| once(from)).sum::<usize>();
         assert!((7_300..7_700).contains(&count(0)));
         assert!((14_700..15_300).contains(&count(1)));
     }

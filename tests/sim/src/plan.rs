@@ -6,75 +6,16 @@ use std::time::Duration;
 
 use hb_config::settings::{AutoFailback, Framing, GroupSpec, PingKind, PingTarget, Settings};
 use hb_config::settings::{NodeName, Timing};
-use hb_messaging::engine::LinkId;
 use hb_messaging::time::Instant;
 use hb_node::api::Request;
-use hb_node::input::Input;
 use hb_resource::input::{Holdings, Which};
 
-use crate::agents::Checks;
 use crate::beyond::Beyond;
-use crate::edge::Switch;
+use crate::faults::Fault;
 use crate::network::Path;
 use crate::rng::Rng;
 use crate::setup;
-use crate::trace;
-use crate::world::World;
-
-/// Something that is done to the world.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The daemon of this machine starts, unless it runs.
-    Start(usize),
-    /// The daemon is killed, its resources stay.
-    Kill(usize),
-    /// The machine loses power.
-    PowerOff(usize),
-    /// Orderly stop of the daemon.
-    Stop(usize),
-    /// The daemon stands still.
-    Halt(usize),
-    /// And goes on.
-    Resume(usize),
-    /// Nothing passes from this machine to the other.
-    CutFrom(usize),
-    /// Nothing passes at all.
-    CutAll,
-    /// One link is dead in both directions.
-    CutLink(usize),
-    /// Every path passes everything at once.
-    Heal,
-    /// Every path that passes becomes like this.
-    Weather(Path),
-    /// Sockets of a link fail on one machine, or work again.
-    Socket(usize, usize, bool),
-    /// The gateway answers a machine, or not.
-    Gateway(usize, bool),
-    /// An operator commands.
-    Command(usize, Request),
-    /// The agent of a resource takes this long on a machine.
-    Slow(usize, String, Duration),
-    /// Its start fails, or no longer does.
-    FailStart(usize, String, bool),
-    /// Its stop fails unless escalated, or no longer does.
-    FailStop(usize, String, bool),
-    /// It hangs, or no longer does.
-    Hang(usize, String, bool),
-    /// It could not be started on a machine, as its validation says, or could again.
-    Invalid(usize, String, bool),
-    /// A member of a group ends by itself, if it runs and is watched.
-    Die(usize, String, String),
-    /// The kernel says that something has happened to a member; perhaps nothing has.
-    Hint(usize, String, String),
-    /// Checks of a resource say this on a machine.
-    Checks(usize, String, Checks),
-    /// The power switch that a machine uses behaves like this.
-    Switch(usize, Switch),
-    /// An operator of this machine has looked: the other is off, and says so if it is true.
-    Confirm(usize),
-    /// A machine reaches the witness, or not.
-    Witness(usize, bool),
-}
+use crate::swarm::Swarm;
 
 /// A run before it begins.
 #[derive(Clone, Debug)]
@@ -93,36 +34,58 @@ pub struct Plan {
     pub partitions: bool,
     /// The longest that an agent takes when it works.
     pub slowest: Duration,
-    /// The second half.
+    /// The second part.
     pub beyond: Beyond,
+    /// The third part.
+    pub swarm: Swarm,
 }
 
-/// Names a plan. `17`, or `b17` for its first half alone: what it meant before there was a second.
+/// How much of a number's plan is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// The first part.
+    Base,
+    /// Without the third part.
+    Beyond,
+    /// All of it.
+    Whole,
+}
+
+/// Names a plan. `17`, or with a letter in front what the number meant before parts were added:
+/// `b17` for the first part alone, `c17` for the first two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seed {
     /// The number.
     pub number: u64,
-    /// Only the first half.
-    pub base: bool,
+    /// How much of it.
+    pub scope: Scope,
 }
 
 impl Seed {
     /// The whole plan of a number.
     pub fn new(number: u64) -> Self {
-        Self { number, base: false }
+        Self { number, scope: Scope::Whole }
     }
 
     /// Reads what `Display` writes.
     pub fn read(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix('b');
-        let number = digits.unwrap_or(text).parse().ok()?;
-        Some(Self { number, base: digits.is_some() })
+        let (scope, digits) = match text.split_at_checked(1)? {
+            ("b", digits) => (Scope::Base, digits),
+            ("c", digits) => (Scope::Beyond, digits),
+            _ => (Scope::Whole, text),
+        };
+        Some(Self { number: digits.parse().ok()?, scope })
     }
 }
 
 impl fmt::Display for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.base { "b" } else { "" }, self.number)
+        let letter = match self.scope {
+            Scope::Base => "b",
+            Scope::Beyond => "c",
+            Scope::Whole => "",
+        };
+        write!(f, "{letter}{}", self.number)
     }
 }
 
@@ -144,15 +107,22 @@ struct Mood {
 impl Plan {
     /// The plan of a seed.
     pub fn new(seed: Seed) -> Self {
-        let mut plan = Self::base(seed.number);
-        if !seed.base {
-            plan.go_beyond();
-            plan.faults.sort_by_key(|(at, _)| *at);
+        match seed.scope {
+            Scope::Base => Self::base(seed.number, None),
+            Scope::Beyond => Self::both(seed.number, None),
+            Scope::Whole => Self::whole(seed.number),
         }
+    }
+
+    /// The first two parts, at a given pace or at one of their own.
+    pub(crate) fn both(seed: u64, pace: Option<Timing>) -> Self {
+        let mut plan = Self::base(seed, pace);
+        plan.go_beyond();
+        plan.faults.sort_by_key(|(at, _)| *at);
         plan
     }
 
-    fn base(seed: u64) -> Self {
+    fn base(seed: u64, pace: Option<Timing>) -> Self {
         let mut rng = Rng::new(seed);
         let mood = Mood {
             crashes: rng.chance(600),
@@ -164,7 +134,10 @@ impl Plan {
             failing_agents: rng.chance(300),
         };
         let groups = groups(&mut rng);
-        let settings = settings(&groups, &mut rng);
+        let mut settings = settings(&groups, &mut rng);
+        for one in &mut settings {
+            one.timing = pace.unwrap_or(one.timing);
+        }
         let timing = settings[0].timing;
         let mut plan = Self {
             seed,
@@ -175,6 +148,7 @@ impl Plan {
             partitions: mood.partitions || mood.weather || mood.halts,
             slowest: Duration::from_millis(20),
             beyond: Beyond::default(),
+            swarm: Swarm::default(),
         };
         plan.begin(&timing, &mut rng);
         plan.agents(&groups, mood, &mut rng);
@@ -385,147 +359,4 @@ fn settings(groups: &[GroupSpec], rng: &mut Rng) -> [Settings; 2] {
         }
     }
     settings
-}
-
-impl Fault {
-    /// Does it.
-    pub fn apply(&self, world: &mut World) {
-        let machine = match self {
-            Self::Start(machine)
-            | Self::Kill(machine)
-            | Self::PowerOff(machine)
-            | Self::Stop(machine)
-            | Self::Halt(machine)
-            | Self::Resume(machine)
-            | Self::CutFrom(machine)
-            | Self::Socket(machine, ..)
-            | Self::Gateway(machine, _)
-            | Self::Command(machine, _)
-            | Self::Slow(machine, ..)
-            | Self::FailStart(machine, ..)
-            | Self::FailStop(machine, ..)
-            | Self::Hang(machine, ..)
-            | Self::Invalid(machine, ..)
-            | Self::Die(machine, ..)
-            | Self::Hint(machine, ..)
-            | Self::Checks(machine, ..)
-            | Self::Switch(machine, _)
-            | Self::Confirm(machine)
-            | Self::Witness(machine, _) => *machine,
-            Self::CutAll | Self::CutLink(_) | Self::Heal | Self::Weather(_) => 0,
-        };
-        let now = world.now();
-        world.trace.line(now, machine, format_args!("== {self:?} (at {})", trace::name(machine)));
-        world.counts.add("fault", &self.kind());
-        self.act(world);
-    }
-
-    /// What it is called in the table of counts.
-    fn kind(&self) -> String {
-        let words = format!("{self:?}");
-        let word = |text: &str| -> String {
-            text.chars().take_while(|letter| letter.is_ascii_alphabetic()).collect()
-        };
-        let detail = if let Self::Command(_, request) = self {
-            word(&format!("{request:?}"))
-        } else if let Self::Checks(_, _, checks) = self {
-            word(&format!("{checks:?}"))
-        } else if let Self::Switch(_, switch) = self {
-            word(&format!("{switch:?}"))
-        } else {
-            return word(&words);
-        };
-        format!("{} {detail}", word(&words))
-    }
-
-    fn act(&self, world: &mut World) {
-        match self {
-            Self::Start(machine) => world.start(*machine),
-            Self::Kill(machine) => world.kill(*machine),
-            Self::PowerOff(machine) => world.power_off(*machine),
-            Self::Stop(machine) => world.feed(*machine, Input::Shutdown),
-            Self::Halt(machine) => world.halt(*machine),
-            Self::Resume(machine) => world.resume(*machine),
-            Self::CutFrom(machine) => {
-                for link in 0..world.network.links() {
-                    world.network.path_mut(*machine, link).up = false;
-                }
-            }
-            Self::CutAll => world.network.each(|path| path.up = false),
-            Self::CutLink(link) => {
-                for machine in 0..2 {
-                    world.network.path_mut(machine, *link).up = false;
-                }
-            }
-            Self::Heal => world.network.each(|path| path.up = true),
-            Self::Weather(weather) => world.network.each(|path| {
-                let up = path.up;
-                *path = *weather;
-                path.up = up;
-            }),
-            Self::Socket(machine, link, works) => {
-                let link = LinkId(u16::try_from(*link).unwrap_or(0));
-                let failure = (!works).then(|| "Network is down".to_owned());
-                world.feed(*machine, Input::Link { link, failure });
-            }
-            Self::Gateway(machine, answers) => world.network.gateway[*machine] = *answers,
-            Self::Command(machine, request) => {
-                world.request(*machine, request.clone());
-            }
-            Self::Slow(machine, text, takes) => {
-                world.machines[*machine].agents.change(text, |habits| {
-                    habits.start = *takes;
-                    habits.stop = *takes;
-                });
-            }
-            Self::FailStart(machine, text, fails) => {
-                world.machines[*machine].agents.change(text, |habits| habits.start_fails = *fails);
-            }
-            Self::FailStop(machine, text, fails) => {
-                world.machines[*machine].agents.change(text, |habits| habits.stop_fails = *fails);
-            }
-            Self::Hang(machine, text, hangs) => {
-                world.machines[*machine].agents.change(text, |habits| habits.hangs = *hangs);
-            }
-            Self::Invalid(machine, text, invalid) => {
-                world.machines[*machine].agents.change(text, |habits| habits.invalid = *invalid);
-            }
-            Self::Checks(machine, text, checks) => {
-                world.machines[*machine].agents.change(text, |habits| habits.checks = *checks);
-            }
-            Self::Die(machine, group, text) => die(world, *machine, group, text),
-            Self::Hint(machine, group, text) => {
-                let reason = "its process has ended".to_owned();
-                let (group, resource) = (group.clone(), text.clone());
-                world.feed(*machine, Input::Look { group, resource, reason });
-            }
-            Self::Switch(machine, switch) => {
-                if let Some(edge) = &mut world.edge {
-                    edge.switch[*machine] = *switch;
-                }
-            }
-            Self::Confirm(machine) => {
-                if world.machines[1 - machine].is_off() {
-                    let node = trace::name(1 - machine);
-                    world.request(*machine, Request::FenceConfirm { node });
-                    world.counts.add("fault", "Confirm (it is off)");
-                }
-            }
-            Self::Witness(machine, reaches) => {
-                if let Some(edge) = &mut world.edge {
-                    edge.reaches_witness[*machine] = *reaches;
-                }
-            }
-        }
-    }
-}
-
-/// A script that ends before its status has ever said that it runs is not watched, by design; that
-/// is no fault of this world.
-fn die(world: &mut World, machine: usize, group: &str, text: &str) {
-    let agents = &mut world.machines[machine].agents;
-    let watched = agents.is_proved(group, text) || text.parse::<std::net::IpAddr>().is_ok();
-    if watched && agents.crash(group, text) {
-        world.counts.add("fault", "Die (it ran)");
-    }
 }

@@ -2,14 +2,16 @@
 //! those of `checker`. Names are those of the fault list. It changes nothing in the world.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 use hb_resource::operation::Action;
 
-use crate::agents::{self, Resource};
+use crate::agents::Resource;
 use crate::checker::Violation;
+use crate::owners::Owners;
 use crate::plan::Plan;
 use crate::trace;
 use crate::world::{Machine, News, UnderWay, World};
@@ -42,8 +44,10 @@ pub struct Promises {
     /// Commands about maintenance so far: each may have begun another one.
     commands: u64,
     died: BTreeMap<(usize, Resource), Instant>,
-    both_since: BTreeMap<String, Instant>,
-    groups: Vec<String>,
+    /// For each group, since when both have it although both reach the witness.
+    both_since: Vec<Option<Instant>>,
+    /// Attempts to fence that were counted so far.
+    fences_seen: usize,
 }
 
 impl Promises {
@@ -71,13 +75,18 @@ impl Promises {
             looks_again: Instant::ZERO,
             commands: 0,
             died: BTreeMap::new(),
-            both_since: BTreeMap::new(),
-            groups: plan.settings[0].groups.iter().map(|group| group.key.clone()).collect(),
+            both_since: vec![None; plan.settings[0].groups.len()],
+            fences_seen: 0,
         }
     }
 
     /// To be called after every event, with what agents did.
-    pub fn check(&mut self, world: &World, news: &[News]) -> Result<(), Violation> {
+    pub fn check(
+        &mut self,
+        world: &World,
+        owners: &Owners,
+        news: &[News],
+    ) -> Result<(), Violation> {
         let resting = self.rests;
         self.note_maintenance(world, news);
         for one in news {
@@ -99,11 +108,11 @@ impl Promises {
                     return fail(world, "S3 only checks are cancelled", text);
                 }
                 News::Fence { machine } => self.check_fence(world, *machine)?,
-                News::Ended { .. } => {}
+                News::Ended { .. } | News::Woke { .. } | News::Acted { .. } => {}
             }
         }
         self.check_fences(world)?;
-        self.check_witness(world)?;
+        self.check_witness(world, owners)?;
         self.check_noticed(world)
     }
 
@@ -119,6 +128,9 @@ impl Promises {
         }
         self.looks_again = world.now() + LOOKS_EVERY;
         let commands = world.counts.of("fault", "Command Maintenance");
+        if commands == 0 {
+            return;
+        }
         if std::mem::replace(&mut self.commands, commands) != commands {
             self.rests = [false; 2];
         }
@@ -148,8 +160,12 @@ impl Promises {
     }
 
     /// S6: one start of a daemon does not shoot more often than it may.
-    fn check_fences(&self, world: &World) -> Result<(), Violation> {
+    fn check_fences(&mut self, world: &World) -> Result<(), Violation> {
         let Some(edge) = &world.edge else { return Ok(()) };
+        if self.fences_seen == edge.acted.len() {
+            return Ok(());
+        }
+        self.fences_seen = edge.acted.len();
         for machine in 0..2 {
             let generation = world.machines[machine].generation;
             let counts = |(by, of, at): &&(usize, u64, Instant)| {
@@ -166,20 +182,24 @@ impl Promises {
 
     /// S1 with a witness: who is refused lets go, so two owners that reach it do not last, whether or
     /// not they can talk.
-    fn check_witness(&mut self, world: &World) -> Result<(), Violation> {
+    fn check_witness(&mut self, world: &World, owners: &Owners) -> Result<(), Violation> {
         if !self.witnessed {
+            return Ok(());
+        }
+        if !owners.any_both() {
+            self.both_since.fill(None);
             return Ok(());
         }
         let reach = world.edge.as_ref().is_some_and(|edge| edge.reaches_witness == [true; 2]);
         let awake = world.machines.iter().all(Machine::is_awake);
         let outside = world.network.gateway == [true; 2];
-        for group in &self.groups {
-            let both = world.machines.iter().all(|machine| machine.agents.runs_any_of(group));
-            if !both || !reach || !awake || !outside || self.is_in_maintenance() {
-                self.both_since.remove(group);
+        let in_maintenance = self.is_in_maintenance();
+        for (index, group) in owners.groups().iter().enumerate() {
+            if !owners.both(index) || !reach || !awake || !outside || in_maintenance {
+                self.both_since[index] = None;
                 continue;
             }
-            let since = *self.both_since.entry(group.clone()).or_insert(world.now());
+            let since = *self.both_since[index].get_or_insert(world.now());
             if world.now() - since > self.witness_max {
                 let text = format!("group {group} runs on both for {:?}", world.now() - since);
                 return fail(world, "S1 witness", text);
@@ -191,6 +211,9 @@ impl Promises {
     /// L1: what died while it was served is noticed within the interval of its checks.
     fn check_noticed(&mut self, world: &World) -> Result<(), Violation> {
         let Some(limit) = self.notice_max else { return Ok(()) };
+        if self.died.is_empty() && world.machines.iter().all(|this| this.agents.died().len() == 0) {
+            return Ok(());
+        }
         let now = world.now();
         let died = |machine: usize| {
             let agents = &world.machines[machine].agents;
@@ -239,12 +262,12 @@ fn is_served(world: &World, machine: usize, (group, text): &Resource) -> bool {
 }
 
 /// S3: a member is never acted on by two agents of one daemon, checks included.
-fn one_at_a_time(world: &World, machine: usize, run: &UnderWay) -> Result<(), Violation> {
-    let resource = agents::resource_of(&run.operation);
-    let same = |other: &&UnderWay| {
-        *other != run
+fn one_at_a_time(world: &World, machine: usize, run: &Arc<UnderWay>) -> Result<(), Violation> {
+    let same = |other: &&Arc<UnderWay>| {
+        !Arc::ptr_eq(other, run)
             && other.generation == run.generation
-            && agents::resource_of(&other.operation) == resource
+            && other.operation.group == run.operation.group
+            && other.operation.resource.text == run.operation.resource.text
     };
     let Some(other) = world.machines[machine].under_way.iter().find(same) else { return Ok(()) };
     let text = format!(
@@ -319,9 +342,11 @@ mod tests {
     /// All properties, with checks after every event for `seconds`.
     fn check(world: &mut World, promises: &mut Promises, seconds: u64) -> Option<&'static str> {
         let until = world.now() + Duration::from_secs(seconds);
+        let mut owners = Owners::new(vec!["www".to_owned()]);
         loop {
+            owners.look(world);
             let news = std::mem::take(&mut world.news);
-            if let Err(violation) = promises.check(world, &news) {
+            if let Err(violation) = promises.check(world, &owners, &news) {
                 return Some(violation.property);
             }
             if !world.step(until) {
@@ -331,7 +356,7 @@ mod tests {
     }
 
     fn promises() -> Promises {
-        let mut plan = Plan::new(Seed { number: 1, base: true });
+        let mut plan = Plan::new(Seed { number: 1, scope: crate::plan::Scope::Base });
         plan.settings[0].groups = vec![group("node1", &["www", "nginx"])];
         plan.settings[0].native.monitor.interval_ms = 10_000;
         Promises::new(&plan, Duration::from_secs(5))
@@ -352,7 +377,7 @@ mod tests {
         };
         world.machines[machine].agents.begin(&operation);
         let generation = world.machines[machine].generation;
-        let run = UnderWay { operation, generation };
+        let run = Arc::new(UnderWay { operation, generation });
         world.machines[machine].under_way.push(run.clone());
         world.news.push(News::Begun { machine, run });
     }
@@ -390,7 +415,9 @@ mod tests {
     #[test]
     fn a_death_that_nobody_notices_is_seen() {
         let (mut world, mut promises) = (served(), promises());
-        world.machines[0].agents.change("nginx", |habits| habits.checks = agents::Checks::Lie);
+        world.machines[0]
+            .agents
+            .change("nginx", |habits| habits.checks = crate::agents::Checks::Lie);
         world.machines[0].agents.crash("www", "nginx");
         assert_eq!(check(&mut world, &mut promises, 60), Some("L1 noticed"));
     }

@@ -5,19 +5,27 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hb_messaging::time::Instant;
-use hb_node::api::Request;
+use hb_node::api::{Request, Response};
+use hb_resource::input::{Holdings, Which};
 
 use crate::agents::Checks;
 use crate::checker::{Checker, Violation};
+use crate::clock::TRUE_RATE;
 use crate::counts::Counts;
 use crate::edge::Switch;
+use crate::faults::Fault;
 use crate::network::Path;
-use crate::plan::{Fault, Plan, Seed};
+use crate::plan::{Plan, Seed};
+use crate::trace;
+use crate::troubles::Keys;
 use crate::world::World;
 
 /// After this time a failback that came to nothing has been tried again: ten seconds for the answer
 /// and ten until the next look.
 const FAILBACK_MAX: Duration = Duration::from_secs(22);
+
+/// A slow pair looks at its wall clock as often as it sends heartbeats.
+const SLOW_ENVIRONMENT: Duration = Duration::from_secs(2);
 
 /// How a run ended.
 #[derive(Clone, Debug)]
@@ -28,6 +36,8 @@ pub struct Report {
     pub hash: u64,
     /// Number of events.
     pub events: u64,
+    /// Whether it was a pair of the slow pace.
+    pub slow: bool,
     /// Virtual time at the end.
     pub ended: Instant,
     /// The longest time for which two owners could talk.
@@ -40,11 +50,35 @@ pub struct Report {
     pub counts: Counts,
 }
 
+/// What of a seed's plan is carried out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Only the faults at these positions; `None`: all.
+    pub only: Option<BTreeSet<usize>>,
+    /// Faults cease at this moment, if that is sooner than the plan's.
+    pub calm: Option<Instant>,
+    /// The run ends at this moment at the latest.
+    pub until: Option<Instant>,
+    /// The run ends when faults cease: only what must hold under any fault is looked at.
+    pub safety_only: bool,
+}
+
 /// Carries out the run of `seed`, up to `until` at most.
 pub fn run(seed: Seed, until: Option<Instant>, keep_lines: bool) -> Report {
-    let plan = Plan::new(seed);
+    carry(seed, &Cut { until, ..Cut::default() }, keep_lines)
+}
+
+/// Carries out what `cut` leaves of the run of `seed`.
+pub fn carry(seed: Seed, cut: &Cut, keep_lines: bool) -> Report {
+    let mut plan = Plan::new(seed);
+    plan.calm = cut.calm.map_or(plan.calm, |calm| calm.min(plan.calm));
     let mut world = World::new(plan.settings.clone(), seed.number ^ 0x5eed);
     world.tidies = true;
+    world.terse = true;
+    world.records = plan.swarm.strays;
+    if plan.swarm.slow {
+        world.environment_every = SLOW_ENVIRONMENT;
+    }
     world.edge = plan.beyond.edge.clone();
     for machine in &mut world.machines {
         machine.agents.warm = plan.beyond.warm.clone();
@@ -53,13 +87,13 @@ pub fn run(seed: Seed, until: Option<Instant>, keep_lines: bool) -> Report {
         world.trace.keep_lines();
     }
     let mut checker = Checker::new(&plan);
-    let end = until.unwrap_or(Instant::from_micros(u64::MAX));
     let mut converged = None;
-    let result = carry_out(&plan, &mut world, &mut checker, end, &mut converged);
+    let result = carry_out(&plan, cut, &mut world, &mut checker, &mut converged);
     Report {
         violation: result.err(),
         hash: world.trace.hash(),
         events: world.trace.events,
+        slow: plan.swarm.slow,
         ended: world.now(),
         overlap: checker.overlap_seen,
         converged,
@@ -70,22 +104,28 @@ pub fn run(seed: Seed, until: Option<Instant>, keep_lines: bool) -> Report {
 
 fn carry_out(
     plan: &Plan,
+    cut: &Cut,
     world: &mut World,
     checker: &mut Checker,
-    end: Instant,
     converged: &mut Option<Duration>,
 ) -> Result<(), Violation> {
-    for (at, fault) in &plan.faults {
+    let end = cut.until.unwrap_or(Instant::from_micros(u64::MAX));
+    let is_left = |index: usize| cut.only.as_ref().is_none_or(|only| only.contains(&index));
+    for (index, (at, fault)) in plan.faults.iter().enumerate().filter(|(index, _)| is_left(*index))
+    {
         advance(world, checker, (*at).min(plan.calm).min(end))?;
         if world.now() >= end {
             return Ok(());
         }
         if *at <= plan.calm {
-            fault.apply(world);
+            fault.strike(world, Some(index));
             checker.check(world)?;
         }
     }
     advance(world, checker, plan.calm.min(end))?;
+    if cut.safety_only || world.now() >= end {
+        return Ok(());
+    }
     calm_down(plan, world);
     checker.check(world)?;
     let begun = world.now();
@@ -97,15 +137,51 @@ fn carry_out(
     if world.now() >= end {
         return Ok(());
     }
-    // What has come to rest stays at rest, but for what was announced.
+    rest(world, checker, end)?;
+    if plan.swarm.drill { drill(world, checker, end) } else { Ok(()) }
+}
+
+/// What has come to rest stays at rest, but for what was announced.
+fn rest(world: &mut World, checker: &mut Checker, end: Instant) -> Result<(), Violation> {
     let announced = announced(world);
     let before = moves(world, &announced);
-    advance(world, checker, world.now() + checker.overlap_max)?;
+    advance(world, checker, (world.now() + checker.overlap_max).min(end))?;
+    if world.now() >= end {
+        return Ok(());
+    }
     checker.check_end(world)?;
     let later = moves(world, &announced);
-    if later != before {
-        let text = format!("{} groups moved although nothing happened", later - before);
-        return Err(Violation { at: world.now(), property: "L3 rest", text });
+    if later == before {
+        return Ok(());
+    }
+    let text = format!("{} groups moved although nothing happened", later - before);
+    Err(Violation { at: world.now(), property: "L3 rest", text })
+}
+
+/// L2: wherever a run has led, it was no dead end: each node in turn is told to give everything to
+/// the other, and then everything is as it should be again.
+fn drill(world: &mut World, checker: &mut Checker, end: Instant) -> Result<(), Violation> {
+    for machine in 0..2 {
+        let which = Which::Sets(Holdings::ALL);
+        let client = world.request(machine, Request::Standby { which });
+        let limit = (world.now() + checker.converge_max).min(end);
+        while world.reply(client).is_none() && world.now() < limit {
+            advance(world, checker, (world.now() + checker.looks_every).min(limit))?;
+        }
+        if world.now() >= end {
+            return Ok(());
+        }
+        let answer = match world.reply(client) {
+            Some(Response::Done { .. }) => None,
+            Some(other) => Some(format!("{other:?}")),
+            None => Some("no answer".to_owned()),
+        };
+        if let Some(answer) = answer {
+            let text = format!("standby on {}: {answer}", trace::name(machine));
+            return Err(Violation { at: world.now(), property: "L2 no dead end", text });
+        }
+        converge(world, checker, end)?;
+        world.counts.add("edge", "drill: standby done");
     }
     Ok(())
 }
@@ -117,10 +193,11 @@ fn announced(world: &World) -> BTreeSet<String> {
     groups.filter(|group| group.failback.is_some()).map(|group| group.key).collect()
 }
 
-/// Moves so far of groups other than these.
+/// Moves so far of groups other than these; what completes an earlier one is none.
 fn moves(world: &World, except: &BTreeSet<String>) -> usize {
     let entries = world.machines.iter().flat_map(|machine| &machine.history);
-    entries.filter(|entry| !except.contains(&entry.group)).count()
+    let moves = entries.filter(|entry| entry.is_move() && !entry.amends);
+    moves.filter(|entry| !except.contains(&entry.group)).count()
 }
 
 /// Waits until everything is as it should be, at most as long as the checker allows.
@@ -128,7 +205,7 @@ fn converge(world: &mut World, checker: &mut Checker, end: Instant) -> Result<()
     let limit = (world.now() + checker.converge_max).min(end);
     while !checker.has_converged(world) && world.now() < limit {
         restart(world);
-        advance(world, checker, (world.now() + Duration::from_millis(100)).min(limit))?;
+        advance(world, checker, (world.now() + checker.looks_every).min(limit))?;
     }
     if world.now() >= end { Ok(()) } else { checker.check_end(world) }
 }
@@ -143,6 +220,7 @@ fn advance(world: &mut World, checker: &mut Checker, until: Instant) -> Result<(
 /// Faults cease: the network is good, agents work, both daemons run, and an operator has failed
 /// groups tried again.
 fn calm_down(plan: &Plan, world: &mut World) {
+    world.forget_deaths();
     Fault::Heal.apply(world);
     Fault::Weather(Path::GOOD).apply(world);
     let resources = plan.settings[0].groups.iter().flat_map(|group| &group.resources);
@@ -150,6 +228,8 @@ fn calm_down(plan: &Plan, world: &mut World) {
         for machine in 0..2 {
             world.machines[machine].agents.change(text, |habits| {
                 habits.start_fails = false;
+                habits.start_lies = false;
+                habits.dies_after = None;
                 habits.stop_fails = false;
                 habits.hangs = false;
                 habits.invalid = false;
@@ -166,6 +246,12 @@ fn calm_down(plan: &Plan, world: &mut World) {
         }
         Fault::Gateway(machine, true).apply(world);
         Fault::Switch(machine, Switch::Works(Duration::from_millis(500))).apply(world);
+        if plan.swarm.any {
+            Fault::Second(machine, Switch::Works(Duration::from_millis(500))).apply(world);
+            Fault::SendErrors(machine, 0).apply(world);
+            Fault::Rekey(machine, Keys::First).apply(world);
+            Fault::Drift(machine, TRUE_RATE).apply(world);
+        }
         Fault::Witness(machine, true).apply(world);
     }
     restart(world);

@@ -7,35 +7,46 @@ use hb_messaging::time::Instant;
 use hb_node::effect::{Effect, Level};
 use hb_node::input::Input;
 
+use crate::perform::outcome_word;
+
 /// The record of one run.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    hash: Fnv,
+    hash: Mix,
     /// Events so far.
     pub events: u64,
     lines: Option<Vec<String>>,
     due_in_a_row: [usize; 2],
 }
 
-/// FNV-1a, 64 bits.
+/// A multiplicative hash of eight bytes at a time: tells runs apart, resists nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Fnv(u64);
+struct Mix(u64);
 
-impl Default for Fnv {
+impl Default for Mix {
     fn default() -> Self {
         Self(0xcbf2_9ce4_8422_2325)
     }
 }
 
-impl Fnv {
+impl Mix {
+    fn word(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
     fn add(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words {
+            self.word(u64::from_le_bytes(*word));
         }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        self.word(u64::from_le_bytes(last));
+        self.word(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
     }
 }
 
-impl fmt::Write for Fnv {
+impl fmt::Write for Mix {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         self.add(text.as_bytes());
         Ok(())
@@ -48,7 +59,7 @@ impl Trace {
         self.lines = Some(Vec::new());
     }
 
-    /// The lines that were kept.
+    /// The lines that were kept: time in seconds, node, kind of event, and what it was.
     pub fn lines(&self) -> &[String] {
         self.lines.as_deref().unwrap_or_default()
     }
@@ -60,77 +71,99 @@ impl Trace {
 
     /// Something that the world or the plan did.
     pub fn line(&mut self, now: Instant, machine: usize, text: fmt::Arguments<'_>) {
+        self.note(now, machine, "world", text);
+    }
+
+    /// A fault strikes.
+    pub(crate) fn fault(&mut self, now: Instant, machine: usize, text: fmt::Arguments<'_>) {
+        self.note(now, machine, "FAULT", text);
+    }
+
+    /// For what is rare enough to be written out for the hash.
+    fn note(&mut self, now: Instant, machine: usize, kind: &str, text: fmt::Arguments<'_>) {
         self.events += 1;
         // Writing into a hash or a string cannot fail.
         let _ = write!(self.hash, "{} {machine} {text}", now.as_micros());
-        if let Some(lines) = &mut self.lines {
-            lines.push(format!("{} {} {text}", clock(now), name(machine)));
-        }
+        self.show(now, machine, kind, text);
     }
 
     /// A daemon is fed.
     pub fn input(&mut self, now: Instant, machine: usize, input: &Input) {
-        self.events += 1;
-        self.hash.add(&now.as_micros().to_be_bytes());
         match input {
             Input::Datagram { link, bytes } => {
-                self.hash.add(&link.0.to_be_bytes());
+                self.hash.word(u64::from(link.0));
                 self.hash.add(bytes);
-                if self.lines.is_some() {
+                if self.lines.is_some() && !is_routine(bytes) {
                     let text = describe_datagram(bytes);
-                    self.show(now, machine, format_args!("<- link {} {text}", link.0));
+                    self.show(now, machine, "hears", format_args!("link {} {text}", link.0));
                 }
             }
-            Input::Environment { .. } | Input::Timeout => self.hash.add(b"tick"),
+            Input::Environment { unix_s, .. } => self.hash.word(*unix_s),
+            Input::Timeout => self.hash.word(1),
+            Input::Done { op, outcome } => {
+                self.hash.word(op.0);
+                self.hash.add(outcome_word(outcome, false).as_bytes());
+                let words = format_args!("op {} {}", op.0, outcome_word(outcome, false));
+                self.show(now, machine, "ended", words);
+            }
+            Input::EchoReply { sequence, .. } => self.hash.word(u64::from(*sequence)),
             Input::Start
             | Input::LocalTime { .. }
             | Input::Ethernet(_)
-            | Input::EchoReply { .. }
             | Input::Link { .. }
-            | Input::Done { .. }
             | Input::Request { .. }
+            | Input::ClientName { .. }
+            | Input::Clock { .. }
             | Input::ClientGone { .. }
             | Input::Look { .. }
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }
             | Input::Reload { .. }
-            | Input::Shutdown => self.line(now, machine, format_args!("<- {input:?}")),
+            | Input::Shutdown => {
+                return self.note(now, machine, "input", format_args!("{input:?}"));
+            }
         }
+        self.events += 1;
+        self.hash.word(now.as_micros() << 1 | u64::from(machine == 1));
     }
 
     /// A daemon wants something done.
     pub fn effect(&mut self, now: Instant, machine: usize, effect: &Effect) {
         match effect {
             Effect::Transmit { link, bytes } => {
-                self.hash.add(&link.0.to_be_bytes());
+                self.hash.word(u64::from(link.0));
                 self.hash.add(bytes);
                 if self.lines.is_some() && !is_routine(bytes) {
                     let text = describe_datagram(bytes);
-                    self.show(now, machine, format_args!("-> link {} {text}", link.0));
+                    self.show(now, machine, "sends", format_args!("link {} {text}", link.0));
                 }
             }
-            Effect::Echo { .. } => self.hash.add(b"echo"),
-            Effect::Run(operation) => self.line(
-                now,
-                machine,
-                format_args!(
-                    "   run op {} {} {}{}",
-                    operation.id.0,
-                    operation.resource.text,
-                    operation.action.word(),
-                    if operation.kill { " (escalated)" } else { "" }
-                ),
-            ),
-            Effect::Log(line) if line.level == Level::Debug => self.hash.add(line.text.as_bytes()),
+            Effect::Echo { sequence, .. } => self.hash.word(u64::from(*sequence)),
+            Effect::Run(operation) => {
+                self.events += 1;
+                let (text, action) = (&operation.resource.text, operation.action.word());
+                self.hash.word(operation.id.0);
+                self.hash.add(text.as_bytes());
+                self.hash.add(action.as_bytes());
+                let how = if operation.kill { " (escalated)" } else { "" };
+                let words = format_args!("op {} {text} {action}{how}", operation.id.0);
+                self.show(now, machine, "runs", words);
+            }
             Effect::Log(line) => {
-                self.line(now, machine, format_args!("   {:?} {}", line.level, line.text));
+                self.hash.add(line.text.as_bytes());
+                if line.level != Level::Debug {
+                    self.events += 1;
+                    self.show(now, machine, level_word(line.level), format_args!("{}", line.text));
+                }
             }
             Effect::Notify { status } => {
-                self.line(now, machine, format_args!("   shows {status}"));
+                self.events += 1;
+                self.hash.add(status.as_bytes());
+                self.show(now, machine, "shows", format_args!("{status}"));
             }
-            Effect::History(_) => self.hash.add(b"history"),
-            Effect::Alive => self.hash.add(b"alive"),
+            Effect::History(entry) => self.hash.word(entry.number),
+            Effect::Alive => self.hash.word(2),
             Effect::Reply { .. }
             | Effect::Exit { .. }
             | Effect::Restart { .. }
@@ -140,14 +173,14 @@ impl Trace {
             | Effect::Fence { .. }
             | Effect::Witness { .. }
             | Effect::LetWatchdogBite { .. } => {
-                self.line(now, machine, format_args!("   {effect:?}"));
+                self.note(now, machine, "wants", format_args!("{effect:?}"));
             }
         }
     }
 
-    fn show(&mut self, now: Instant, machine: usize, text: fmt::Arguments<'_>) {
+    fn show(&mut self, now: Instant, machine: usize, kind: &str, text: fmt::Arguments<'_>) {
         if let Some(lines) = &mut self.lines {
-            lines.push(format!("{} {} {text}", clock(now), name(machine)));
+            lines.push(format!("{} {} {kind:<5} {text}", clock(now), name(machine)));
         }
     }
 
@@ -161,9 +194,18 @@ impl Trace {
     }
 }
 
+fn level_word(level: Level) -> &'static str {
+    match level {
+        Level::Debug => "debug",
+        Level::Info => "info",
+        Level::Warn => "WARN",
+        Level::Error => "ERROR",
+    }
+}
+
 fn clock(now: Instant) -> String {
     let micros = now.as_micros();
-    format!("{:5}.{:06}", micros / 1_000_000, micros % 1_000_000)
+    format!("{:6}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
 /// The machines are called after their nodes.
@@ -172,13 +214,13 @@ pub fn name(machine: usize) -> String {
 }
 
 /// Heartbeats, acknowledgements: too many to read.
-fn is_routine(bytes: &[u8]) -> bool {
+pub(crate) fn is_routine(bytes: &[u8]) -> bool {
     let kind = field(bytes, "t").unwrap_or_default();
     kind == "status" || kind == "NS_ackmsg"
 }
 
 /// The fields of a datagram that matter to a reader.
-fn describe_datagram(bytes: &[u8]) -> String {
+pub(crate) fn describe_datagram(bytes: &[u8]) -> String {
     let names = ["t", "st", "rsc_hold", "rtype", "isstable", "info", "x_group", "x_groups", "seq"];
     let known = names.iter().filter_map(|name| {
         let value = field(bytes, name)?;

@@ -1,38 +1,36 @@
 //! Two real `Node`s in a modelled world: virtual time, a network, agents, clients. It performs
 //! effects and feeds inputs exactly as the daemon does. It judges nothing; `checker` does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hb_config::settings::Settings;
-use hb_messaging::engine::LinkId;
+use hb_messaging::engine::{LinkId, PingId};
 use hb_messaging::time::Instant;
 use hb_node::api::{HistoryEntry, Request, Response, StatusSnapshot};
 use hb_node::effect::{Effect, Level, LogEvent};
 use hb_node::input::{ClientId, Input};
 use hb_node::{Identity, Node};
-use hb_resource::operation::{Action, OpId, Operation, Outcome};
+use hb_resource::operation::{Action, Operation, Outcome};
 
 use crate::agents::Agents;
+use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::edge::{Edge, Ending};
+use crate::faults::die;
 use crate::network::Network;
+use crate::perform::outcome_word;
 use crate::rng::Rng;
 use crate::trace::Trace;
+use crate::troubles::Stray;
 
-/// The daemon tells its node wall clock and load this often.
+/// The daemon tells its node wall clock and load this often, unless the world says otherwise.
 const ENVIRONMENT_EVERY: Duration = Duration::from_secs(1);
 /// Inputs that wait for a halted daemon.
 const WAITING_MAX: usize = 500;
 /// Timeouts that a node may have due at one moment; more means that time stands still.
 const TIMEOUTS_MAX: usize = 10_000;
-
-/// The edge ends the process group of a cancelled check at once.
-const CANCEL_TAKES: Duration = Duration::from_millis(1);
-/// How long a daemon needs to take the place of the one before it.
-const RELOAD_TAKES: Duration = Duration::from_millis(30);
-/// The service manager waits this long (`RestartSec`).
-const RESTART_AFTER: Duration = Duration::from_secs(1);
 
 /// One machine: its daemon, when it runs, and what runs beside it.
 #[derive(Clone, Debug)]
@@ -49,7 +47,7 @@ pub struct Machine {
     pub replies: Vec<(ClientId, Response)>,
     /// Log lines of all starts.
     pub logs: Vec<LogEvent>,
-    /// Completed moves of all starts.
+    /// What happened in all starts, as it was handed out.
     pub history: Vec<HistoryEntry>,
     /// What the service manager shows.
     pub notified: Vec<String>,
@@ -58,10 +56,20 @@ pub struct Machine {
     /// Exit code of the last daemon that left by itself.
     pub exit: Option<u8>,
     /// Agents that run, whichever daemon started them.
-    pub under_way: Vec<UnderWay>,
+    pub under_way: Vec<Arc<UnderWay>>,
     /// What waits for a daemon that stands still (`SIGSTOP`, a frozen virtual machine); `None`
     /// while it moves.
-    waiting: Option<Vec<Input>>,
+    pub(crate) waiting: Option<Vec<Input>>,
+    /// Since when it stands still.
+    pub(crate) halted: Option<Instant>,
+    /// When what reached its daemon last was sent, and when it came by the machine's own clock.
+    pub heard: Option<(Instant, Instant)>,
+    /// What reached this start of its daemon, the newest last, for whoever replays it.
+    pub(crate) reached: VecDeque<(LinkId, Vec<u8>)>,
+    /// Its clocks.
+    pub clock: Clock,
+    /// When its daemon wants to be woken, in the world's time.
+    wake: Option<Instant>,
 }
 
 /// A running daemon.
@@ -69,7 +77,7 @@ pub struct Machine {
 pub struct Daemon {
     /// The real thing.
     pub node: Node,
-    /// When it started: the zero of its own time.
+    /// When it started, by its machine's clock: the zero of its own time.
     pub started: Instant,
 }
 
@@ -85,9 +93,11 @@ pub struct UnderWay {
 /// Something that will happen at a known moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Coming {
-    Datagram { to: usize, link: LinkId, bytes: Vec<u8> },
-    Echo { to: usize, generation: u64, input: Input },
-    Ended { machine: usize, run: UnderWay, cancelled: bool },
+    Datagram { to: usize, link: LinkId, bytes: Vec<u8>, sent: Instant },
+    Stray { to: usize, link: LinkId, bytes: Vec<u8>, stray: Stray },
+    Death { machine: usize, group: String, text: String },
+    Echo { to: usize, generation: u64, ping: PingId, sequence: u16 },
+    Ended { machine: usize, run: Arc<UnderWay>, cancelled: bool },
     Fenced { by: usize, generation: u64, attempt: u64, ending: Ending },
     Witness { machine: usize, generation: u64, question: u64, acquire: bool },
     Boot { machine: usize },
@@ -102,14 +112,30 @@ pub enum News {
         /// Which machine.
         machine: usize,
         /// What it does, and for which daemon.
-        run: UnderWay,
+        run: Arc<UnderWay>,
     },
     /// A daemon wanted something ended that is not a check.
     BadCancel {
         /// Which machine.
         machine: usize,
         /// What should have been ended.
-        run: UnderWay,
+        run: Arc<UnderWay>,
+    },
+    /// A daemon that stood still goes on.
+    Woke {
+        /// Which machine.
+        machine: usize,
+        /// How long it stood still.
+        slept: Duration,
+    },
+    /// A daemon did more on a stray datagram than without it.
+    Acted {
+        /// Which machine.
+        machine: usize,
+        /// What it was sent.
+        stray: Stray,
+        /// What it did.
+        did: String,
     },
     /// A fence was asked for.
     Fence {
@@ -121,7 +147,7 @@ pub enum News {
         /// Which machine.
         machine: usize,
         /// What it did.
-        run: UnderWay,
+        run: Arc<UnderWay>,
         /// How it ended.
         outcome: Outcome,
     },
@@ -145,12 +171,24 @@ pub struct World {
     pub tidies: bool,
     /// How often what has happened.
     pub counts: Counts,
+    /// How often a daemon tells its node wall clock and load.
+    pub environment_every: Duration,
+    /// Faults and commands so far.
+    pub faults_struck: u64,
+    /// What reaches daemons is kept, to be replayed.
+    pub records: bool,
+    /// The two nodes cannot verify each other's packets.
+    pub keys_apart: bool,
+    /// Log lines for programmers are not kept.
+    pub terse: bool,
     now: Instant,
     pub(crate) rng: Rng,
     /// Ordered by moment, then by the order in which it was planned.
-    coming: BTreeMap<(Instant, u64), Coming>,
+    pub(crate) coming: BTreeMap<(Instant, u64), Coming>,
     planned: u64,
     clients: u64,
+    /// An empty list that keeps its room.
+    spare: Vec<Effect>,
 }
 
 impl World {
@@ -165,11 +203,17 @@ impl World {
             edge: None,
             tidies: false,
             counts: Counts::default(),
+            environment_every: ENVIRONMENT_EVERY,
+            faults_struck: 0,
+            records: false,
+            keys_apart: false,
+            terse: false,
             now: Instant::ZERO,
             rng: Rng::new(seed),
             coming: BTreeMap::new(),
             planned: 0,
             clients: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -190,7 +234,10 @@ impl World {
         let uuid = [u8::try_from(machine + 1).unwrap_or(0); 16];
         let identity = Identity { uuid, generation: this.generation, seed };
         let node = Node::new(&this.settings, identity);
-        this.daemon = Some(Daemon { node, started: self.now });
+        this.clock.thaw(self.now);
+        (this.heard, this.halted) = (None, None);
+        this.reached.clear();
+        this.daemon = Some(Daemon { node, started: this.clock.local(self.now) });
         this.waiting = None;
         this.exit = None;
         let generation = this.generation;
@@ -221,6 +268,7 @@ impl World {
     /// The daemon of `machine` is killed; its agents and resources go on.
     pub fn kill(&mut self, machine: usize) {
         self.machines[machine].daemon = None;
+        self.rewake(machine);
         self.trace.line(self.now, machine, format_args!("daemon killed"));
     }
 
@@ -232,6 +280,7 @@ impl World {
         this.agents.power_off();
         this.under_way.clear();
         self.forget_agents(machine);
+        self.rewake(machine);
         self.trace.line(self.now, machine, format_args!("power off"));
     }
 
@@ -240,6 +289,8 @@ impl World {
         let this = &mut self.machines[machine];
         if this.daemon.is_some() && this.waiting.is_none() {
             this.waiting = Some(Vec::new());
+            this.halted = Some(self.now);
+            self.rewake(machine);
             self.trace.line(self.now, machine, format_args!("daemon halted"));
         }
     }
@@ -248,9 +299,11 @@ impl World {
     pub fn resume(&mut self, machine: usize) {
         let Some(waiting) = self.machines[machine].waiting.take() else { return };
         self.trace.line(self.now, machine, format_args!("daemon goes on"));
+        self.note_waking(machine);
         for input in waiting {
             self.feed(machine, input);
         }
+        self.rewake(machine);
     }
 
     /// A client of the daemon of `machine` asks; returns who it is. Nothing when it is down.
@@ -270,14 +323,14 @@ impl World {
     /// What the daemon of `machine` says of everything; `None` when it is down.
     pub fn status(&self, machine: usize) -> Option<StatusSnapshot> {
         let daemon = self.machines[machine].daemon.as_ref()?;
-        Some(daemon.node.status(self.local(daemon)))
+        Some(daemon.node.status(self.machines[machine].local(daemon, self.now)))
     }
 
     /// When the next thing happens; `None` when nothing ever will.
     pub fn next(&self) -> Option<Instant> {
-        let planned = self.coming.keys().next().map(|(at, _)| *at);
-        let timeouts = self.machines.iter().filter_map(Machine::next_timeout);
-        timeouts.chain(planned).min().map(|at| at.max(self.now))
+        let planned = self.coming.first_key_value().map(|((at, _), _)| *at);
+        let wakes = self.machines.iter().filter_map(|machine| machine.wake);
+        wakes.chain(planned).min().map(|at| at.max(self.now))
     }
 
     /// Lets the next thing happen that is due at or before `until`; `false` when there is none and
@@ -293,7 +346,7 @@ impl World {
             self.happen(coming);
             return true;
         }
-        let due = |machine: &Machine| machine.next_timeout().is_some_and(|at| at <= next);
+        let due = |machine: &Machine| machine.wake.is_some_and(|at| at <= next);
         if let Some(machine) = self.machines.iter().position(due) {
             self.feed(machine, Input::Timeout);
         }
@@ -336,23 +389,30 @@ impl World {
             }
             return;
         }
-        let local = Instant::ZERO + (now - daemon.started);
+        let local = Instant::ZERO + (this.clock.local(now) - daemon.started);
         self.trace.input(now, machine, &input);
-        let mut effects = Vec::new();
+        let mut effects = std::mem::take(&mut self.spare);
         daemon.node.handle(local, input, &mut effects);
-        for effect in effects {
+        for effect in effects.drain(..) {
             self.trace.effect(now, machine, &effect);
             self.perform(machine, effect);
         }
+        self.spare = effects;
+        self.rewake(machine);
         self.assert_time_moves(machine);
     }
 
     fn happen(&mut self, coming: Coming) {
         match coming {
-            Coming::Datagram { to, link, bytes } => self.feed(to, Input::Datagram { link, bytes }),
-            Coming::Echo { to, generation, input } => {
+            Coming::Datagram { to, link, bytes, sent } => {
+                self.note_arrival(to, link, &bytes, sent);
+                self.feed(to, Input::Datagram { link, bytes });
+            }
+            Coming::Stray { to, link, bytes, stray } => self.feed_stray(to, link, bytes, stray),
+            Coming::Death { machine, group, text } => die(self, machine, &group, &text),
+            Coming::Echo { to, generation, ping, sequence } => {
                 if self.runs(to, generation) {
-                    self.feed(to, input);
+                    self.feed(to, Input::EchoReply { ping, sequence });
                 }
             }
             Coming::Environment { machine, generation } => {
@@ -372,15 +432,18 @@ impl World {
     }
 
     /// An agent ends. Its daemon hears of it if it is still the one that started it.
-    fn end(&mut self, machine: usize, run: UnderWay, cancelled: bool) {
+    fn end(&mut self, machine: usize, run: Arc<UnderWay>, cancelled: bool) {
         let this = &mut self.machines[machine];
-        this.under_way.retain(|other| *other != run);
+        this.under_way.retain(|other| !Arc::ptr_eq(other, &run));
         let outcome = match cancelled {
             true => Outcome::TimedOut,
             false => this.agents.end(&run.operation),
         };
         if run.operation.monitor {
             self.counts.add("check", outcome_word(&outcome, cancelled));
+        }
+        if outcome == Outcome::Ok && run.operation.action == Action::Start {
+            self.plan_death(machine, &run);
         }
         let (op, generation) = (run.operation.id, run.generation);
         self.news.push(News::Ended { machine, run, outcome: outcome.clone() });
@@ -395,11 +458,9 @@ impl World {
     }
 
     fn environment(&mut self, machine: usize, generation: u64) {
-        /// Any day will do: 2026-01-01.
-        const EPOCH_S: u64 = 1_767_225_600;
-        let unix_s = EPOCH_S + self.now.as_millis() / 1_000;
+        let unix_s = self.machines[machine].clock.wall_s(self.now);
         self.feed(machine, Input::Environment { unix_s, load: "0.00 0.00 0.00 1/1 1".into() });
-        self.plan(ENVIRONMENT_EVERY, Coming::Environment { machine, generation });
+        self.plan(self.environment_every, Coming::Environment { machine, generation });
     }
 
     pub(crate) fn plan(&mut self, after: Duration, coming: Coming) {
@@ -407,109 +468,16 @@ impl World {
         self.coming.insert((self.now + after, self.planned), coming);
     }
 
-    fn perform(&mut self, machine: usize, effect: Effect) {
-        let generation = self.machines[machine].generation;
-        match effect {
-            Effect::Transmit { link, bytes } => {
-                let to = 1 - machine;
-                for arrival in self.network.send(machine, usize::from(link.0), &mut self.rng) {
-                    let mut bytes = bytes.to_vec();
-                    flip(&mut bytes, arrival.flip);
-                    self.plan(arrival.after, Coming::Datagram { to, link, bytes });
-                }
-            }
-            Effect::Echo { ping, sequence } => {
-                if self.network.gateway[machine] {
-                    let input = Input::EchoReply { ping, sequence };
-                    let coming = Coming::Echo { to: machine, generation, input };
-                    self.plan(Duration::from_micros(300), coming);
-                }
-            }
-            Effect::Run(operation) => {
-                let run = UnderWay { operation: operation.clone(), generation };
-                let this = &mut self.machines[machine];
-                let after = this.agents.begin(&operation);
-                this.under_way.push(run.clone());
-                self.news.push(News::Begun { machine, run: run.clone() });
-                self.plan(after, Coming::Ended { machine, run, cancelled: false });
-            }
-            Effect::Cancel(op) => self.cancel(machine, op),
-            effect @ (Effect::Fence { .. }
-            | Effect::Witness { .. }
-            | Effect::PeerEthernet(_)
-            | Effect::Alive
-            | Effect::LetWatchdogBite { .. }) => self.ask(machine, effect),
-            Effect::Reply { client, response } => {
-                self.machines[machine].replies.push((client, response));
-            }
-            Effect::Log(line) => {
-                if self.tidies && line.text.ends_with("; left alone") {
-                    self.tidy(machine, &line.text);
-                }
-                self.machines[machine].logs.push(line);
-            }
-            Effect::History(entry) => {
-                self.counts.add("move", &format!("{} {}", entry.what, entry.cause));
-                self.machines[machine].history.push(entry);
-            }
-            Effect::Notify { status } => self.machines[machine].notified.push(status),
-            Effect::KeepConfiguration { .. } => {}
-            Effect::Restart { .. } => {
-                self.machines[machine].daemon = None;
-                self.plan(RELOAD_TAKES, Coming::Boot { machine });
-            }
-            Effect::Exit { code } => {
-                self.machines[machine].daemon = None;
-                self.machines[machine].exit = Some(code);
-                // A service manager starts a daemon again that left with a failure.
-                if code != 0 && self.edge.is_some() {
-                    self.plan(RESTART_AFTER, Coming::Boot { machine });
-                }
-            }
-        }
-    }
-
-    /// Members of a group whose first one died while no daemon ran may be anybody's; the daemon says
-    /// so and leaves them to people.
-    fn tidy(&mut self, machine: usize, text: &str) {
-        self.counts.add("edge", "tidied by hand");
+    /// Sets when the daemon of `machine` is to be woken: after everything that may change it.
+    pub(crate) fn rewake(&mut self, machine: usize) {
         let this = &mut self.machines[machine];
-        for group in &this.settings.groups {
-            if !text.contains(&format!(" group {} ", group.key)) {
-                continue;
-            }
-            for resource in &group.resources {
-                this.agents.remove(&group.key, &resource.text);
-            }
-        }
-    }
-
-    /// Ends a check at once; an agent that changes something is never ended this way.
-    fn cancel(&mut self, machine: usize, op: OpId) {
-        let generation = self.machines[machine].generation;
-        let is_meant = |run: &UnderWay| run.generation == generation && run.operation.id == op;
-        let run = self.machines[machine].under_way.iter().find(|run| is_meant(run)).cloned();
-        let Some(run) = run else { return };
-        match run.operation.action {
-            Action::Start | Action::Stop | Action::Announce => {
-                self.news.push(News::BadCancel { machine, run });
-                return;
-            }
-            Action::Status | Action::Validate => {}
-        }
-        let own = |coming: &Coming| matches!(coming, Coming::Ended { machine: of, run, .. } if *of == machine && is_meant(run));
-        self.coming.retain(|_, coming| !own(coming));
-        self.plan(CANCEL_TAKES, Coming::Ended { machine, run, cancelled: true });
-    }
-
-    fn local(&self, daemon: &Daemon) -> Instant {
-        Instant::ZERO + (self.now - daemon.started)
+        this.wake = this.next_timeout();
     }
 
     /// A node whose next timeout never moves on would stop the world.
     fn assert_time_moves(&mut self, machine: usize) {
         let this = &self.machines[machine];
-        let due = this.next_timeout().is_some_and(|at| at <= self.now);
+        let due = this.wake.is_some_and(|at| at <= self.now);
         self.trace.count_due(machine, due);
         let stuck = self.trace.due_in_a_row(machine) > TIMEOUTS_MAX;
         assert!(!stuck, "machine {machine} has something due at {:?} for ever", self.now);
@@ -531,6 +499,11 @@ impl Machine {
             exit: None,
             under_way: Vec::new(),
             waiting: None,
+            halted: None,
+            heard: None,
+            reached: VecDeque::new(),
+            clock: Clock::default(),
+            wake: None,
         }
     }
 
@@ -553,7 +526,12 @@ impl Machine {
         }
         let daemon = self.daemon.as_ref()?;
         let next = daemon.node.next_timeout()?;
-        Some(daemon.started + (next - Instant::ZERO))
+        self.clock.world(daemon.started + (next - Instant::ZERO))
+    }
+
+    /// The time of its daemon.
+    fn local(&self, daemon: &Daemon, now: Instant) -> Instant {
+        Instant::ZERO + (self.clock.local(now) - daemon.started)
     }
 
     /// Whether every resource of `group` runs here.
@@ -573,25 +551,4 @@ impl Machine {
     pub fn errors(&self) -> Vec<&LogEvent> {
         self.logs.iter().filter(|line| line.level == Level::Error).collect()
     }
-}
-
-fn outcome_word(outcome: &Outcome, cancelled: bool) -> &'static str {
-    match outcome {
-        _ if cancelled => "cancelled",
-        Outcome::Ok => "ok",
-        Outcome::NotRunning => "not running",
-        Outcome::Failed { .. } => "failed",
-        Outcome::TimedOut => "timed out",
-        Outcome::CouldNotRun { .. } => "could not run",
-    }
-}
-
-fn flip(bytes: &mut [u8], bit: Option<u64>) {
-    let Some(bit) = bit else { return };
-    let length = u64::try_from(bytes.len()).unwrap_or(0);
-    if length == 0 {
-        return;
-    }
-    let index = usize::try_from(bit / 8 % length).unwrap_or(0);
-    bytes[index] ^= 1 << (bit % 8);
 }

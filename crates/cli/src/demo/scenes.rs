@@ -279,7 +279,7 @@ fn events(stage: &Stage, act: &Act) -> Vec<Event> {
     }
     for node in NODES {
         let before = act.moves.get(node).copied().unwrap_or_default();
-        for entry in stage.history(node).into_iter().filter(|e| e.number > before) {
+        for entry in stage.history(node).into_iter().filter(|e| e.is_move() && e.number > before) {
             let text = format!(
                 "{node} {} {} in {} ms: {}",
                 entry.what, entry.group, entry.elapsed_ms, entry.reason

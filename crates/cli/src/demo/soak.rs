@@ -109,7 +109,8 @@ fn soak(args: &SoakArgs, daemon: PathBuf) -> Result<bool, String> {
 }
 
 fn moves(stage: &Stage) -> usize {
-    NODES.iter().map(|node| stage.history(node).len()).sum()
+    let moves = |node: &&str| stage.history(node).iter().filter(|entry| entry.is_move()).count();
+    NODES.iter().map(moves).sum()
 }
 
 fn watch(args: &SoakArgs, stage: &mut Stage, before: usize) -> Result<Seen, String> {

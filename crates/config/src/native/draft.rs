@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Sink};
 use crate::duration;
 use crate::settings::{
     FenceDevice, FenceFailure, FenceKind, Fencing, Framing, GroupOptions, Native, NodeName,
-    ResourceOptions, Secret, Watchdog, Witness, WitnessKind,
+    RECORD_MIB_DEFAULT, Record, ResourceOptions, Secret, Watchdog, Witness, WitnessKind,
 };
 use crate::span::{Span, Spanned};
 
@@ -69,6 +69,12 @@ struct WitnessDraft {
     timeout_ms: Option<u64>,
 }
 
+#[derive(Debug, Default)]
+struct RecordDraft {
+    file: Option<String>,
+    mib: Option<u64>,
+}
+
 /// See the module's text.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
@@ -76,6 +82,7 @@ pub(super) struct Draft {
     pub(super) places: Places,
     devices: Vec<Device>,
     witness: WitnessDraft,
+    record: RecordDraft,
     /// Where `kill_grace` stands.
     grace: Option<Span>,
 }
@@ -177,6 +184,7 @@ impl Draft {
             KeyId::WatchdogSuicideWhenIsolated => self.watchdog().suicide_when_isolated = flag,
             KeyId::WitnessLease => self.places.lease = Some(Spanned::new(number, span)),
             KeyId::WitnessTimeout => self.witness.timeout_ms = Some(number),
+            KeyId::RecordSize => self.record.mib = Some(number),
             KeyId::ResourceMonitor
             | KeyId::ResourceInterval
             | KeyId::ResourceRestarts
@@ -200,7 +208,8 @@ impl Draft {
             | KeyId::WatchdogDevice
             | KeyId::WitnessEtcd
             | KeyId::WitnessKey
-            | KeyId::WitnessFile => {}
+            | KeyId::WitnessFile
+            | KeyId::RecordFile => {}
         }
     }
 
@@ -209,6 +218,7 @@ impl Draft {
             (KeyId::WatchdogDevice, text) => self.watchdog().device = text,
             (KeyId::WitnessKey, text) => self.witness.key = Some(text),
             (KeyId::WitnessFile, text) => self.witness.file = Some(text),
+            (KeyId::RecordFile, text) => self.record.file = Some(text),
             // The table gives no other key this kind.
             _ => {}
         }
@@ -278,6 +288,9 @@ impl Draft {
             }
         }
         self.finish_witness(sink);
+        let RecordDraft { file, mib } = std::mem::take(&mut self.record);
+        let mib = mib.unwrap_or(RECORD_MIB_DEFAULT);
+        self.native.record = file.map(|file| Record { file, size: mib * 1024 * 1024 });
         (self.native, self.places)
     }
 

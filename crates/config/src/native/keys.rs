@@ -3,6 +3,7 @@
 //! `draft`.
 
 use crate::duration;
+use crate::settings::{RECORD_MIB_MAX, RECORD_MIB_MIN};
 
 /// One key of hb.toml.
 #[derive(Clone, Copy, Debug)]
@@ -156,6 +157,8 @@ pub enum KeyId {
     WitnessFile,
     WitnessLease,
     WitnessTimeout,
+    RecordFile,
+    RecordSize,
 }
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -639,6 +642,25 @@ pub const KEYS: &[NativeKey] = &[
         kind: Kind::Time { min: 100, max: 60_000 },
         default: "1s",
         doc: "Limit of one question to the witness.",
+    },
+    NativeKey {
+        id: KeyId::RecordFile,
+        section: "record",
+        name: "file",
+        kind: Kind::Text,
+        default: "",
+        doc: "Record what the daemon is told and decides in this file, so that an incident can be \
+              replayed. An absolute path on a local disk; the directory must exist. Keys and \
+              passwords are left out. Without it nothing is recorded.",
+    },
+    NativeKey {
+        id: KeyId::RecordSize,
+        section: "record",
+        name: "size",
+        kind: Kind::Integer { min: RECORD_MIB_MIN, max: RECORD_MIB_MAX },
+        default: "16",
+        doc: "The file never grows beyond this many MiB; the oldest half is overwritten. Some \
+              hours of a quiet pair fit into 16.",
     },
 ];
 

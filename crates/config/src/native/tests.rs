@@ -38,6 +38,18 @@ fn every_key_reaches_its_place() {
 }
 
 #[test]
+fn a_recording_has_a_file_and_a_size() {
+    let of = |text: &str| parsed(text).0.record.map(|record| (record.file, record.size >> 20));
+    assert_eq!(of("[record]\nfile = \"/x\"\n"), Some(("/x".to_owned(), 16)));
+    assert_eq!(of("[record]\nfile = \"/x\"\nsize = 4\n"), Some(("/x".to_owned(), 4)));
+    assert_eq!(of("[record]\nsize = 4\n"), None);
+    for size in ["3", "1025", "\"4\""] {
+        let text = format!("[record]\nfile = \"/x\"\nsize = {size}\n");
+        assert_eq!(parsed(&text).1, [Code::InvalidNativeValue], "{size}");
+    }
+}
+
+#[test]
 fn the_defaults_of_the_table_are_those_of_settings() {
     let mut text = String::new();
     for key in KEYS {

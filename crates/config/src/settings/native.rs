@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{NodeName, Secret};
 
 /// `hb.toml`: what Heartbeat's files cannot say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Native {
     /// Framing of what we send.
     pub framing: Framing,
@@ -37,6 +37,8 @@ pub struct Native {
     pub watchdog: Option<Watchdog>,
     /// A third party that decides who may go on alone (`[witness]`).
     pub witness: Option<Witness>,
+    /// The recording of what the daemon is told (`[record]`).
+    pub record: Option<Record>,
 }
 
 /// How started resources are watched.
@@ -197,7 +199,7 @@ pub enum FenceFailure {
 }
 
 /// How the peer is made sure to be off.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fencing {
     /// Devices in order; those of one level must all succeed, levels are tried one after the other.
     pub devices: Vec<FenceDevice>,
@@ -211,7 +213,7 @@ pub struct Fencing {
 }
 
 /// One way to fence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FenceDevice {
     /// For logs and status.
     pub name: String,
@@ -230,7 +232,7 @@ pub struct FenceDevice {
 }
 
 /// What drives a fence device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FenceKind {
     /// A `fence_*` program (key=value lines on its standard input, ClusterLabs' fence agent API).
     Agent {
@@ -254,7 +256,7 @@ pub enum FenceKind {
 }
 
 /// The watchdog.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watchdog {
     /// Device (`/dev/watchdog`), or a regular file that stands in for it in tests.
     pub device: String,
@@ -266,8 +268,24 @@ pub struct Watchdog {
     pub suicide_when_isolated: bool,
 }
 
+/// Least size of a recording, in MiB: a snapshot must fit into half of it several times.
+pub const RECORD_MIB_MIN: u32 = 4;
+/// Greatest size of a recording, in MiB: a disk of logs is not to be filled by it.
+pub const RECORD_MIB_MAX: u32 = 1_024;
+/// Size of a recording that says nothing of it, in MiB.
+pub const RECORD_MIB_DEFAULT: u64 = 16;
+
+/// The recording of what the daemon is told and decides.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Its file.
+    pub file: String,
+    /// The file never grows beyond this, in bytes.
+    pub size: u64,
+}
+
 /// A third party that gives one of two nodes the right to go on alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Witness {
     /// What it is.
     pub kind: WitnessKind,
@@ -278,7 +296,7 @@ pub struct Witness {
 }
 
 /// Kinds of witnesses.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum WitnessKind {
     /// A lease in etcd (v3 API over its JSON gateway).
     Etcd {
@@ -372,6 +390,7 @@ impl Default for Native {
             fencing: None,
             watchdog: None,
             witness: None,
+            record: None,
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hb_node::api::{Request, RequestLine, Response, ResponseLine, VERSION};
 use hb_node::effect::{Level, LogEvent};
 use hb_node::input::ClientId;
+use nix::unistd::{Uid, User};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use tokio::net::unix::UCred;
@@ -23,6 +24,8 @@ pub(crate) const CHUNK: usize = 4096;
 const IDLE_MAX: Duration = Duration::from_secs(60);
 /// How long a client may take to read its answer.
 const WRITE_MAX: Duration = Duration::from_secs(5);
+/// How long the name of whoever gives a command may be looked for.
+const NAME_MAX: Duration = Duration::from_millis(500);
 /// How often a client that has closed its side is looked at while it waits for an answer.
 const GONE_CHECK: Duration = Duration::from_secs(1);
 
@@ -76,25 +79,28 @@ impl Client {
 
     /// Passes a request on and waits for its answer; `None` when the client has gone meanwhile.
     async fn ask(&self, stream: &UnixStream, request: Request) -> Option<Response> {
-        self.record(&request);
+        let who = match (self.record(&request), &self.peer) {
+            (true, Some(peer)) => Some(user_name(peer.uid()).await),
+            (true, None) | (false, _) => None,
+        };
         let (answer, response) = oneshot::channel();
-        let event = ClientEvent { client: self.id, asks: Some((request, answer)) };
+        let event = ClientEvent { client: self.id, who, asks: Some((request, answer)) };
         self.events.send(event).await.ok()?;
         tokio::select! {
             response = response => Some(response.unwrap_or_else(|_| Response::Error {
                 text: "the daemon ended before it could answer".into(),
             })),
             () = until_gone(stream) => {
-                let _ = self.events.send(ClientEvent { client: self.id, asks: None }).await;
+                let _ = self.events.send(ClientEvent { client: self.id, who: None, asks: None }).await;
                 None
             }
         }
     }
 
-    /// Who gave which command.
-    fn record(&self, request: &Request) {
+    /// Logs who gave which command; whether it is one.
+    fn record(&self, request: &Request) -> bool {
         let command = match request {
-            Request::Status | Request::History => return,
+            Request::Status | Request::History => return false,
             Request::Standby { .. } => "standby",
             Request::Takeover { .. } => "takeover",
             Request::Cleanup { .. } => "cleanup",
@@ -118,6 +124,20 @@ impl Client {
             text: format!("Command over the control socket: {command}"),
             fields,
         });
+        true
+    }
+}
+
+/// The name of a user, or `uid1000` when nobody knows it in time. Asked beside the core: a directory
+/// service may take its time.
+async fn user_name(uid: u32) -> String {
+    if uid == 0 {
+        return "root".into();
+    }
+    let lookup = tokio::task::spawn_blocking(move || User::from_uid(Uid::from_raw(uid)));
+    match timeout(NAME_MAX, lookup).await {
+        Ok(Ok(Ok(Some(user)))) => user.name,
+        Ok(_) | Err(_) => format!("uid{uid}"),
     }
 }
 

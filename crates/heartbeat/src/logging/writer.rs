@@ -20,6 +20,8 @@ pub(crate) enum Job {
     Line(Record),
     /// Append to the history file.
     History(String),
+    /// Replace the kept status.
+    Status(String),
     /// Open files again.
     Reopen,
     /// Tell when everything before this is written.
@@ -64,7 +66,8 @@ impl Writer {
             }
             match job {
                 Job::Line(record) => self.line(&record),
-                Job::History(line) => self.keep(&line),
+                Job::History(line) => self.keep(|history| history.append(&line)),
+                Job::Status(text) => self.keep(|history| history.replace_status(&text)),
                 Job::Reopen => self.sinks.iter_mut().for_each(|watched| watched.sink.reopen()),
                 Job::Flush(done) => {
                     let _ = done.send(());
@@ -101,9 +104,9 @@ impl Writer {
         }
     }
 
-    fn keep(&mut self, line: &str) {
+    fn keep(&mut self, write: impl FnOnce(&HistoryFile) -> io::Result<()>) {
         let Some(history) = &self.history else { return };
-        match history.append(line) {
+        match write(history) {
             Ok(()) => self.history_failed = false,
             Err(error) if !self.history_failed => {
                 self.history_failed = true;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use hb_config::settings::{AuthKeys, AuthMethod, Framing, NodeName, PingTarget};
+use serde::{Deserialize, Serialize};
 
 use super::receive::Refusal;
 use super::{Config, Counters, Event, Input, LinkId, NodeView, Output, PingId, Unverified};
@@ -22,7 +23,7 @@ use crate::time::Instant;
 /// and feeds [`Input::Timeout`] when [`Messaging::next_timeout`] is reached; one `Timeout` handles
 /// everything that is due. When several inputs are ready, datagrams come first: fresh evidence
 /// must not lose against a timer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Messaging {
     pub(super) node: NodeName,
     pub(super) uuid: [u8; 16],
@@ -64,7 +65,7 @@ pub struct Messaging {
 }
 
 /// Heartbeat times of this node.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Times {
     pub(super) keepalive: Duration,
     pub(super) deadtime: Duration,
@@ -73,7 +74,7 @@ pub(super) struct Times {
 }
 
 /// How far the start has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Phase {
     /// `Start` has not come.
     Idle,
@@ -226,6 +227,16 @@ impl Messaging {
         for peer in &mut self.peers {
             peer.strongest = None;
         }
+    }
+
+    /// The keys in force.
+    pub fn authenticator(&self) -> &Authenticator {
+        &self.keys
+    }
+
+    /// Other keys, with nothing else changed: for a replay, which has none of the real ones.
+    pub fn replace_keys(&mut self, keys: Authenticator) {
+        self.keys = keys;
     }
 
     /// Heartbeats go on, marked, so that the peer takes over when this node is silent and not

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use hb_config::settings::{AuthMethod, NodeName};
+use serde::{Deserialize, Serialize};
 
 use super::messaging::{Messaging, Phase};
 use super::status::Begin;
@@ -25,7 +26,7 @@ const COPY_AGE_MAX: u64 = 500;
 const NAME_SHOWN_MAX: usize = 100;
 
 /// Why a datagram is refused; one event for each link and kind in a second.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Refusal {
     Malformed,
     Unsupported,

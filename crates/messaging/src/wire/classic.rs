@@ -71,23 +71,33 @@ pub(super) fn frame(text: &[u8], signature: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn canonical(fields: &FieldList) -> Vec<u8> {
-    let mut text = Vec::with_capacity(256);
+    let mut text = Vec::with_capacity(512);
     for field in fields.iter().filter(|field| field.name != AUTH) {
-        let value = match &field.value {
-            Value::Text(bytes) => replace(bytes, b'\n', ESCAPED_LINE_FEED),
-            Value::Binary(bytes) => {
-                text.extend_from_slice(b"(1)");
-                base64::encode(bytes)
-            }
-        };
+        if let Value::Binary(_) = &field.value {
+            text.extend_from_slice(b"(1)");
+        }
         text.extend_from_slice(field.name.as_bytes());
         text.push(b'=');
-        text.extend_from_slice(&value);
+        match &field.value {
+            Value::Text(bytes) => push_replaced(&mut text, bytes, b'\n', ESCAPED_LINE_FEED),
+            Value::Binary(bytes) => text.extend_from_slice(&base64::encode(bytes)),
+        }
         text.push(b'\n');
     }
     text
 }
 
 fn replace(bytes: &[u8], from: u8, to: u8) -> Vec<u8> {
-    bytes.iter().map(|byte| if *byte == from { to } else { *byte }).collect()
+    let mut replaced = Vec::with_capacity(bytes.len());
+    push_replaced(&mut replaced, bytes, from, to);
+    replaced
+}
+
+/// Nearly every value has nothing to replace and is copied as a whole.
+fn push_replaced(text: &mut Vec<u8>, bytes: &[u8], from: u8, to: u8) {
+    let begin = text.len();
+    text.extend_from_slice(bytes);
+    if bytes.contains(&from) {
+        text[begin..].iter_mut().filter(|byte| **byte == from).for_each(|byte| *byte = to);
+    }
 }

@@ -71,7 +71,8 @@ fn decode_field(fields: &mut FieldList, chunk: &[u8]) -> Result<(), DecodeError>
 }
 
 pub(super) fn encode(fields: &FieldList, inner_auth: bool, keys: &Authenticator) -> Vec<u8> {
-    let mut bytes = START.to_vec();
+    let mut bytes = Vec::with_capacity(512);
+    bytes.extend_from_slice(START);
     for field in fields.iter().filter(|field| field.name != AUTH) {
         let (kind, value) = match &field.value {
             Value::Text(value) => (b'0', value),
@@ -93,9 +94,17 @@ fn push_field(bytes: &mut Vec<u8>, kind: u8, name: &str, value: &[u8]) {
     push_chunk(bytes, &[&[b'(', kind, b')'], name.as_bytes(), b"=", value]);
 }
 
+/// Without a string of its own: a message has a score of lengths.
+fn push_decimal(bytes: &mut Vec<u8>, number: usize) {
+    if number >= 10 {
+        push_decimal(bytes, number / 10);
+    }
+    bytes.extend(u8::try_from(number % 10).map(|digit| b'0' + digit));
+}
+
 fn push_chunk(bytes: &mut Vec<u8>, parts: &[&[u8]]) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
-    bytes.extend_from_slice(length.to_string().as_bytes());
+    push_decimal(bytes, length);
     bytes.push(b':');
     for part in parts {
         bytes.extend_from_slice(part);

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use hb_config::settings::Timing;
 use hb_messaging::time::Instant;
+use serde::{Deserialize, Serialize};
 
 /// Heartbeats that must be overdue before an answer shows that the network worked without the peer:
 /// one may be under way, one may be late.
@@ -30,7 +31,7 @@ const APART_DEADTIMES: u32 = 10;
 const APART_MIN: Duration = Duration::from_secs(60);
 
 /// What is known of a ping node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Ping {
     /// Its last answer; `None` when none came since the start.
     pub(crate) heard: Option<Instant>,
@@ -39,7 +40,7 @@ pub(crate) struct Ping {
 }
 
 /// Where the question stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     /// It is the peer that is gone, as far as ping nodes can tell.
     Clear,
@@ -52,7 +53,7 @@ enum Stage {
 }
 
 /// The tie-break for one silence of the peer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Reach {
     stage: Stage,
     keepalive: Duration,

@@ -70,8 +70,8 @@ fn told(steps: &[Step]) -> Vec<PeerStatus> {
     steps.iter().filter_map(status).collect()
 }
 
-fn hold(doubt: &Doubt) -> Option<&'static str> {
-    doubt.hold().map(|hold| hold.id)
+fn hold(doubt: &Doubt) -> Option<String> {
+    doubt.hold().map(|hold| hold.id.to_string())
 }
 
 /// The attempt that is asked for.
@@ -148,7 +148,7 @@ fn a_node_that_is_cut_off_neither_fences_nor_asks_the_witness() {
         (vec![PeerStatus::Lost], None, None)
     );
     let steps = doubt.weigh(at(NOW + 3_600_000), &facts);
-    assert_eq!((steps, hold(&doubt)), (vec![], Some("isolated")));
+    assert_eq!((steps, hold(&doubt).as_deref()), (vec![], Some("isolated")));
     // Its network is back, and the peer has had its time.
     facts.pings = vec![ping(NOW + 3_600_001)];
     doubt.weigh(at(NOW + 3_600_001), &facts);

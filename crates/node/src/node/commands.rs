@@ -20,18 +20,22 @@ impl Node {
                 let text = if self.stopping { "already stopping" } else { "stopping" };
                 let response = Response::Done { text: text.to_owned() };
                 turn.effects.push(Effect::Reply { client, response });
+                self.note_order(client, "shutdown");
                 return self.stop(turn);
             }
             Request::Standby { which } => {
+                self.note_order(client, "standby");
                 return self
                     .command(client, turn, |request| resource::Input::Standby { request, which });
             }
             Request::Takeover { which } => {
+                self.note_order(client, "takeover");
                 return self
                     .command(client, turn, |request| resource::Input::Takeover { request, which });
             }
             Request::Maintenance { on, limit_ms } => {
                 let limit = limit_ms.map(Duration::from_millis);
+                self.note_order(client, "maintenance");
                 return self.command(client, turn, |request| resource::Input::Maintenance {
                     request,
                     on,
@@ -43,6 +47,7 @@ impl Node {
             Request::FenceTest => return self.test_fencing(client, turn),
             Request::FenceConfirm { node } => self.confirm_fence(client, &node, turn),
             Request::Cleanup { group } => {
+                self.note_order(client, "cleanup");
                 return self
                     .command(client, turn, |request| resource::Input::Cleanup { request, group });
             }

@@ -55,6 +55,8 @@ impl Node {
         let view = self.view(self.now);
         let problems = view.problems(self.now);
         let summary = view.summary(&problems);
+        let verdict = view.verdict(&problems);
+        self.verdict.note((), verdict, self.now);
         self.watch.remember(&problems, self.now);
         if self.active && self.notified.as_ref() != Some(&summary) {
             self.notified = Some(summary.clone());

@@ -8,6 +8,7 @@ use hb_messaging::time::Instant;
 use hb_resource::group::Group;
 use hb_resource::input::{self as resource, GroupClaim, PeerMessage, PeerStatus};
 use hb_resource::operation::Outcome;
+use serde::{Deserialize, Serialize};
 
 use super::{Node, Turn};
 use crate::STEPPED_DOWN;
@@ -20,7 +21,7 @@ use crate::report;
 use crate::translate::Incoming;
 
 /// What the watchdog is for, and whether it was let go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Dog {
     reboot_when_stuck: bool,
     bites: bool,
@@ -67,6 +68,7 @@ impl Node {
         self.hear_ipfail(&body, turn);
         self.hear_of_clients(&body, turn);
         self.hear_refusal(&body, turn);
+        self.hear_why(&body);
         let kind = report::kind(&body).to_owned();
         match self.translator.incoming(body) {
             Incoming::Message { message, warning } => {
@@ -82,6 +84,7 @@ impl Node {
                 }
                 if matches!(message, PeerMessage::Shutdone) {
                     self.takeover = Some((from.clone(), self.now, self.groups_held()));
+                    self.tell_left(turn);
                     if let Some(doubt) = &mut self.doubt {
                         doubt.left();
                     }
@@ -130,6 +133,7 @@ impl Node {
     }
 
     pub(super) fn take_fence(&mut self, attempt: u64, outcome: &Outcome, turn: &mut Turn<'_>) {
+        self.note_fenced(attempt, outcome, turn);
         let (now, facts) = (self.now, self.facts());
         let Some(doubt) = &mut self.doubt else { return };
         let steps = doubt.fence_answer(now, attempt, outcome, &facts);
@@ -179,6 +183,8 @@ impl Node {
                 turn.log(
                     LogEvent::new(Level::Warn, "fence_confirmed", line).with("client", client.0),
                 );
+                let by = self.names.get(&client).cloned();
+                self.tell_fence("confirmed", "operator", text.clone(), by, 0, turn);
                 Response::Done { text }
             }
             Err(text) => Response::Error { text },
@@ -215,6 +221,7 @@ impl Node {
             turn.changed = true;
             match step {
                 Step::Tell(status) => {
+                    self.note_silence(status, turn);
                     if status == PeerStatus::Dead
                         && let Some(peer) = self.profile.peer.clone()
                     {
@@ -226,7 +233,10 @@ impl Node {
                     self.feed_manager(resource::Input::MayTake(groups), turn);
                 }
                 Step::AskPings => self.feed_messaging(messaging::Input::AskPings, turn),
-                Step::Effect(effect) => turn.effects.push(effect),
+                Step::Effect(effect) => {
+                    self.note_fencing(&effect);
+                    turn.effects.push(effect);
+                }
                 Step::Yield(reason) => {
                     turn.log(LogEvent::new(Level::Error, "stepping_down", reason));
                     self.last = Effect::Exit { code: STEPPED_DOWN };
@@ -273,7 +283,7 @@ impl Node {
         }
     }
 
-    fn moment(&self, ms_ago: Option<u64>) -> Option<Instant> {
+    pub(super) fn moment(&self, ms_ago: Option<u64>) -> Option<Instant> {
         let ago = ms_ago?.saturating_mul(1_000);
         Some(Instant::from_micros(self.now.as_micros().saturating_sub(ago)))
     }

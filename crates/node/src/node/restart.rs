@@ -27,6 +27,7 @@ impl Node {
                     self.manager.in_maintenance().then_some(RestartedMaintenance { left });
                 self.end_requests("the daemon started anew before this was done", turn);
                 self.last = Effect::Restart { maintenance };
+                self.tell_stop(turn);
                 self.leaves = true;
             }
         }

@@ -7,8 +7,8 @@ use hb_messaging::time::Instant;
 
 use super::{Node, Turn};
 use crate::activity::short;
-use crate::api::HistoryEntry;
-use crate::effect::{Effect, Level, LogEvent};
+use crate::api::{EntryKind, HistoryEntry};
+use crate::effect::{Level, LogEvent};
 use crate::report::millis;
 use crate::snapshot::Service;
 use crate::split::{Apart, Change, Kept, Sides};
@@ -88,17 +88,24 @@ impl Node {
                 .with("to_unix_s", apart.ended_unix_s());
         }
         turn.log(line);
-        let entry = self.history.add(HistoryEntry {
-            number: 0,
-            unix_s: self.unix_s,
+        let to = match kept {
+            Kept::Here => Some(here),
+            Kept::There => Some(peer),
+            Kept::Unknown => None,
+        };
+        let entry = HistoryEntry {
+            kind: EntryKind::Split,
             group,
             what: "split".to_owned(),
+            to,
             cause: "conflict".to_owned(),
             reason,
             elapsed_ms,
             overlap_ms: Some(overlap_ms),
-        });
-        turn.effects.push(Effect::History(entry));
+            ..HistoryEntry::default()
+        };
+        let entry = self.history.add(entry, self.moment_now());
+        Self::keep(entry, turn);
     }
 
     fn apart_words(&self, apart: Option<Apart>) -> String {

@@ -1,9 +1,9 @@
 //! Why a group moves, as history and status name it. Values only.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Why a group moves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Cause {
     /// This node started.
     Startup,

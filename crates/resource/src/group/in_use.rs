@@ -9,7 +9,7 @@ use super::*;
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// How far the waiting has come in this acquisition.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct InUse {
     asked: u64,
     waiting: bool,

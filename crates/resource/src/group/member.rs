@@ -2,12 +2,12 @@
 //! it has failed. Values and their small changes; what follows from them is in `group`.
 
 use hb_config::settings::{AgentSpec, BuiltIn, ResourceSpec};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::operation::{Action, OpId, Outcome};
 
 /// What is known of one member on this node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum ResourceState {
     /// Not looked at yet.
     Unknown,
@@ -38,7 +38,7 @@ impl ResourceState {
 }
 
 /// When the next check of a member is made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Watch {
     /// Not at all, or one is under way.
     Off,
@@ -49,7 +49,7 @@ pub(super) enum Watch {
 }
 
 /// What is under way in a member's own slot, beside the steps of the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Beside {
     pub(super) id: OpId,
     pub(super) action: Action,
@@ -64,7 +64,7 @@ pub(super) struct Beside {
 const DOUBTS_MAX: u8 = 2;
 
 /// One resource of the group.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Member {
     /// Its state.
     pub state: ResourceState,

@@ -8,7 +8,7 @@ use super::*;
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
 /// How far the looks at a released group have come.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Ready {
     waiting: bool,
     /// The member to be looked at next, or at this moment.

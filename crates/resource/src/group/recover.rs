@@ -5,7 +5,7 @@
 use super::*;
 
 /// Whether a group that failed here waits for another attempt here.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Breaker {
     waiting: bool,
     /// That it failed everywhere was said; once until it is held again.

@@ -5,7 +5,7 @@
 use super::*;
 
 /// How far a failing stop has come: repeated, then with KILL, then looked at.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct StopProgress {
     attempts: u32,
     pub(super) waits_for_retry: bool,

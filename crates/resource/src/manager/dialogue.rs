@@ -20,7 +20,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(30);
 pub(super) const GIVING: &str = "standby";
 
 /// Where a dialogue stands. `which` is from this node's point of view on both sides.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) enum Dialogue {
     None,
     /// Step 1 was sent.
@@ -40,7 +40,7 @@ pub(super) enum Dialogue {
     Acquiring(Taking),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Giving {
     which: Which,
     cause: Cause,
@@ -49,7 +49,7 @@ pub(super) struct Giving {
     request: Option<RequestId>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Taking {
     which: Which,
     request: Option<RequestId>,
@@ -63,6 +63,11 @@ impl Dialogue {
             Self::Asked(giving) | Self::Releasing(giving) | Self::Given(giving, _) => Some(giving),
             Self::None | Self::Wanting { .. } | Self::Taking(_) | Self::Acquiring(_) => None,
         }
+    }
+
+    /// Why this node gives what it gives.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        self.giving().map(|giving| giving.cause)
     }
 
     fn which(&self) -> Option<&Which> {

@@ -18,7 +18,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const RETURNS_MAX: u8 = 23;
 
 /// Why groups that are here are to go home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(super) enum Due {
     /// It failed on the peer, which does not hold that against itself any more.
     Forgotten,
@@ -28,7 +28,7 @@ pub(super) enum Due {
     Back,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 enum Step {
     /// Something speaks against it.
     Waits,
@@ -41,14 +41,14 @@ enum Step {
 }
 
 /// A group that shall go home.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Home {
     why: Due,
     step: Step,
 }
 
 /// How far a group's way home is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum FailbackState {
     /// Its window runs; it goes when `Timer::FailbackStable` of the group is due.
     Window,

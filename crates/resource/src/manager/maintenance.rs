@@ -7,7 +7,9 @@ use super::settle::Wish;
 use super::*;
 
 /// Who asked for maintenance.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct Maintenance {
     /// This node was told so.
     pub here: bool,

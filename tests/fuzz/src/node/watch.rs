@@ -11,7 +11,7 @@ use hb_messaging::engine::PingId;
 use hb_messaging::fields;
 use hb_messaging::time::Instant;
 use hb_messaging::wire;
-use hb_node::api::{Request, Response, StatusSnapshot, VERSION};
+use hb_node::api::{EntryKind, Request, Response, StatusSnapshot, VERSION};
 use hb_node::effect::Effect;
 use hb_node::history::ENTRIES_MAX;
 use hb_node::input::{ClientId, Input};
@@ -175,6 +175,8 @@ impl Watch {
             | Input::Ethernet(_)
             | Input::Start
             | Input::Reload { .. }
+            | Input::ClientName { .. }
+            | Input::Clock { .. }
             | Input::Look { .. }
             | Input::Datagram { .. }
             | Input::EchoReply { .. }
@@ -244,9 +246,16 @@ impl Watch {
                 assert!(!line.text.contains('\n'), "{line:?}");
             }
             Effect::History(entry) => {
-                self.moves += 1;
-                assert_eq!(entry.number, self.moves);
-                assert!(self.spec(&entry.group).is_some(), "{entry:?}");
+                self.moves += u64::from(!entry.amends);
+                match entry.amends {
+                    true => assert!((1..=self.moves).contains(&entry.number), "{entry:?}"),
+                    false => assert_eq!(entry.number, self.moves),
+                }
+                let of_group = match entry.kind {
+                    EntryKind::Move | EntryKind::Split | EntryKind::Failure => true,
+                    EntryKind::Node | EntryKind::Fence | EntryKind::Maintenance => false,
+                };
+                assert_eq!(self.spec(&entry.group).is_some(), of_group, "{entry:?}");
             }
             Effect::Notify { status } => assert!(!status.contains('\n'), "{status:?}"),
             Effect::Exit { .. } => self.left = true,

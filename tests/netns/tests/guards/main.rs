@@ -6,6 +6,7 @@
 
 mod apart;
 mod operator;
+mod recording;
 mod recovery;
 mod support;
 
@@ -14,7 +15,7 @@ use std::process::ExitCode;
 use hb_netns::runner::{self, Case};
 
 fn main() -> ExitCode {
-    let all = [recovery::CASES, apart::CASES, operator::CASES];
+    let all = [recovery::CASES, apart::CASES, operator::CASES, recording::CASES];
     let cases: Vec<Case> = all.into_iter().flatten().copied().collect();
     runner::main(&cases)
 }

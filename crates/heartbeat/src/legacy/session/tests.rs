@@ -29,6 +29,7 @@ fn snapshot() -> StatusSnapshot {
         heard_ms_ago: None,
         failure: None,
         peer_hears: None,
+        loss_permille: None,
     };
     snapshot.peer = Some(PeerNode {
         name: "node2".into(),

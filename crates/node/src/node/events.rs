@@ -1,0 +1,56 @@
+//! Carries what messaging noticed to whoever must know: the log, the memories, the resource manager. It
+//! decides nothing.
+
+use hb_messaging::engine::Event;
+use hb_resource::input as resource;
+
+use super::{Node, Turn};
+use crate::report;
+
+impl Node {
+    pub(super) fn take_event(&mut self, event: Event, turn: &mut Turn<'_>) {
+        turn.changed = true;
+        turn.log(report::event(&event));
+        self.watch.note(&event, self.now, self.messaging.counters().bad_auth);
+        match event {
+            Event::Active => {
+                self.active = true;
+                // Before anything is said of resources, so that failback to a worse node is held.
+                self.greet_ipfail(turn);
+                self.feed_manager(resource::Input::Started, turn);
+            }
+            Event::NodeStatus { node, from, to, .. } => {
+                self.note_reach(&node, to, turn);
+                self.note_parting(&node, from, to);
+                if self.is_peer(&node) {
+                    self.note_presence(to, turn);
+                    self.take_peer_status(to, turn);
+                }
+            }
+            Event::PeerRestarted { node, generation } => {
+                if self.is_peer(&node) {
+                    self.tell_restart(generation, turn);
+                    self.greet_ipfail(turn);
+                    self.trust_again(turn);
+                    self.feed_manager(resource::Input::PeerRestarted, turn);
+                }
+            }
+            Event::ReturnedAfterPartition { node } => {
+                if self.is_peer(&node) && !self.is_distrusted() {
+                    self.feed_manager(resource::Input::PeerReturned, turn);
+                }
+            }
+            Event::PeerExtensions { node, extensions } => {
+                if self.is_peer(&node) {
+                    self.hear_saying(&extensions, turn);
+                }
+            }
+            Event::Received { from, body } => {
+                if self.is_peer(&from) && !self.is_distrusted() {
+                    self.take_message(&from, body, turn);
+                }
+            }
+            Event::LinkStatus { .. } | Event::LateHeartbeat { .. } | Event::Refused { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The life of a pair: installed, started, killed, upgraded, restarted, switched off, booted, cut off
+//! from power, removed. nginx of Debian is a unit of systemd here.
+
+use std::time::Instant;
+
+use hb_netns::runner::measured;
+
+use crate::Step;
+use crate::pair::{NODES, Pair};
+
+pub(crate) const STEPS: &[Step] = &[
+    ("installed_and_enabled", installed_and_enabled),
+    ("unit_stopped_by_hand", unit_stopped_by_hand),
+    ("daemon_killed", daemon_killed),
+    ("upgraded_on_the_owner", upgraded_on_the_owner),
+    ("restarted_by_systemctl", restarted_by_systemctl),
+    ("orderly_poweroff_of_the_owner", orderly_poweroff_of_the_owner),
+    ("booted_again", booted_again),
+    ("power_loss_of_the_owner", power_loss_of_the_owner),
+    ("purged", purged),
+];
+
+const HARESOURCES: &str = "node1 IPaddr::192.0.2.100/24/eth0 systemd::nginx\n";
+/// Whether the floating address is here.
+const ADDRESS: &str = "ip -o address show to 192.0.2.100 | grep -q .";
+
+/// As the guide says: the package, three files, one command.
+fn installed_and_enabled(pair: &mut Pair) {
+    for node in NODES {
+        pair.machine_mut(node).boot();
+        let said = pair.install(node, &pair.prepared.package);
+        assert!(!said.contains("warning") && !said.contains("WARNING"), "{said}");
+        assert_eq!(pair.run(node, "systemctl is-enabled heartbeat").1.trim(), "disabled");
+        assert_eq!(pair.run(node, "systemctl is-active heartbeat").1.trim(), "inactive");
+        pair.sh(node, "getent passwd hacluster && getent group haclient");
+        pair.configure(node, HARESOURCES);
+        pair.sh(node, "systemctl disable --now nginx && hb check");
+    }
+    for node in NODES {
+        pair.sh(node, "systemctl enable --now heartbeat");
+    }
+    pair.wait_served("node1");
+    pair.wait_well();
+    for line in [
+        "/usr/share/heartbeat/hb_standby --help",
+        "/usr/lib/heartbeat/hb_takeover --help",
+        "cl_status hbstatus",
+    ] {
+        pair.sh("node1", line);
+    }
+    pair.sh("node2", &format!("! {ADDRESS} && ! systemctl is-active nginx"));
+}
+
+/// What happens to the unit behind its manager's back.
+fn unit_stopped_by_hand(pair: &mut Pair) {
+    for line in ["systemctl kill --signal=KILL nginx", "systemctl stop nginx"] {
+        let begin = Instant::now();
+        pair.sh("node1", line);
+        pair.wait("node1", "systemctl is-active nginx");
+        pair.wait_served("node1");
+        measured(&format!("{line}: served again within"), begin.elapsed());
+    }
+    pair.wait("node1", "hb cleanup");
+    pair.wait_well();
+}
+
+/// systemd starts it again, and it keeps what runs.
+fn daemon_killed(pair: &mut Pair) {
+    let before = pair.unit("node1", "MainPID");
+    let begin = Instant::now();
+    pair.sh("node1", &format!("kill -KILL {before}"));
+    let line = format!(
+        "pid=$(systemctl show -P MainPID heartbeat); [ $pid != 0 ] && [ $pid != {before} ] && hb status"
+    );
+    pair.wait("node1", &line);
+    measured("killed daemon back and well within", begin.elapsed());
+    pair.assert_unbroken(begin, "node1");
+    assert_eq!(pair.unit("node1", "NRestarts"), "1");
+    pair.wait_well();
+    assert_no_death(pair, "node2");
+}
+
+/// The service does not notice, and what people have changed stays.
+fn upgraded_on_the_owner(pair: &mut Pair) {
+    let changed = "/etc/ha.d/resource.d/MailTo";
+    pair.sh("node1", &format!("echo '# ours' >>{changed}"));
+    let nginx = pair.sh("node1", "systemctl show -P MainPID nginx");
+    let generation = generation(pair, "node1");
+    let begin = Instant::now();
+    pair.install("node1", &pair.prepared.upgrade);
+    // Returns only when the new program is at work.
+    let pid = pair.unit("node1", "MainPID");
+    assert_eq!(
+        pair.sh("node1", &format!("readlink /proc/{pid}/exe")).trim(),
+        "/usr/sbin/heartbeat"
+    );
+    pair.wait_well();
+    pair.assert_unbroken(begin, "node1");
+    assert_eq!(pair.sh("node1", "systemctl show -P MainPID nginx"), nginx);
+    assert_eq!(self::generation(pair, "node1"), generation + 1);
+    assert_eq!(pair.sh("node1", &format!("tail -n 1 {changed}")).trim(), "# ours");
+    assert_eq!(pair.sh("node1", "systemctl is-enabled heartbeat").trim(), "enabled");
+    assert_no_death(pair, "node2");
+    // On the other node, too.
+    pair.install("node2", &pair.prepared.upgrade);
+    pair.wait_well();
+    pair.assert_unbroken(begin, "node1");
+}
+
+/// A stop that releases, and a start: the other node has everything afterwards.
+fn restarted_by_systemctl(pair: &mut Pair) {
+    pair.sh("node1", "systemctl restart heartbeat");
+    pair.wait_served("node2");
+    pair.wait_well();
+    pair.sh("node1", &format!("! {ADDRESS} && ! systemctl is-active nginx"));
+    assert_no_death(pair, "node2");
+}
+
+/// Released before the machine is off: no dead time passes.
+fn orderly_poweroff_of_the_owner(pair: &mut Pair) {
+    pair.sh("node2", "systemctl poweroff --no-wall");
+    let begin = Instant::now();
+    pair.wait_served("node1");
+    measured("orderly poweroff: served by the other node after", begin.elapsed());
+    pair.machine_mut("node2").wait_off();
+    assert_no_death(pair, "node1");
+    let begin = Instant::now();
+    pair.assert_unbroken(begin, "node1");
+}
+
+/// It comes back by itself, and the service stays where it is.
+fn booted_again(pair: &mut Pair) {
+    let begin = Instant::now();
+    pair.machine_mut("node2").boot();
+    pair.wait("node2", "systemctl is-active heartbeat");
+    pair.wait_well();
+    pair.assert_unbroken(begin, "node1");
+    pair.sh("node2", &format!("! {ADDRESS} && ! systemctl is-active nginx"));
+}
+
+/// Every process of the owner ends at once; it is booted again later.
+fn power_loss_of_the_owner(pair: &mut Pair) {
+    let begin = Instant::now();
+    pair.machine_mut("node1").power_off();
+    pair.wait_served("node2");
+    measured("power loss (deadtime 5 s): served by the other node after", begin.elapsed());
+    let begin = Instant::now();
+    pair.machine_mut("node1").boot();
+    pair.wait_well();
+    pair.assert_unbroken(begin, "node2");
+}
+
+/// Gives everything away and leaves nothing that runs, nor what it has written itself.
+fn purged(pair: &mut Pair) {
+    pair.sh("node2", "apt-get purge -y twinbeat");
+    pair.wait_served("node1");
+    pair.sh("node2", &format!("! {ADDRESS} && ! systemctl is-active nginx"));
+    pair.sh("node2", "! grep -qsx heartbeat /proc/[0-9]*/comm");
+    for gone in
+        ["/usr/sbin/heartbeat", "/var/lib/heartbeat", "/run/heartbeat", "/etc/init.d/heartbeat"]
+    {
+        pair.sh("node2", &format!("! [ -e {gone} ]"));
+    }
+    // Written by people.
+    pair.sh("node2", "cat /etc/ha.d/ha.cf /etc/ha.d/haresources /etc/ha.d/authkeys >/dev/null");
+    pair.sh("node2", "! systemctl is-enabled heartbeat 2>/dev/null");
+    assert_no_death(pair, "node1");
+}
+
+/// Number of starts that this node has counted.
+pub(crate) fn generation(pair: &Pair, node: &str) -> u64 {
+    let text = pair.sh(node, "cat /var/lib/heartbeat/hb_generation");
+    text.trim().parse().expect("a number")
+}
+
+/// `node` has not taken the other one for dead since its log began.
+#[track_caller]
+fn assert_no_death(pair: &Pair, node: &str) {
+    let log = pair.sh(node, "cat /var/log/ha-log");
+    assert!(!log.contains("is dead"), "{log}");
+}

@@ -20,6 +20,7 @@ mod history;
 mod host;
 mod identity;
 mod last_status;
+mod left_record;
 mod legacy;
 mod logging;
 mod operations;

@@ -19,9 +19,10 @@ use crate::address_thread::{AddressThread, Plan};
 use crate::args::Paths;
 use crate::binding;
 use crate::hint::HintSender;
+use crate::left_record::{self, Left};
 use crate::logging::Logger;
 use crate::probes::Probes;
-use crate::watch::Watches;
+use crate::watch::{self, Owner, Watches};
 use crate::watch_record;
 
 /// Directory below the run directory where running agents are written down.
@@ -39,6 +40,7 @@ pub(crate) struct Operations {
     /// at a takeover, where a disk that hangs would cost the address.
     overridden: BTreeSet<String>,
     watches: Watches,
+    left: Left,
     probes: Probes,
     under_way: BTreeMap<OpId, UnderWay>,
     answer: mpsc::Sender<(OpId, Outcome)>,
@@ -96,7 +98,9 @@ impl Operations {
         binding::check(settings, logger);
         let (answer, answers) = mpsc::channel(ANSWERS_MAX);
         let record = paths.run.join(watch_record::FILE);
+        let owners = watch::owners(settings);
         Self {
+            left: Left::open(paths.run.join(left_record::FILE), &owners),
             watches: Watches::open(settings, runner.clone(), record, hints.clone()),
             probes: Probes::open(settings, &AgentPaths::default().path),
             runner,
@@ -128,6 +132,11 @@ impl Operations {
         }
     }
 
+    /// What daemons since the machine booted have started and not stopped.
+    pub(crate) fn left(&self) -> BTreeSet<Owner> {
+        self.left.all()
+    }
+
     /// Starts an operation; its answer comes from [`Self::recv`], exactly once.
     pub(crate) fn start(&mut self, operation: Operation) {
         let (cancel, cancelled) = oneshot::channel();
@@ -136,6 +145,9 @@ impl Operations {
                 Action::Start | Action::Stop => self.watches.end(&operation),
                 Action::Status | Action::Announce | Action::Validate => {}
             }
+        }
+        if operation.action == Action::Start {
+            self.left.insert(&watch::owner(&operation));
         }
         let work = self.perform(operation.clone());
         let (id, answer) = (operation.id, self.answer.clone());
@@ -182,6 +194,19 @@ impl Operations {
     /// What an answer means for the watch over the resource's processes.
     fn ended(&mut self, id: OpId, outcome: &Outcome) {
         let Some(UnderWay { operation, began, .. }) = self.under_way.remove(&id) else { return };
+        match (operation.action, outcome) {
+            (Action::Stop, Outcome::Ok | Outcome::NotRunning) => {
+                self.left.remove(&watch::owner(&operation));
+            }
+            // What is watched over is ours, also when Heartbeat 3.0.6 had started it.
+            (Action::Status, Outcome::Ok) if operation.monitor => {
+                self.left.insert(&watch::owner(&operation));
+            }
+            (
+                Action::Start | Action::Stop | Action::Status | Action::Announce | Action::Validate,
+                _,
+            ) => {}
+        }
         if *outcome != Outcome::Ok || self.built_in(&operation.resource).is_some() {
             return;
         }
@@ -197,8 +222,12 @@ impl Operations {
     fn perform(&self, operation: Operation) -> impl Future<Output = Outcome> + use<> {
         let built_in = self.built_in(&operation.resource).cloned();
         let (runner, addresses) = (self.runner.clone(), self.addresses.clone());
-        let probes = self.probes.clone();
+        let (probes, left) = (self.probes.clone(), self.left.clone());
         async move {
+            // An address says by itself whose it is, and must not wait.
+            if operation.action == Action::Start && built_in.is_none() {
+                left.written().await;
+            }
             let outcome = match (built_in, addresses) {
                 (Some(built_in), Ok(addresses)) => {
                     let limit = operation.timeout;

@@ -113,6 +113,8 @@ impl Shell {
     /// before this one.
     pub(crate) async fn run(mut self, maintenance: Option<RestartedMaintenance>) -> Ended {
         self.environment();
+        let resources = self.edge.operations.left();
+        self.feed(Input::Left { resources });
         self.feed(Input::Start);
         if let Some(RestartedMaintenance { left }) = maintenance {
             let limit_ms = left.map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX));

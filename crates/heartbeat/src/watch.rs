@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hb_config::settings::{ResourceSpec, Settings};
+use hb_config::settings::{GroupSpec, ResourceSpec, Settings};
 use hb_resource::exec::Runner;
 use hb_resource::exec::watch::{Search, Ticks, WATCHED_MAX, Watched};
 use hb_resource::operation::{GroupKey, Operation};
@@ -66,14 +66,7 @@ impl Watches {
         file: PathBuf,
         hints: HintSender,
     ) -> Self {
-        let owners: BTreeSet<Owner> = settings
-            .groups
-            .iter()
-            .flat_map(|group| {
-                group.resources.iter().map(|one| (group.key.clone(), one.text.clone()))
-            })
-            .collect();
-        let record = Record::open(file, &owners);
+        let record = Record::open(file, &owners(settings));
         Self { runner, hints, record, watched: BTreeMap::new() }
     }
 
@@ -128,7 +121,17 @@ impl Watches {
     }
 }
 
-fn owner(operation: &Operation) -> Owner {
+/// Every resource of haresources.
+pub(crate) fn owners(settings: &Settings) -> BTreeSet<Owner> {
+    let of = |group: &GroupSpec| {
+        let texts = group.resources.iter().map(|one| one.text.clone());
+        texts.map(|text| (group.key.clone(), text)).collect::<Vec<_>>()
+    };
+    settings.groups.iter().flat_map(of).collect()
+}
+
+/// Whose processes an operation is about.
+pub(crate) fn owner(operation: &Operation) -> Owner {
     (operation.group.clone(), operation.resource.text.clone())
 }
 

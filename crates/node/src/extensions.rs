@@ -6,7 +6,7 @@
 //! A heartbeat that does not fit one Ethernet frame is lost wherever fragments are, so everything
 //! here has a bound far below that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hb_messaging::message::Extensions;
 use hb_resource::operation::GroupKey;
@@ -19,6 +19,11 @@ pub(crate) const HEARS: &str = "x_hears";
 pub(crate) const UNREADY: &str = "x_unready";
 /// `FILE:DIGEST` for each part of the configuration that must be the same, separated by blanks.
 pub(crate) const CONFIG: &str = "x_config";
+/// The groups that the sender has or is starting, separated by tabs, while it hears nothing of the
+/// receiver and so cannot negotiate; `*` for all of haresources.
+pub(crate) const OWNS: &str = "x_owns";
+/// In [`OWNS`]: everything. No agent has this name.
+const ALL: &str = "*";
 /// `on` while the sender was told to keep its hands off.
 pub(crate) const MAINTENANCE: &str = "x_maint";
 /// Ethernet addresses of the interfaces of the sender's floating addresses, separated by blanks.
@@ -31,6 +36,9 @@ const LINKS_MAX: usize = 8;
 /// Bytes of all groups that could not be run: with the rest of a heartbeat, 16 keys among it, they
 /// stay below the 1,472 bytes of one frame.
 const UNREADY_MAX: usize = 320;
+/// Bytes of the groups that it has, unless it has them all. What does not fit is not named, and then
+/// both keep it until they hear each other.
+const OWNS_MAX: usize = 320;
 /// Bytes of one reason.
 const REASON_MAX: usize = 120;
 /// Parts of a configuration that are read: three files, and room for what comes.
@@ -47,6 +55,10 @@ pub(crate) struct Saying {
     pub(crate) hears: Option<Vec<(String, bool)>>,
     /// Groups that it could not run, and why.
     pub(crate) unready: BTreeMap<GroupKey, String>,
+    /// Groups that it has, while it does not hear the other node.
+    pub(crate) owns: BTreeSet<GroupKey>,
+    /// Whether those are all of haresources.
+    pub(crate) owns_all: bool,
     /// Digest of each part of its configuration.
     pub(crate) config: BTreeMap<String, String>,
     /// It was told to keep its hands off.
@@ -69,6 +81,11 @@ impl Saying {
         if !self.unready.is_empty() {
             fields.insert(UNREADY.to_owned(), write_unready(&self.unready));
         }
+        if self.owns_all {
+            fields.insert(OWNS.to_owned(), ALL.to_owned());
+        } else if !self.owns.is_empty() {
+            fields.insert(OWNS.to_owned(), write_owns(&self.owns));
+        }
         let parts: Vec<String> =
             self.config.iter().map(|(part, digest)| format!("{part}:{digest}")).collect();
         if !parts.is_empty() {
@@ -87,7 +104,13 @@ impl Saying {
 
     /// What the fields of a peer's `status` say. `known` tells groups of haresources from others.
     pub(crate) fn read(fields: &Extensions, known: impl Fn(&str) -> bool) -> Self {
+        let owns = fields.get(OWNS).map(String::as_str).unwrap_or_default();
         Self {
+            owns: match owns {
+                "" | ALL => BTreeSet::new(),
+                keys => keys.split('\t').filter(|key| known(key)).map(str::to_owned).collect(),
+            },
+            owns_all: owns == ALL,
             hears: fields.get(HEARS).and_then(|text| read_hears(text)),
             unready: fields.get(UNREADY).map(|text| read_unready(text, known)).unwrap_or_default(),
             config: fields.get(CONFIG).map(|text| read_config(text)).unwrap_or_default(),
@@ -130,6 +153,17 @@ fn write_unready(unready: &BTreeMap<GroupKey, String>) -> String {
         }
         text.push_str(tab);
         text.push_str(&entry);
+    }
+    text
+}
+
+fn write_owns(owns: &BTreeSet<GroupKey>) -> String {
+    let mut text = String::new();
+    for key in owns {
+        if text.len() + key.len() < OWNS_MAX {
+            text.push_str(if text.is_empty() { "" } else { "\t" });
+            text.push_str(key);
+        }
     }
     text
 }

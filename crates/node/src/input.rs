@@ -33,6 +33,12 @@ pub enum Input {
     /// Ethernet addresses of the interfaces on which this node's floating addresses are or would be
     /// (`02:00:00:00:00:01`), when they have changed.
     Ethernet(Vec<String>),
+    /// Before `Start`: what a daemon before this one has started since the machine booted and not
+    /// stopped, by group and resource as written in haresources.
+    Left {
+        /// Group and resource. Names that are not in haresources mean nothing.
+        resources: BTreeSet<(GroupKey, String)>,
+    },
     /// Sockets are open as far as they can be: begin.
     Start,
     /// A datagram arrived.

@@ -27,6 +27,7 @@ mod snapshot;
 mod split;
 pub mod timers;
 pub mod translate;
+mod unheard;
 mod wake;
 mod watch;
 mod witness;

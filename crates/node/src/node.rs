@@ -31,6 +31,7 @@ use crate::since::Since;
 use crate::split::Splits;
 use crate::timers::TimerTable;
 use crate::translate::Translator;
+use crate::unheard::Unheard;
 use crate::wake::Pause;
 use crate::watch::Watch;
 
@@ -133,6 +134,8 @@ pub struct Node {
     ethernet: Vec<String>,
     /// Which groups may go home at this time of day.
     daytime: Daytime,
+    /// Whether the peer hears nothing of this node, which hears it.
+    unheard: Unheard,
     /// The watchdog, when it is configured.
     watchdog: Option<peer::Dog>,
     /// The last effect of this node.
@@ -257,6 +260,7 @@ impl Node {
             doubt: Doubt::new(settings),
             ethernet: Vec::new(),
             daytime: Daytime::new(settings),
+            unheard: Unheard::default(),
             watchdog: settings.native.watchdog.as_ref().map(peer::Dog::new),
             last: Effect::Exit { code: 0 },
             stalled_since: None,
@@ -299,6 +303,7 @@ impl Node {
         self.settle(&mut turn);
         if !self.leaves {
             self.weigh(&mut turn);
+            self.weigh_unheard(&mut turn);
             self.settle(&mut turn);
         }
         // The input may have been the word that was waited for.
@@ -335,7 +340,9 @@ impl Node {
         let pause = self.pause.as_ref().map(Pause::until);
         let ipfail = self.ipfail.as_ref().and_then(Ipfail::due);
         let doubt = self.doubt.as_ref().and_then(|doubt| doubt.due(self.now));
-        let due = [self.messaging.next_timeout(), self.timers.next(), pause, ipfail, doubt];
+        let unheard = self.unheard.due(self.deaf_patience());
+        let due =
+            [self.messaging.next_timeout(), self.timers.next(), pause, ipfail, doubt, unheard];
         due.into_iter().flatten().min()
     }
 
@@ -355,6 +362,9 @@ impl Node {
             Input::Ethernet(own) => {
                 self.ethernet = own;
                 turn.changed = true;
+            }
+            Input::Left { resources } => {
+                self.feed_manager(resource::Input::Left(resources), turn);
             }
             Input::Start => {
                 self.tell_start(turn);

@@ -2,12 +2,13 @@
 //! which scripts know from Heartbeat 3.0.6 (§14 of the protocol description). It only words what
 //! others decided.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hb_config::settings::NodeName;
 use hb_messaging::engine::Event;
 use hb_messaging::message::{AskStep, Body, HoldWord, NodeStatus};
-use hb_resource::operation::{Action, OpId, Operation, Outcome};
+use hb_resource::operation::{Action, GroupKey, OpId, Operation, Outcome};
 use hb_resource::output::Transition;
 
 use crate::effect::{Level, LogEvent};
@@ -15,6 +16,22 @@ use crate::effect::{Level, LogEvent};
 /// Whole milliseconds, for the field `elapsed_ms`.
 pub(crate) fn millis(elapsed: Duration) -> u64 {
     u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The peer speaks and does not hear this node: what it has taken is released here.
+pub(crate) fn unheard(peer: &str, taken: &BTreeSet<GroupKey>) -> LogEvent {
+    let what = match taken.is_empty() {
+        true => "nothing is started here".to_owned(),
+        false => {
+            let keys: Vec<&str> = taken.iter().map(String::as_str).collect();
+            format!("it has taken {}, which is released here", keys.join(" "))
+        }
+    };
+    let text = format!(
+        "{peer} is heard but hears nothing of this node, and takes it for dead: {what}. Check the \
+         network from here to there"
+    );
+    LogEvent::new(Level::Warn, "unheard", text).with("peer", peer)
 }
 
 /// The line for something that messaging noticed.

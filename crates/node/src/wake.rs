@@ -80,6 +80,8 @@ impl Pause {
             | Input::PeerMaintenance(_)
             | Input::PeerUnready(_)
             | Input::FailbackShut(_)
+            | Input::Left(_)
+            | Input::Unheard(_)
             | Input::MayTake(_) => {}
         }
         self.inputs.push(input);
@@ -124,8 +126,10 @@ fn is_of_peer(input: &Input) -> bool {
         | Input::Message(_)
         | Input::PeerMaintenance(_)
         | Input::PeerUnready(_)
+        | Input::Unheard(_)
         | Input::MayTake(_) => true,
-        Input::Started
+        Input::Left(_)
+        | Input::Started
         | Input::Timer(_)
         | Input::Done { .. }
         | Input::Standby { .. }

@@ -83,6 +83,7 @@ fn every_input_survives_a_recording() {
         Input::Environment { unix_s: 1_700_000_000, load: "0.00 0.01 0.05 1/123 4567".into() },
         Input::LocalTime { minute: 1_439 },
         Input::Ethernet(vec!["02:00:00:00:00:01".into()]),
+        Input::Left { resources: [("db".to_owned(), "mount::/srv".to_owned())].into() },
         Input::Start,
         Input::Datagram { link: LinkId(1), bytes: vec![0, 255, 10, b'#'] },
         Input::EchoReply { ping: PingId(0), sequence: u16::MAX },

@@ -76,6 +76,9 @@ pub struct Group {
     /// The member because of which the group failed here, as long as that counts.
     failed: Option<usize>,
     blocked: bool,
+    /// A daemon before this one had all of it, and only parts of it still run: it is completed once
+    /// nobody else has it, and let go as soon as somebody does.
+    in_part: bool,
     /// The peer may run it: nothing more is started until it says otherwise.
     held_back: bool,
     /// The member whose status was asked for in this acquisition.
@@ -115,6 +118,7 @@ impl Group {
             probing: None,
             failed: None,
             blocked: false,
+            in_part: false,
             held_back: false,
             checked: None,
             stop: StopProgress::default(),
@@ -245,6 +249,7 @@ impl Group {
         }
         self.goal = Goal::Released;
         self.silencing = cause == Cause::Conflict;
+        self.in_part = false;
         self.recovering = None;
         self.announcements.clear();
         self.end_asking(ctx);
@@ -493,6 +498,7 @@ impl Group {
         }));
         self.shown = claim;
         if claim == GroupClaim::Held {
+            self.in_part = false;
             self.was_held = true;
             self.breaker = Breaker::default();
         }

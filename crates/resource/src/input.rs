@@ -182,6 +182,9 @@ pub enum PeerStatus {
 /// What happens to the manager.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Input {
+    /// Before `Started`: what a daemon before this one has started since the machine booted and not
+    /// stopped, by group and resource as written, as its record says. Empty when nothing is known.
+    Left(BTreeSet<(GroupKey, String)>),
     /// This node became active. The peer's status was reported before.
     Started,
     /// The peer changed status.
@@ -267,6 +270,10 @@ pub enum Input {
     /// Groups whose time window of hb.toml is shut at this time of day: they do not go home by
     /// themselves. Until it is said, those with a window do not.
     FailbackShut(BTreeSet<GroupKey>),
+    /// The peer speaks but has heard nothing of this node for a while, and has taken these groups for
+    /// itself, as it says: nothing can be negotiated, they are released here, and nothing is started.
+    /// `None`: it hears this node, as far as it says.
+    Unheard(Option<BTreeSet<GroupKey>>),
     /// Groups that may be started although the peer is [`PeerStatus::Lost`] (fencing failed, and
     /// hb.toml says so for them); empty when there are none.
     MayTake(BTreeSet<GroupKey>),

@@ -163,6 +163,8 @@ pub struct Manager {
     contested: BTreeSet<GroupKey>,
     /// Groups that may be taken although the peer is lost.
     may_take: BTreeSet<GroupKey>,
+    /// The peer does not hear this node, and has taken these groups.
+    unheard: Option<BTreeSet<GroupKey>>,
     /// Groups that this node had when the peer was lost, or has taken since: recovered in place.
     ours: BTreeSet<GroupKey>,
     maintenance: Maintenance,
@@ -201,6 +203,7 @@ impl Manager {
             peer_worse: false,
             contested: BTreeSet::new(),
             may_take: BTreeSet::new(),
+            unheard: None,
             ours: BTreeSet::new(),
             maintenance: Maintenance::default(),
             frozen: BTreeSet::new(),
@@ -215,6 +218,7 @@ impl Manager {
     /// Feeds one input and appends, in the order they must happen, the outputs it causes.
     pub fn handle(&mut self, input: Input, out: &mut Vec<Output>) {
         match input {
+            Input::Left(left) => self.left_by_earlier(&left),
             Input::Started => self.started(out),
             Input::Peer(status) => self.peer_status(status, out),
             Input::PeerRestarted => self.peer_restarted(out),
@@ -236,6 +240,7 @@ impl Manager {
             Input::PeerMaintenance(on) => self.peer_maintenance(on, out),
             Input::MayTake(keys) => self.may_take = keys,
             Input::FailbackShut(keys) => self.shut = keys,
+            Input::Unheard(taken) => self.unheard(taken, out),
             Input::PeerUnready(why) => self.peer_unready = why,
             Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
         }
@@ -424,6 +429,13 @@ impl Manager {
         self.phase = Phase::Starting;
         for index in 0..self.groups.len() {
             self.with_group(index, out, Group::probe);
+        }
+    }
+
+    fn left_by_earlier(&mut self, left: &BTreeSet<(GroupKey, String)>) {
+        for group in &mut self.groups {
+            let key = group.key().to_owned();
+            group.remember(&|text| left.contains(&(key.clone(), text.to_owned())));
         }
     }
 

@@ -46,6 +46,8 @@ pub struct Checker {
     deadtime: Duration,
     prompt_since: Option<Instant>,
     talking_since: Option<Instant>,
+    /// In which directions packets passed last.
+    passes: [bool; 2],
     /// For each group, since when both machines have it.
     overlap_since: Vec<Option<Instant>>,
     /// The longest overlap of owners that could talk, for the summary.
@@ -112,6 +114,7 @@ impl Checker {
             deadtime,
             prompt_since: None,
             talking_since: None,
+            passes: [false; 2],
             overlap_seen: Duration::ZERO,
             errors_seen: [0; 2],
         }
@@ -151,12 +154,17 @@ impl Checker {
         world.now() - since >= self.deadtime * 2
     }
 
-    /// S1: never two owners, while the nodes can talk, for longer than the bound.
+    /// S1: never two owners, while packets pass in at least one direction, for longer than the bound:
+    /// whoever hears can let go. The bound begins anew when the direction changes.
     fn check_owners(&mut self, world: &World) -> Result<(), Violation> {
         let now = world.now();
-        let talks = world.network.connects()
+        let passes = world.network.passes();
+        let talks = passes.contains(&true)
             && !world.keys_apart
             && world.machines.iter().all(Machine::is_awake);
+        if std::mem::replace(&mut self.passes, passes) != passes {
+            self.talking_since = None;
+        }
         if !talks || self.promises.is_in_maintenance() {
             // Hands off: what both run stays on both.
             self.talking_since = None;

@@ -34,6 +34,16 @@ impl Path {
     };
 }
 
+/// More loss than this, in thousandths, and a heartbeat may well fail to arrive within deadtime.
+const LOSS_MAX: u64 = 300;
+
+impl Path {
+    /// Whether heartbeats arrive within deadtime.
+    fn passes(&self) -> bool {
+        self.up && self.loss <= LOSS_MAX
+    }
+}
+
 /// The paths from one machine to the other, for each link.
 #[derive(Clone, Debug)]
 pub struct Network {
@@ -83,10 +93,14 @@ impl Network {
 
     /// Whether datagrams pass in both directions, over whichever links, and few are lost.
     pub fn connects(&self) -> bool {
-        /// More loss than this and a heartbeat may well fail to arrive within deadtime.
-        const LOSS_MAX: u64 = 300;
-        let passes = |paths: &Vec<Path>| paths.iter().any(|path| path.up && path.loss <= LOSS_MAX);
-        self.paths.iter().all(passes) && self.send_errors.iter().all(|share| *share <= LOSS_MAX)
+        self.passes() == [true; 2]
+    }
+
+    /// The directions, by their sender, in which few datagrams are lost on some link.
+    pub fn passes(&self) -> [bool; 2] {
+        [0, 1].map(|from| {
+            self.send_errors[from] <= LOSS_MAX && self.paths[from].iter().any(Path::passes)
+        })
     }
 
     /// Whether, in each direction, some link passes everything within `limit`.
@@ -133,6 +147,7 @@ mod tests {
         let mut count = |from| network.send(from, 0, &mut rng).iter().flatten().count();
         assert_eq!((count(0), count(1)), (0, 1));
         assert!(!network.connects());
+        assert_eq!(network.passes(), [false, true]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hb_node::effect::{Effect, Level, LogEvent};
 use hb_resource::operation::{Action, OpId, Outcome};
 
+use crate::agents::resource_of;
 use crate::world::{Coming, News, UnderWay, World};
 
 /// The edge ends the process group of a cancelled check at once.
@@ -39,6 +40,9 @@ impl World {
             }
             Effect::Run(operation) => {
                 let this = &mut self.machines[machine];
+                if operation.action == Action::Start {
+                    this.left.insert(resource_of(&operation));
+                }
                 let after = this.agents.begin(&operation);
                 let run = Arc::new(UnderWay { operation, generation });
                 this.under_way.push(run.clone());
@@ -56,9 +60,6 @@ impl World {
             }
             Effect::Log(line) => {
                 self.count_transition(&line);
-                if self.tidies && line.text.ends_with("; left alone") {
-                    self.tidy(machine, &line.text);
-                }
                 if !self.terse || line.level != Level::Debug {
                     self.machines[machine].logs.push(line);
                 }
@@ -96,21 +97,6 @@ impl World {
         let to = line.fields.iter().find(|(name, _)| name == "to");
         if let (Some((_, from)), Some((_, to))) = (from, to) {
             self.counts.add(kind, &format!("{from} -> {to}"));
-        }
-    }
-
-    /// Members of a group whose first one died while no daemon ran may be anybody's; the daemon says
-    /// so and leaves them to people.
-    fn tidy(&mut self, machine: usize, text: &str) {
-        self.counts.add("edge", "tidied by hand");
-        let this = &mut self.machines[machine];
-        for group in &this.settings.groups {
-            if !text.contains(&format!(" group {} ", group.key)) {
-                continue;
-            }
-            for resource in &group.resources {
-                this.agents.remove(&group.key, &resource.text);
-            }
         }
     }
 

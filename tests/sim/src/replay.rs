@@ -107,11 +107,13 @@ fn clock(at: Instant) -> String {
 /// Ticks say nothing.
 fn describe_input(input: &Input) -> Option<String> {
     match input {
-        Input::Environment { .. } | Input::Timeout => None,
+        Input::Environment { .. } | Input::Clock { .. } | Input::Timeout => None,
         Input::Datagram { link, bytes } => {
             Some(format!("link {} {}", link.0, trace::describe_datagram(bytes)))
         }
         Input::Start
+        | Input::Left { .. }
+        | Input::ClientName { .. }
         | Input::EchoReply { .. }
         | Input::Link { .. }
         | Input::Done { .. }

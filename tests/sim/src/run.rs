@@ -73,7 +73,6 @@ pub fn carry(seed: Seed, cut: &Cut, keep_lines: bool) -> Report {
     let mut plan = Plan::new(seed);
     plan.calm = cut.calm.map_or(plan.calm, |calm| calm.min(plan.calm));
     let mut world = World::new(plan.settings.clone(), seed.number ^ 0x5eed);
-    world.tidies = true;
     world.terse = true;
     world.records = plan.swarm.strays;
     if plan.swarm.slow {

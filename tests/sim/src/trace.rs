@@ -116,6 +116,7 @@ impl Trace {
             | Input::Clock { .. }
             | Input::ClientGone { .. }
             | Input::Look { .. }
+            | Input::Left { .. }
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }

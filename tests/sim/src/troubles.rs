@@ -205,6 +205,8 @@ fn is_act(effect: &Effect) -> bool {
         | Effect::LetWatchdogBite { .. }
         | Effect::Reply { .. }
         | Effect::History(_)
+        | Effect::Restart { .. }
+        | Effect::KeepConfiguration { .. }
         | Effect::Exit { .. } => true,
         Effect::Transmit { .. }
         | Effect::Echo { .. }

@@ -1,7 +1,7 @@
 //! Two real `Node`s in a modelled world: virtual time, a network, agents, clients. It performs
 //! effects and feeds inputs exactly as the daemon does. It judges nothing; `checker` does.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use hb_node::input::{ClientId, Input};
 use hb_node::{Identity, Node};
 use hb_resource::operation::{Action, Operation, Outcome};
 
-use crate::agents::Agents;
+use crate::agents::{Agents, Resource, resource_of};
 use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::edge::{Edge, Ending};
@@ -39,6 +39,8 @@ pub struct Machine {
     pub settings: Settings,
     /// Its agents and resources: they survive the daemon.
     pub agents: Agents,
+    /// What a daemon has started and not stopped, as written in the run directory.
+    pub left: BTreeSet<Resource>,
     /// The daemon, while it runs.
     pub daemon: Option<Daemon>,
     /// Generation of the last start (`hb_generation`).
@@ -167,8 +169,6 @@ pub struct World {
     /// Fence devices, a witness and a supervisor. Without them a test plays them, by
     /// [`Machine::asked`].
     pub edge: Option<Edge>,
-    /// An operator stops by hand what a starting daemon found and left alone.
-    pub tidies: bool,
     /// How often what has happened.
     pub counts: Counts,
     /// How often a daemon tells its node wall clock and load.
@@ -201,7 +201,6 @@ impl World {
             trace: Trace::default(),
             news: Vec::new(),
             edge: None,
-            tidies: false,
             counts: Counts::default(),
             environment_every: ENVIRONMENT_EVERY,
             faults_struck: 0,
@@ -243,6 +242,8 @@ impl World {
         let generation = this.generation;
         self.trace.line(self.now, machine, format_args!("daemon starts, generation {generation}"));
         self.environment(machine, generation);
+        let resources = self.machines[machine].left.clone();
+        self.feed(machine, Input::Left { resources });
         self.feed(machine, Input::Start);
     }
 
@@ -278,6 +279,7 @@ impl World {
         this.daemon = None;
         this.waiting = None;
         this.agents.power_off();
+        this.left.clear();
         this.under_way.clear();
         self.forget_agents(machine);
         self.rewake(machine);
@@ -446,6 +448,10 @@ impl World {
             self.plan_death(machine, &run);
         }
         let (op, generation) = (run.operation.id, run.generation);
+        let stopped = matches!(outcome, Outcome::Ok | Outcome::NotRunning);
+        if run.operation.action == Action::Stop && stopped && self.runs(machine, generation) {
+            self.machines[machine].left.remove(&resource_of(&run.operation));
+        }
         self.news.push(News::Ended { machine, run, outcome: outcome.clone() });
         if self.runs(machine, generation) {
             self.feed(machine, Input::Done { op, outcome });
@@ -489,6 +495,7 @@ impl Machine {
         Self {
             settings,
             agents: Agents::default(),
+            left: BTreeSet::new(),
             daemon: None,
             generation: 0,
             replies: Vec::new(),

@@ -268,7 +268,10 @@ impl Stage {
                         self.changed = self.scene.world.now();
                     }
                 }
-                News::BadCancel { .. } | News::Fence { .. } => {}
+                News::BadCancel { .. }
+                | News::Woke { .. }
+                | News::Acted { .. }
+                | News::Fence { .. } => {}
             }
         }
         !news.is_empty()

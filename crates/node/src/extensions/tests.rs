@@ -7,6 +7,8 @@ use super::*;
 fn saying() -> Saying {
     Saying {
         hears: Some(vec![("eth0".into(), true), ("eth1".into(), false)]),
+        owns: BTreeSet::from(["db".into(), "www".into()]),
+        owns_all: false,
         unready: BTreeMap::from([("www".into(), "nginx -t: line 3".into())]),
         config: BTreeMap::from([("ha.cf".into(), "1a2b3c4d".into())]),
         maintenance: true,
@@ -18,6 +20,7 @@ fn saying() -> Saying {
 fn what_is_said_is_understood() {
     let fields = saying().write();
     assert_eq!(fields[HEARS], "+eth0 -eth1");
+    assert_eq!(fields[OWNS], "db\twww");
     assert_eq!(fields[UNREADY], "www nginx -t: line 3");
     assert_eq!(fields[CONFIG], "ha.cf:1a2b3c4d");
     assert_eq!(fields[MAINTENANCE], "on");
@@ -26,6 +29,15 @@ fn what_is_said_is_understood() {
     assert_eq!(Saying::read(&fields, |_| false).unready, BTreeMap::new());
     assert_eq!(Saying::read(&Extensions::new(), |_| true), Saying::default());
     assert_eq!(Saying::default().write(), Extensions::new());
+}
+
+#[test]
+fn a_node_that_has_everything_says_so_in_one_word() {
+    let all = Saying { owns_all: true, ..Saying::default() };
+    assert_eq!(all.write()[OWNS], "*");
+    assert_eq!(Saying::read(&all.write(), |_| true), all);
+    let crowd: BTreeSet<_> = (0..200).map(|n| format!("group{n}")).collect();
+    assert!(write_owns(&crowd).len() <= OWNS_MAX);
 }
 
 #[test]

@@ -32,11 +32,13 @@ impl Node {
                     self.tell_restart(generation, turn);
                     self.greet_ipfail(turn);
                     self.trust_again(turn);
+                    self.unheard.begin_again();
                     self.feed_manager(resource::Input::PeerRestarted, turn);
                 }
             }
             Event::ReturnedAfterPartition { node } => {
                 if self.is_peer(&node) && !self.is_distrusted() {
+                    self.unheard.begin_again();
                     self.feed_manager(resource::Input::PeerReturned, turn);
                 }
             }

@@ -1,6 +1,8 @@
 //! What the peer is and says, and what becomes of its silence: carries facts from messaging to the
 //! doubt, and its steps to the manager, the edge and the operator. It decides nothing.
 
+use std::time::Duration;
+
 use hb_config::settings::{self, NodeName};
 use hb_messaging::engine::{self as messaging, NodeView};
 use hb_messaging::message::{Body, NodeStatus};
@@ -130,6 +132,36 @@ impl Node {
         let mut steps = doubt.weigh(now, &facts);
         steps.extend(doubt.end_test(now).map(Step::Effect));
         self.follow(steps, turn);
+    }
+
+    /// How long the peer has to say that it does not hear this node before that counts.
+    pub(super) fn deaf_patience(&self) -> Duration {
+        Duration::from_millis(self.profile.timing.deadtime_ms)
+    }
+
+    /// Looks at whether the peer speaks and hears nothing of this node.
+    pub(super) fn weigh_unheard(&mut self, turn: &mut Turn<'_>) {
+        let deaf = self.peer_says.hears_at_all() == Some(false);
+        if !deaf && self.unheard == crate::unheard::Unheard::default() {
+            return;
+        }
+        let speaks = deaf && self.peer_view().is_some_and(|peer| peer.status == NodeStatus::Active);
+        let (now, patience) = (self.now, self.deaf_patience());
+        self.unheard.note(now, speaks && self.pause.is_none());
+        let owns = match self.peer_says.owns_all {
+            true => self.profile.groups.iter().map(|group| group.key.clone()).collect(),
+            false => self.peer_says.owns.clone(),
+        };
+        if let Some(taken) = self.unheard.judge(now, patience, &owns) {
+            if let Some(taken) = &taken {
+                turn.log(report::unheard(&self.peer_name(), taken));
+            }
+            self.feed_manager(resource::Input::Unheard(taken), turn);
+        }
+    }
+
+    fn peer_name(&self) -> String {
+        self.profile.peer.as_ref().map_or_else(String::new, NodeName::to_string)
     }
 
     pub(super) fn take_fence(&mut self, attempt: u64, outcome: &Outcome, turn: &mut Turn<'_>) {

@@ -1,13 +1,13 @@
 //! Carries what this node and its peer say of themselves on each `status` to where it belongs. It
 //! decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hb_messaging::engine as messaging;
 use hb_messaging::fields;
 use hb_messaging::message::Extensions;
 use hb_resource::group::Group;
-use hb_resource::input as resource;
+use hb_resource::input::{self as resource, GroupClaim};
 use hb_resource::operation::GroupKey;
 
 use super::{Node, Turn};
@@ -90,12 +90,30 @@ impl Node {
             let links = peer.links.into_iter();
             links.map(|link| (link.name, link.up && link.failure.is_none())).collect()
         });
+        let deaf = |links: &Vec<(String, bool)>| links.iter().all(|(_, heard)| !heard);
+        // A node that is heard says it in its messages.
+        let owns = match hears.as_ref().is_some_and(deaf) {
+            true => self.manager.groups().filter(|group| claims(group)).map(owned_key).collect(),
+            false => BTreeSet::new(),
+        };
+        let owns_all = !owns.is_empty() && owns.len() == self.profile.groups.len();
         Saying {
             hears,
+            owns: if owns_all { BTreeSet::new() } else { owns },
+            owns_all,
             unready: self.unready_groups(),
             config: self.config.clone(),
             maintenance: self.manager.in_maintenance(),
             ethernet: self.ethernet.clone(),
         }
     }
+}
+
+fn owned_key(group: &Group) -> GroupKey {
+    group.key().to_owned()
+}
+
+/// Whether the group is served here or about to be.
+fn claims(group: &Group) -> bool {
+    matches!(group.claim(), GroupClaim::Held | GroupClaim::Acquiring)
 }

@@ -73,6 +73,8 @@ pub struct Member {
     /// How its last check while it ran ended.
     pub checked: Option<Outcome>,
     pub(super) warm: bool,
+    /// A daemon before this one has started it and has not stopped it since, as its record says.
+    pub(super) left: bool,
     pub(super) watch: Watch,
     pub(super) beside: Option<Beside>,
     /// Its next check is due sooner than others.
@@ -104,6 +106,7 @@ impl Member {
             last: None,
             checked: None,
             warm,
+            left: false,
             watch: Watch::Off,
             beside: None,
             soon: false,

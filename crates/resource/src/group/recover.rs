@@ -120,6 +120,7 @@ impl Group {
     fn fail_here(&mut self, index: usize, cause: Cause, reason: String) {
         self.failed = Some(index);
         self.goal = Goal::Released;
+        self.in_part = false;
         self.recovering = None;
         self.announcements.clear();
         self.because(cause, reason);

@@ -134,6 +134,7 @@ impl Group {
         );
         if stops {
             self.goal = Goal::Released;
+            self.in_part = false;
             self.recovering = None;
             self.blocked = true;
             self.reason = format!("{name} cannot be stopped");

@@ -63,6 +63,21 @@ impl Manager {
         self.say_not_taking_over("silent", out);
     }
 
+    /// A peer that does not hear this node decides without it: what it said before is void. When it
+    /// hears again it may not know that it did not, so it is asked.
+    pub(super) fn unheard(&mut self, taken: Option<BTreeSet<GroupKey>>, out: &mut Vec<Output>) {
+        let begins = self.unheard.is_none() && taken.is_some();
+        let ends = self.unheard.is_some() && taken.is_none();
+        self.unheard = taken;
+        if begins {
+            self.peer.forget();
+        }
+        if ends && self.can_talk() && (self.greeted || self.phase == Phase::Stable) {
+            self.ask_again(out);
+            self.say(None, out);
+        }
+    }
+
     /// The other node cannot help any more: what failed here is worth another try.
     fn forget_failures(&mut self, cause: Cause, reason: &str, out: &mut Vec<Output>) {
         for index in 0..self.groups.len() {

@@ -97,7 +97,7 @@ impl Manager {
         for index in 0..self.groups.len() {
             let free = self.may_start(index);
             self.with_group(index, out, |group, ctx| group.hold_back(!free, ctx));
-            if self.is_lost() {
+            if self.is_lost() || self.is_taken(index) {
                 self.settle_group(index, out);
             }
         }
@@ -147,8 +147,14 @@ impl Manager {
     /// What the rules of possession want for a group at this moment.
     pub(super) fn wish(&self, index: usize) -> Option<Wish> {
         if self.is_retiring(index) {
-            None
-        } else if self.is_alone() {
+            return None;
+        }
+        if self.is_taken(index) {
+            let peer = self.peer_name();
+            let reason = format!("{peer} does not hear this node and has taken it over");
+            return self.groups[index].is_wanted().then(|| Wish::Release(Cause::Conflict, reason));
+        }
+        if self.is_alone() {
             self.wish_alone(index)
         } else if self.is_lost() {
             self.wish_lost(index)
@@ -168,13 +174,31 @@ impl Manager {
     /// partition it gives everything up by itself.
     fn may_start(&self, index: usize) -> bool {
         let claim = self.peer_claim(self.groups[index].key());
+        if self.unheard.is_some() && self.can_talk() {
+            return false;
+        }
         if self.is_lost() {
             let key = self.groups[index].key();
             return self.ours.contains(key) || self.may_take.contains(key);
         }
+        // Before the negotiation it is not even known what kind of peer there is.
+        let unknown = self.groups[index].is_in_part()
+            && (self.phase != Phase::Stable || self.legacy_has(index));
         self.is_alone()
-            || !self.peer.native
+            || (!self.peer.native && !unknown)
             || matches!(claim, Some(GroupClaim::Released | GroupClaim::Failed))
+    }
+
+    /// A 3.0.6 peer stands for the set of this group, or has not said.
+    fn legacy_has(&self, index: usize) -> bool {
+        let ours = self.prefers_us(&self.groups[index]);
+        self.peer.holdings.is_none_or(|held| if ours { held.foreign } else { held.local })
+    }
+
+    /// A peer that does not hear this node has it, and can only keep it.
+    fn is_taken(&self, index: usize) -> bool {
+        let taken = self.unheard.as_ref().filter(|_| self.can_talk());
+        taken.is_some_and(|taken| taken.contains(self.groups[index].key()))
     }
 
     fn wish_alone(&self, index: usize) -> Option<Wish> {
@@ -199,6 +223,10 @@ impl Manager {
     fn wish_lost(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
         let peer = self.peer_name();
+        if group.is_in_part() && group.is_wanted() && !self.may_start(index) {
+            let reason = format!("only parts of it run here, and {peer} is silent and may have it");
+            return Some(Wish::Release(Cause::Conflict, reason));
+        }
         if group.is_wanted() || group.has_failed() || !group.is_released() {
             return None;
         }
@@ -251,6 +279,11 @@ impl Manager {
                 }
                 None
             }
+            GroupClaim::Blocked if group.is_in_part() && group.is_wanted() => {
+                let reason =
+                    format!("only parts of it run here, and parts on {}", self.peer_name());
+                Some(Wish::Release(Cause::Conflict, reason))
+            }
             GroupClaim::Releasing | GroupClaim::Blocked => None,
         }
     }
@@ -262,6 +295,10 @@ impl Manager {
     /// A 3.0.6 peer says sets. Its `foreign` is what prefers this node.
     fn wish_legacy(&self, index: usize) -> Option<Wish> {
         let group = &self.groups[index];
+        if group.is_in_part() && group.is_wanted() && self.legacy_has(index) {
+            let reason = format!("only parts of it run here, and {} has it", self.peer_name());
+            return Some(Wish::Release(Cause::Conflict, reason));
+        }
         let entitled = self.prefers_us(group)
             && self.booked.local
             && self.peer.holdings.is_some_and(|held| !held.foreign);

@@ -2,6 +2,7 @@
 
 mod conflict;
 mod failback;
+mod left;
 mod legacy;
 mod lost;
 mod maintenance;
@@ -9,5 +10,6 @@ mod offers;
 mod recovery;
 mod retire;
 mod scenarios;
+mod unheard;
 mod walk;
 mod world;

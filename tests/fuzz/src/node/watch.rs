@@ -181,6 +181,7 @@ impl Watch {
             | Input::Datagram { .. }
             | Input::EchoReply { .. }
             | Input::Link { .. }
+            | Input::Left { .. }
             | Input::Slept { .. }
             | Input::Timeout
             | Input::Shutdown => {}

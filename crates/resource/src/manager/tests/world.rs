@@ -21,6 +21,8 @@ pub(super) struct Side {
     pub(super) manager: Manager,
     pub(super) alive: bool,
     pub(super) running: BTreeSet<String>,
+    /// Group and text of what was started and not stopped, as the daemon writes it down.
+    pub(super) left: BTreeSet<(String, String)>,
     pub(super) pending: Vec<Operation>,
     pub(super) timers: BTreeSet<Timer>,
     pub(super) answers: BTreeMap<RequestId, Answer>,
@@ -106,6 +108,7 @@ fn side(number: usize, failback: AutoFailback, groups: usize, policy: Policy) ->
         manager: Manager::new(config),
         alive: false,
         running: BTreeSet::new(),
+        left: BTreeSet::new(),
         pending: Vec::new(),
         timers: BTreeSet::new(),
         answers: BTreeMap::new(),
@@ -189,9 +192,12 @@ impl World {
             fresh.manager = fresh.manager.all_prefer(&NodeName::new("node1"));
         }
         fresh.running = std::mem::take(&mut self.sides[number].running);
+        fresh.left = std::mem::take(&mut self.sides[number].left);
+        let left = Input::Left(fresh.left.clone());
         fresh.faults = std::mem::take(&mut self.sides[number].faults);
         fresh.alive = true;
         self.sides[number] = fresh;
+        self.feed(number, left);
         // Older messages of either side are refused as replays, or came before `starting`.
         self.wire = [VecDeque::new(), VecDeque::new()];
         let other = 1 - number;
@@ -216,6 +222,7 @@ impl World {
         let side = &mut self.sides[number];
         side.alive = false;
         side.running.clear();
+        side.left.clear();
         side.pending.clear();
         side.timers.clear();
         self.wire = [VecDeque::new(), VecDeque::new()];
@@ -315,6 +322,10 @@ impl World {
             }
             Output::Run(operation) => {
                 self.check_operation(number, &operation);
+                if operation.action == Action::Start {
+                    let owner = (operation.group.clone(), operation.resource.text.clone());
+                    self.sides[number].left.insert(owner);
+                }
                 self.sides[number].pending.push(operation);
             }
             Output::Cancel(op) => {
@@ -481,6 +492,9 @@ impl World {
                 Action::Announce | Action::Validate => Outcome::Ok,
             },
         };
+        if operation.action == Action::Stop && outcome == Outcome::Ok {
+            side.left.remove(&(operation.group.clone(), name.clone()));
+        }
         let (word, short) = (operation.action.word(), name.replace("IPaddr::10.0.0.", "ip"));
         side.log.push(format!("{word} {short}"));
         self.feed(number, Input::Done { op: operation.id, outcome });

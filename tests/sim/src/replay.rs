@@ -124,6 +124,8 @@ fn describe_input(input: &Input) -> Option<String> {
         | Input::Request { .. }
         | Input::ClientGone { .. }
         | Input::Look { .. }
+        | Input::LocalTime { .. }
+        | Input::Ethernet(_)
         | Input::Slept { .. }
         | Input::Fenced { .. }
         | Input::Witness { .. }

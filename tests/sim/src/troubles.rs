@@ -219,6 +219,7 @@ fn is_act(effect: &Effect) -> bool {
         | Effect::Exit { .. } => true,
         Effect::Transmit { .. }
         | Effect::Echo { .. }
+        | Effect::PeerEthernet(_)
         | Effect::Alive
         | Effect::PeerEthernet(_)
         | Effect::Log(_)

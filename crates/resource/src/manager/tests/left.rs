@@ -68,7 +68,7 @@ fn parts_of_a_group_are_let_go_beside_a_lost_peer() {
     world.boot(1);
     world.feed(1, Input::Peer(PeerStatus::Lost));
     world.rest();
-    assert_eq!(did(&mut world, 1), "stop imap, stop smtp, stop ip60");
+    assert_eq!(did(&mut world, 1), "stop imap, stop ip60, stop smtp");
     assert_eq!(world.claim(1, MAIL), GroupClaim::Released);
 }
 

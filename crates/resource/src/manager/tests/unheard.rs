@@ -26,7 +26,7 @@ fn what_a_deaf_peer_has_taken_is_released_in_order_and_stays_released() {
     world.took(0, &[]);
     world.feed(0, Input::Unheard(keys(&[WEB])));
     finish(&mut world);
-    assert_eq!(world.took(0, &["start", "stop"]), ["stop nginx", "stop ip50"]);
+    assert_eq!(world.took(0, &["start", "stop"]), ["stop ip50", "stop nginx"]);
     assert_eq!(world.claim(0, WEB), GroupClaim::Released);
 }
 

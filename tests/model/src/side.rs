@@ -241,7 +241,7 @@ impl Book {
                     effects.broken = Some(format!("H2: {change:?}"));
                 }
             }
-            Output::Answer(..) | Output::Alert { .. } => {}
+            Output::Answer(..) | Output::Alert { .. } | Output::Retired(_) => {}
             Output::Stopped => effects.left = true,
         }
     }

@@ -285,6 +285,7 @@ fn feed(state: &mut State, input: Input) -> Vec<Output> {
             | Output::Changed(_)
             | Output::Answer(..)
             | Output::Alert { .. }
+            | Output::Retired(_)
             | Output::Stopped => {}
         }
     }
@@ -347,6 +348,7 @@ fn note(seen: &mut Seen, state: &State, next: &State, input: &str, outputs: &[Ou
             Output::SetTimer(..)
             | Output::CancelTimer(_)
             | Output::Answer(..)
+            | Output::Retired(_)
             | Output::Alert { .. } => {}
         }
     }

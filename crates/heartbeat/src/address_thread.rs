@@ -32,7 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// What the thread is asked for.
 #[derive(Debug)]
 enum Order {
-    Perform(Job),
+    Perform(Box<Job>),
     /// The Ethernet addresses of the peer's machine.
     PeerIs(Vec<String>),
 }
@@ -122,7 +122,7 @@ impl AddressThread {
         let (outcome, result) = oneshot::channel();
         let gone = || Outcome::CouldNotRun { reason: "the address thread has ended".into() };
         let job = Job { built_in, operation, outcome };
-        match self.orders.send(Order::Perform(job)).await {
+        match self.orders.send(Order::Perform(Box::new(job))).await {
             Ok(()) => result.await.unwrap_or_else(|_| gone()),
             Err(_) => gone(),
         }
@@ -160,7 +160,7 @@ async fn serve(
     loop {
         tokio::select! {
             order = queue.recv() => match order {
-                Some(Order::Perform(job)) => start(job, &addresses, &plan),
+                Some(Order::Perform(job)) => start(*job, &addresses, &plan),
                 Some(Order::PeerIs(ethernet)) => addresses.peer_is(&ethernet),
                 None => return,
             },

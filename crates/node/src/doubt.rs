@@ -70,7 +70,6 @@ pub(crate) struct Facts {
 }
 
 /// What is to be done.
-#[expect(clippy::large_enum_variant, reason = "a handful in a turn, taken apart at once")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Tell the manager.

@@ -176,15 +176,11 @@ impl Legacy {
             (true, _) | (false, Holdings::NONE) => holdings,
             (false, _) => self.other.with(holdings),
         };
-        match stable {
-            Some(true) => {
-                if !std::mem::replace(&mut self.other_stable, true) {
-                    self.say(said, None);
-                    self.check_failback(said);
-                }
-            }
-            Some(false) => self.other_stable = false,
-            None => {}
+        let before = self.other_stable;
+        self.other_stable = stable.unwrap_or(before);
+        if stable == Some(true) && !before {
+            self.say(said, None);
+            self.check_failback(said);
         }
         if self.phase == Phase::Received && self.other_stable {
             self.settle(said);

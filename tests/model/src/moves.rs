@@ -369,6 +369,8 @@ impl Pair {
     fn begin_to_decide(&self, world: &mut World, node: usize) {
         world.nodes[node].power = Power::Up;
         if !world.is_legacy(node) {
+            let record = self.setup.record(world.nodes[node].runs);
+            self.feed(world, node, Input::Left(record));
             return self.feed(world, node, Input::Started);
         }
         let missed = world.misses(node);

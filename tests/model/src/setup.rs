@@ -1,10 +1,13 @@
 //! What the two nodes are configured to do in the model: the groups, and policies without the
 //! watching that would only add timers. Values only.
 
+use std::collections::BTreeSet;
+
 use hb_config::settings::{
     AddressSpec, AgentSpec, AutoFailback, BuiltIn, GroupSpec, Native, NodeName, ResourceSpec,
 };
 use hb_resource::manager::ManagerConfig;
+use hb_resource::operation::GroupKey;
 use hb_resource::policy::Policy;
 
 /// Members through all groups: an address and a service that prefer node1, a service that
@@ -31,6 +34,17 @@ impl Setup {
     /// The group of a member.
     pub fn group_of(self, member: usize) -> usize {
         MEMBERS[member].1
+    }
+
+    /// What a daemon that started these members has in its record: group and resource.
+    pub fn record(self, members: u8) -> BTreeSet<(GroupKey, String)> {
+        let started = (0..self.members()).filter(|member| members & (1 << member) != 0);
+        started
+            .map(|member| {
+                let (text, group) = MEMBERS[member];
+                (self.group(group).key, text.to_owned())
+            })
+            .collect()
     }
 
     /// The members of a group, as bits.

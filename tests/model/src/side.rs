@@ -241,9 +241,8 @@ impl Book {
                     effects.broken = Some(format!("H2: {change:?}"));
                 }
             }
-            Output::Answer(..) | Output::Alert { .. } => {}
+            Output::Answer(..) | Output::Alert { .. } | Output::Retired(_) => {}
             Output::Stopped => effects.left = true,
-            Output::Retired(_) => effects.broken = Some("nobody asked it to retire".into()),
         }
     }
 

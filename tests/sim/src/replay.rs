@@ -124,14 +124,10 @@ fn describe_input(input: &Input) -> Option<String> {
         | Input::Request { .. }
         | Input::ClientGone { .. }
         | Input::Look { .. }
-        | Input::LocalTime { .. }
-        | Input::Ethernet(_)
         | Input::Slept { .. }
         | Input::Fenced { .. }
         | Input::Witness { .. }
         | Input::Reload { .. }
-        | Input::ClientName { .. }
-        | Input::Clock { .. }
         | Input::Shutdown => Some(format!("{input:?}")),
     }
 }

@@ -221,7 +221,6 @@ fn is_act(effect: &Effect) -> bool {
         | Effect::Echo { .. }
         | Effect::PeerEthernet(_)
         | Effect::Alive
-        | Effect::PeerEthernet(_)
         | Effect::Log(_)
         | Effect::Notify { .. } => false,
     }

@@ -1,4 +1,5 @@
 //! What the writer leaves in its file can be replayed, whole, and stays within its size.
+#![expect(clippy::disallowed_methods, reason = "reads and writes files of the tests")]
 
 use hb_messaging::fields;
 use hb_node::record::{Damage, Entry, Replay, Step};

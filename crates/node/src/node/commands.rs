@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use hb_resource::input as resource;
-use hb_resource::output::Answer;
 
 use super::{Node, Turn};
 use crate::api::{Request, Response};
@@ -73,22 +72,5 @@ impl Node {
                 .with("client", client.0),
         );
         self.feed_manager(input, turn);
-    }
-
-    pub(super) fn answer(
-        &mut self,
-        request: resource::RequestId,
-        answer: Answer,
-        turn: &mut Turn<'_>,
-    ) {
-        let response = match answer {
-            Answer::Done { text } => Response::Done { text },
-            Answer::Refused { reason } | Answer::Failed { reason } => {
-                Response::Error { text: self.refusal.clone().unwrap_or(reason) }
-            }
-        };
-        if let Some(client) = self.requests.end(request) {
-            turn.effects.push(Effect::Reply { client, response });
-        }
     }
 }

@@ -1,4 +1,5 @@
 //! A node's life, recorded and lived again.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for one kind among many")]
 
 use std::time::Duration;
 

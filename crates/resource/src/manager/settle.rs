@@ -158,7 +158,9 @@ impl Manager {
         if self.is_taken(index) {
             let peer = self.peer_name();
             let reason = format!("{peer} does not hear this node and has taken it over");
-            return self.groups[index].is_wanted().then(|| Wish::Release(Cause::Conflict, reason));
+            return self.groups[index]
+                .is_wanted()
+                .then_some(Wish::Release(Cause::Conflict, reason));
         }
         if self.is_retiring(index) {
             None

@@ -46,16 +46,16 @@ fn arrow(text: &mut String, labels: &mut String, number: usize, from: (f64, f64)
         |a: f64, b: f64, c: f64| (1.0 - t) * (1.0 - t) * a + 2.0 * t * (1.0 - t) * b + t * t * c;
     let (x, y) = (at(start.0, control.0, end.0), at(start.1, control.1, end.1));
     // Writing into a string cannot fail.
-    let _ = write!(
+    let _ = writeln!(
         text,
         "<path d=\"M{:.1} {:.1}Q{:.1} {:.1} {:.1} {:.1}\" fill=\"none\" stroke=\"#4b5563\" stroke-width=\"1.6\" \
-         marker-end=\"url(#tip)\"/>\n",
+         marker-end=\"url(#tip)\"/>",
         start.0, start.1, control.0, control.1, end.0, end.1,
     );
-    let _ = write!(
+    let _ = writeln!(
         labels,
         "<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"11\" fill=\"#fff\" stroke=\"#4b5563\"/>\
-         <text x=\"{x:.1}\" y=\"{:.1}\" font-size=\"12\">{number}</text>\n",
+         <text x=\"{x:.1}\" y=\"{:.1}\" font-size=\"12\">{number}</text>",
         y + 4.2,
     );
 }

@@ -1,7 +1,7 @@
 //! What happened on this node, each thing with its one cause: the ring of entries, numbered. It
 //! keeps them in memory; `Effect::History` hands each one to the shell, which makes it persistent.
-//! Moves of groups and their outages are measured in [`moves`], what happens to nodes and members
-//! in [`events`].
+//! Moves of groups and their outages are measured in `moves`, what happens to nodes and members
+//! in `events`.
 
 use std::collections::{BTreeMap, VecDeque};
 

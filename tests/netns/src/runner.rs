@@ -7,7 +7,7 @@
 //! case a failed one.
 //!
 //! Real daemons on a machine that others use are not deterministic: a case that failed is played once
-//! more, with both outcomes shown. Few may need that, see [`UNSTEADY_MAX`].
+//! more, with both outcomes shown. Few may need that, see `UNSTEADY_MAX`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "says what it does, as a harness")]
 

@@ -117,7 +117,7 @@ impl View<'_> {
         };
         let name = &peer.name;
         for (part, text) in self.differences() {
-            let hint = format!("make {part} the same on both nodes and restart heartbeat there");
+            let hint = format!("make {part} the same on both nodes and run hb reload there");
             add("config_differs", part, text, &hint);
         }
         if let Some(key) = self.unconfirmed_key() {

@@ -123,7 +123,7 @@ fn sets(message: &FieldList) -> Result<(&'static str, Which), String> {
 fn advice(kind: &str) -> &'static str {
     match kind {
         "addnode" | "delnode" => {
-            "a cluster has the two nodes of ha.cf; change ha.cf on both nodes and restart heartbeat"
+            "a cluster has the two nodes of ha.cf; change ha.cf on both nodes and run hb reload"
         }
         "setweight" | "set_weight" | "setsite" | "set_site" => {
             "weights and sites have no use in a cluster of two nodes"

@@ -23,7 +23,8 @@ impl Addresses {
     /// address is one that a host can have.
     ///
     /// `peer_has_it`: the peer says that it holds the address. Then the network is asked for `limit`
-    /// who answers for it, so that a later [`Self::start_probed`] can tell that machine from any other.
+    /// who answers for it, so that a later [`Self::start_probed`] can tell that machine from any other;
+    /// not beside a peer that has said which Ethernet addresses are its own.
     pub async fn validate(
         &self,
         spec: &AddressSpec,
@@ -34,10 +35,11 @@ impl Addresses {
             Ok(interface) => interface,
             Err(outcome) => return outcome,
         };
-        if peer_has_it && !limit.is_zero() {
+        if peer_has_it && !limit.is_zero() && !self.knows_peer() {
             let asked = self.probes.begin(spec.ip, &interface, limit, &self.tools());
             if let Verdict::Taken(ethernet) = probe::verdict(asked).await {
-                self.of_peer().insert(spec.ip, ethernet);
+                // The first answer counts: a later one of another machine may be a stranger's.
+                self.of_peer().entry(spec.ip).or_insert(ethernet);
             }
         }
         Outcome::Ok
@@ -71,6 +73,10 @@ impl Addresses {
     pub fn peer_is(&self, ethernet: &[String]) {
         let known = ethernet.iter().filter_map(|text| claims::parse(text)).collect();
         *self.peer.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    fn knows_peer(&self) -> bool {
+        !self.peer.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// Whether a machine that answers for `ip` is the peer's: as it says itself, or as it answered

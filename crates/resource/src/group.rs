@@ -379,6 +379,10 @@ impl Group {
                 return self.run(index, Action::Status, false, ctx);
             }
             self.probed(ctx);
+            // What was found may be announced already.
+            if self.running.is_some() {
+                return self.report(ctx);
+            }
         }
         match self.goal {
             _ if self.maintenance => {

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hb_config::settings::BuiltIn;
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 use hb_resource::operation::{Action, Operation};
@@ -305,7 +306,8 @@ fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
     Err(Violation { at: world.now(), property: "S2 released before started", text })
 }
 
-/// S3: inside a group starts go left to right, stops right to left, one at a time.
+/// S3: inside a group starts go left to right, stops right to left, one at a time. The loser of a
+/// conflict takes its addresses from the network before that, beside whatever is under way.
 fn check_order(world: &World, machine: usize, run: &Arc<UnderWay>) -> Result<(), Violation> {
     let this = &world.machines[machine];
     let UnderWay { operation, generation } = run.as_ref();
@@ -317,12 +319,18 @@ fn check_order(world: &World, machine: usize, run: &Arc<UnderWay>) -> Result<(),
         return Ok(());
     }
     let group = &operation.group;
+    if operation.action == Action::Stop && is_address(operation) && loses(world, machine, group) {
+        return Ok(());
+    }
     let fail = |text| Err(Violation { at: world.now(), property: "S3 order", text });
     let others: Vec<&Arc<UnderWay>> = this
         .under_way
         .iter()
         .filter(|other| {
-            other.operation.group == *group && !Arc::ptr_eq(other, run) && changes(&other.operation)
+            let silenced = other.operation.action == Action::Stop && is_address(&other.operation);
+            let silenced = silenced && loses(world, machine, group);
+            let same = other.operation.group == *group && !Arc::ptr_eq(other, run);
+            same && changes(&other.operation) && !silenced
         })
         .collect();
     if others.iter().any(|other| other.generation != *generation) {
@@ -366,6 +374,21 @@ fn check_order(world: &World, machine: usize, run: &Arc<UnderWay>) -> Result<(),
             if operation.action == Action::Start { "does not run" } else { "still runs" }
         )),
     }
+}
+
+fn is_address(operation: &Operation) -> bool {
+    matches!(operation.resource.built_in, Some(BuiltIn::Address(_)))
+}
+
+/// Whether the daemon of `machine` releases the group because the other one has it and keeps it.
+fn loses(world: &World, machine: usize, group: &str) -> bool {
+    let lines = world.machines[machine].logs.iter().rev();
+    let mut changes = lines.filter(|line| {
+        let of_group = ("group".to_owned(), group.to_owned());
+        line.event == "group_changed" && line.fields.contains(&of_group)
+    });
+    let conflict = ("cause".to_owned(), "conflict".to_owned());
+    changes.next().is_some_and(|line| line.fields.contains(&conflict))
 }
 
 /// Whether a node of the world says that a group is blocked.

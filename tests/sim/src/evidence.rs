@@ -166,7 +166,9 @@ impl Evidence {
             Action::Start => self.touch(machine, run),
             Action::Stop => {
                 let group = &run.operation.group;
-                if !self.touched.contains(&(machine, run.generation, group.clone())) {
+                // What an earlier daemon has started is its own, too.
+                let left = world.machines[machine].left.iter().any(|(of, _)| of == group);
+                if !left && !self.touched.contains(&(machine, run.generation, group.clone())) {
                     let text = format!(
                         "{} stops {} of {group}, which it has neither started nor found",
                         trace::name(machine),

@@ -44,18 +44,21 @@ fn an_address_that_another_host_has_is_not_added() {
 /// The peer has said which machine it is; another one that answers meanwhile is a stranger.
 #[test]
 fn who_answers_beside_a_peer_that_is_known_is_a_stranger() {
-    with_neighbour("who_answers_beside_a_peer_that_is_known_is_a_stranger", async |_, neighbour| {
-        let addresses = Addresses::open().unwrap();
-        addresses.peer_is(&["02:00:00:00:00:77".to_owned()]);
-        let spec = spec("10.0.0.170/24", Some("eth0"));
-        neighbour.net.add("far0", "10.0.0.170/24", Some(AddressFlags::Nodad)).await;
-        assert_eq!(addresses.validate(&spec, true, LIMIT).await, Outcome::Ok);
-        let outcome = addresses.start_probed(&spec, ONCE, LIMIT).await;
-        assert!(
-            matches!(outcome, Outcome::Failed { code: Some(IN_USE), .. }),
-            "taken for the peer: {outcome:?}"
-        );
-    });
+    with_neighbour(
+        "who_answers_beside_a_peer_that_is_known_is_a_stranger",
+        async |_, neighbour| {
+            let addresses = Addresses::open().unwrap();
+            addresses.peer_is(&["02:00:00:00:00:77".to_owned()]);
+            let spec = spec("10.0.0.170/24", Some("eth0"));
+            neighbour.net.add("far0", "10.0.0.170/24", Some(AddressFlags::Nodad)).await;
+            assert_eq!(addresses.validate(&spec, true, LIMIT).await, Outcome::Ok);
+            let outcome = addresses.start_probed(&spec, ONCE, LIMIT).await;
+            assert!(
+                matches!(outcome, Outcome::Failed { code: Some(IN_USE), .. }),
+                "taken for the peer: {outcome:?}"
+            );
+        },
+    );
 }
 
 #[test]

@@ -340,7 +340,10 @@ impl Shell {
             self.recording.iter_mut().for_each(Recording::rekeyed);
             self.perform();
         }
-        for line in changes.plan().lines() {
+        if changes.is_empty() {
+            self.edge.logger.say(Level::Info, "reload_unchanged", "Configuration unchanged.");
+        }
+        for line in changes.plan().lines().filter(|_| !changes.is_empty()) {
             self.edge.logger.say(Level::Info, "reload", format!("Configuration: {line}"));
         }
         let Changes { others, release, .. } = changes.clone();

@@ -367,7 +367,10 @@ fn a_reload_takes_keys_and_refuses_nonsense() {
 
     place.write("etc/ha.cf", &place.ha_cf().replace("deadtime 2", "deadtime 3"));
     assert_eq!(code(&place.run(&["-r"])), Some(0));
-    place.await_log("restart heartbeat");
+    place.await_log("ha.cf: deadtime 3 in place of 2");
+    let starts = || place.log().matches("starting as").count();
+    await_that("the daemon to start anew", || starts() == 2);
+    assert_eq!(daemon.0.try_wait().expect("ours"), None, "it is the same process");
 
     place.write("etc/authkeys", "nonsense\n");
     let output = place.run(&["-r"]);

@@ -531,10 +531,13 @@ impl Pair {
                 }
             }
             Action::Stop => {
+                // Whoever loses a conflict falls silent first.
+                let there = world.nodes[1 - node].runs & mask != 0;
+                let silences = there && self.setup.is_address(begun.member);
                 let me = &world.nodes[node];
                 match () {
                     () if me.by_hand & bit != 0 => Some(Broken::S7),
-                    () if me.runs & above != 0 => Some(Broken::S3),
+                    () if me.runs & above != 0 && !silences => Some(Broken::S3),
                     () => None,
                 }
             }

@@ -31,6 +31,11 @@ impl Setup {
         MEMBERS.iter().filter(|(_, group)| *group < self.groups).count()
     }
 
+    /// Whether a member is an address, which the loser of a conflict removes first.
+    pub fn is_address(self, member: usize) -> bool {
+        MEMBERS[member].0 == ADDRESS
+    }
+
     /// The group of a member.
     pub fn group_of(self, member: usize) -> usize {
         MEMBERS[member].1

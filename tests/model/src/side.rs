@@ -214,7 +214,12 @@ impl Book {
                 let group = self.setup.group_of(pending.member);
                 let overlaps = |other: &&Pending| {
                     let same = other.member == pending.member;
-                    let step = !other.beside && !pending.beside;
+                    // The loser of a conflict takes its address from the network beside any step.
+                    let silences = |one: &Pending| {
+                        one.action == Action::Stop && self.setup.is_address(one.member)
+                    };
+                    let step =
+                        !other.beside && !pending.beside && !silences(other) && !silences(&pending);
                     same || step && self.setup.group_of(other.member) == group
                 };
                 if let Some(other) = side.pending.iter().find(overlaps) {

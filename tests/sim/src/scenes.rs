@@ -182,33 +182,29 @@ pub fn put(page: &str, diagram: &str) -> Result<String, String> {
     Ok([before, BEGIN, diagram, END, after].concat())
 }
 
-/// A line of the trace as one of the diagram; `None` when it would only fill it.
+/// A line of the trace (time, node, kind, words) as one of the diagram; `None` when it would only fill
+/// it.
 fn arrow(line: &str) -> Option<String> {
     let (clock, rest) = line.trim_start().split_once(' ')?;
-    let (node, text) = rest.split_once(' ')?;
-    let other = if node == "node1" { "node2" } else { "node1" };
+    let (node, rest) = rest.split_once(' ')?;
+    let (kind, words) = rest.trim_start().split_once(' ')?;
+    let (other, words) = (if node == "node1" { "node2" } else { "node1" }, words.trim_start());
     let clock = clock.get(..clock.len().saturating_sub(3)).unwrap_or(clock);
-    let note = |text: &str| Some(format!("Note over {node}: {clock} {}", clean(text)));
-    if let Some(sent) = text.strip_prefix("-> link ") {
-        let (_, fields) = sent.split_once(' ')?;
-        let fields = fields.split(' ').filter(|field| !field.starts_with("seq="));
-        let said = fields.collect::<Vec<_>>().join(" ");
-        let is_control = said.starts_with("t=NS_");
-        return (!is_control).then(|| format!("{node}->>{other}: {}", clean(&said)));
-    }
-    let effect = text.strip_prefix("   ").map(str::trim_start);
-    match effect {
-        Some(effect) => {
-            let op = effect.starts_with("run op");
-            let check = effect.contains(" status") || effect.contains(" validate");
-            let loud = effect.starts_with("Warn") || effect.starts_with("Error");
-            let fence = effect.starts_with("Fence");
-            ((op && !check) || loud || fence).then(|| note(effect)).flatten()
+    let is_shown = match kind {
+        "sends" => {
+            let (_, fields) = words.strip_prefix("link ")?.split_once(' ')?;
+            let fields = fields.split(' ').filter(|field| !field.starts_with("seq="));
+            let said = fields.collect::<Vec<_>>().join(" ");
+            let is_control = said.starts_with("t=NS_") || said.contains("-cstatus");
+            return (!is_control).then(|| format!("{node}->>{other}: {}", clean(&said)));
         }
-        None if text.starts_with("<- Request") => note(text),
-        None if text.starts_with("<-") => None,
-        None => note(text),
-    }
+        "runs" => !words.ends_with(" status") && !words.ends_with(" validate"),
+        "WARN" | "ERROR" | "world" | "FAULT" => true,
+        "input" => words.starts_with("Request"),
+        "wants" => words.starts_with("Fence"),
+        _ => false,
+    };
+    is_shown.then(|| format!("Note over {node}: {clock} {}", clean(words)))
 }
 
 /// Without what means something to Mermaid.

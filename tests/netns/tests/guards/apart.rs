@@ -210,7 +210,9 @@ fn frozen_directly_after_the_start() {
     setup.native.push_str("[address]\nhold = \"2s\"\n");
     let mut pair = Pair::new(setup);
     NODES.into_iter().for_each(|node| pair.start(node));
-    pair.wait("node2", "node1 has it", |s| active_on(s) == Some("node1"));
+    // Its machine is told with the first words of what each hears.
+    pair.wait_well();
+    assert_eq!(active_on(&pair.status("node2")), Some("node1"));
     pair.signal("node1", "STOP");
     pair.wait_log("node2", "the machine of the silent peer");
     assert_eq!(pair.owners(IP), ["node1"]);

@@ -52,7 +52,12 @@ impl Changes {
         if self.is_empty() {
             return "the configuration is the same: nothing to do".to_owned();
         }
-        let mut lines = self.lines.clone();
+        [self.lines.clone(), self.steps()].concat().join("\n")
+    }
+
+    /// What will be done, a line each.
+    pub fn steps(&self) -> Vec<String> {
+        let mut lines = Vec::new();
         if self.others {
             let released: Vec<&str> = self.release.iter().map(String::as_str).collect();
             if !released.is_empty() {
@@ -65,7 +70,7 @@ impl Changes {
                 "then the daemon starts anew in its place: everything else goes on untouched";
             lines.push(text.to_owned());
         }
-        lines.join("\n")
+        lines
     }
 }
 

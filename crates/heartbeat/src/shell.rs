@@ -343,7 +343,7 @@ impl Shell {
         if changes.is_empty() {
             self.edge.logger.say(Level::Info, "reload_unchanged", "Configuration unchanged.");
         }
-        for line in changes.plan().lines().filter(|_| !changes.is_empty()) {
+        for line in changes.lines.iter().chain(&changes.steps()) {
             self.edge.logger.say(Level::Info, "reload", format!("Configuration: {line}"));
         }
         let Changes { others, release, .. } = changes.clone();

@@ -24,7 +24,6 @@ const RECIPE: &str = "bookworm-1";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,nginx-light,logrotate";
 /// Fetched with all that they need, not installed.
 const FETCHED: [&str; 2] = ["heartbeat", "resource-agents"];
-const MIRROR: &str = "http://deb.debian.org/debian";
 
 /// What [`prepare`] has made. Paths are absolute.
 #[derive(Debug)]
@@ -97,11 +96,12 @@ fn is_there(tool: &str) -> bool {
 fn make_system(folder: &Path, system: &Path) -> Result<(), Failure> {
     let new = folder.join(format!("{RECIPE}.new"));
     let _ = fs::remove_dir_all(&new);
-    let mirror = std::env::var("HB_BOOT_MIRROR").unwrap_or_else(|_| MIRROR.into());
-    println!("debootstrap from {mirror}");
+    // Without one, debootstrap knows where Debian is.
+    let mirror = std::env::var_os("HB_BOOT_MIRROR");
+    println!("debootstrap");
     let mut tool = Command::new("debootstrap");
     tool.args(["--variant=minbase", &format!("--include={PACKAGES}"), "bookworm"]);
-    run(tool.arg(&new).arg(&mirror))?;
+    run(tool.arg(&new).args(mirror))?;
     let mut apt = Command::new("chroot");
     apt.arg(&new).args(["apt-get", "-qq", "--download-only", "--no-install-recommends", "-y"]);
     run(apt.arg("install").args(FETCHED))?;

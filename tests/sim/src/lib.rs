@@ -1,5 +1,5 @@
 //! The simulator: two real nodes in a modelled world, seeded faults, and properties that are
-//! checked after every event. Never shipped.
+//! checked after every event. `hb plan` plays both nodes in its world; the rest never ships.
 #![forbid(unsafe_code)]
 
 pub mod agents;
@@ -22,6 +22,8 @@ pub mod scenes;
 pub mod setup;
 pub mod shrink;
 pub mod swarm;
+#[cfg(test)]
+mod testing;
 pub mod trace;
 pub mod troubles;
 pub mod world;

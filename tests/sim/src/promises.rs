@@ -325,19 +325,8 @@ fn fenced_before(world: &World, machine: usize, run: &UnderWay) -> Result<(), Vi
 mod tests {
     use super::*;
     use crate::plan::Seed;
-    use crate::setup::{group, pair, timing};
-
-    /// A pair in which node1 serves group `www` (members `www` and `nginx`).
-    fn served() -> World {
-        let mut world = World::new(pair(timing(100), &[group("node1", &["www", "nginx"])]), 1);
-        world.start(0);
-        world.start(1);
-        let serves = |world: &World| world.machines[0].serves("www");
-        world.run_until(Duration::from_secs(20), serves).expect("node1 serves www");
-        world.run(Duration::from_secs(3));
-        world.news.clear();
-        world
-    }
+    use crate::setup::group;
+    use crate::testing::{begin, served};
 
     /// All properties, with checks after every event for `seconds`.
     fn check(world: &mut World, promises: &mut Promises, seconds: u64) -> Option<&'static str> {
@@ -362,32 +351,12 @@ mod tests {
         Promises::new(&plan, Duration::from_secs(5))
     }
 
-    /// A start of `www` by `machine` that nobody asked for.
-    fn begin(world: &mut World, machine: usize, action: Action) {
-        let resource = world.machines[machine].settings.groups[0].resources[0].clone();
-        let operation = hb_resource::operation::Operation {
-            id: hb_resource::operation::OpId(999),
-            group: "www".to_owned(),
-            resource,
-            action,
-            timeout: Duration::from_secs(3),
-            kill: false,
-            monitor: false,
-            probe: false,
-        };
-        world.machines[machine].agents.begin(&operation);
-        let generation = world.machines[machine].generation;
-        let run = Arc::new(UnderWay { operation, generation });
-        world.machines[machine].under_way.push(run.clone());
-        world.news.push(News::Begun { machine, run });
-    }
-
     #[test]
     fn a_start_beside_a_machine_that_is_not_off_is_seen() {
         let (mut world, mut promises) = (served(), promises());
         promises.fenced = true;
         assert_eq!(check(&mut world, &mut promises, 1), None);
-        begin(&mut world, 1, Action::Start);
+        begin(&mut world, 1, 0, Action::Start);
         assert_eq!(check(&mut world, &mut promises, 1), Some("S2 fenced before started"));
     }
 
@@ -399,16 +368,16 @@ mod tests {
         crate::faults::Fault::Command(0, on).apply(&mut world);
         assert_eq!(check(&mut world, &mut promises, 2), None);
         assert!(promises.is_in_maintenance());
-        begin(&mut world, 0, Action::Stop);
+        begin(&mut world, 0, 0, Action::Stop);
         assert_eq!(check(&mut world, &mut promises, 1), Some("S7 hands off"));
     }
 
     #[test]
     fn two_agents_on_one_member_are_seen() {
         let (mut world, mut promises) = (served(), promises());
-        begin(&mut world, 0, Action::Status);
+        begin(&mut world, 0, 0, Action::Status);
         assert_eq!(check(&mut world, &mut promises, 0), None);
-        begin(&mut world, 0, Action::Start);
+        begin(&mut world, 0, 0, Action::Start);
         assert_eq!(check(&mut world, &mut promises, 0), Some("S3 one at a time"));
     }
 

@@ -1,23 +1,11 @@
 //! Each property fails on a made-up bad history.
 
 use hb_node::effect::{Level, LogEvent};
-use hb_resource::operation::OpId;
 
 use super::*;
 use crate::plan::{Scope, Seed};
-use crate::setup::{group, pair, timing};
-
-/// A pair in which node1 serves group `www` (members `www` and `nginx`).
-fn served() -> World {
-    let mut world = World::new(pair(timing(100), &[group("node1", &["www", "nginx"])]), 1);
-    world.start(0);
-    world.start(1);
-    let serves = |world: &World| world.machines[0].serves("www");
-    world.run_until(Duration::from_secs(20), serves).expect("node1 serves www");
-    world.run(Duration::from_secs(3));
-    world.news.clear();
-    world
-}
+use crate::setup::{group, timing};
+use crate::testing::{begin, served};
 
 fn checker() -> Checker {
     let mut plan = Plan::new(Seed { number: 1, scope: Scope::Base });
@@ -27,26 +15,6 @@ fn checker() -> Checker {
     }
     (plan.agents_fail, plan.partitions) = (false, false);
     Checker::new(&plan)
-}
-
-/// An agent of `machine` begins that nobody asked for.
-fn begin(world: &mut World, machine: usize, member: usize, action: Action) {
-    let resource = world.machines[machine].settings.groups[0].resources[member].clone();
-    let operation = Operation {
-        id: OpId(999),
-        group: "www".to_owned(),
-        resource,
-        action,
-        timeout: Duration::from_secs(3),
-        kill: false,
-        monitor: false,
-        probe: false,
-    };
-    world.machines[machine].agents.begin(&operation);
-    let generation = world.machines[machine].generation;
-    let run = Arc::new(UnderWay { operation, generation });
-    world.machines[machine].under_way.push(run.clone());
-    world.news.push(News::Begun { machine, run });
 }
 
 /// All properties, with checks after every event for `seconds`.

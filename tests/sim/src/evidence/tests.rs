@@ -3,23 +3,12 @@
 use std::sync::Arc;
 
 use hb_node::effect::Level;
-use hb_resource::operation::{OpId, Operation};
 
 use super::*;
 use crate::plan::{Scope, Seed};
-use crate::setup::{group, pair, timing};
+use crate::setup::timing;
+use crate::testing::{served, unasked};
 use crate::troubles::Stray;
-
-/// A pair in which node1 serves group `www` (members `www` and `nginx`).
-fn served() -> World {
-    let mut world = World::new(pair(timing(100), &[group("node1", &["www", "nginx"])]), 1);
-    world.start(0);
-    world.start(1);
-    let serves = |world: &World| world.machines[0].serves("www");
-    world.run_until(Duration::from_secs(20), serves).expect("node1 serves www");
-    world.run(Duration::from_secs(3));
-    world
-}
 
 fn evidence() -> Evidence {
     let mut plan = Plan::new(Seed { number: 1, scope: Scope::Base });
@@ -30,19 +19,7 @@ fn evidence() -> Evidence {
 }
 
 fn operation(world: &World, machine: usize, action: Action) -> News {
-    let resource = world.machines[machine].settings.groups[0].resources[0].clone();
-    let operation = Operation {
-        id: OpId(999),
-        group: "www".to_owned(),
-        resource,
-        action,
-        timeout: Duration::from_secs(3),
-        kill: false,
-        monitor: false,
-        probe: false,
-    };
-    let generation = world.machines[machine].generation;
-    News::Begun { machine, run: Arc::new(UnderWay { operation, generation }) }
+    News::Begun { machine, run: Arc::new(unasked(world, machine, 0, action)) }
 }
 
 fn check(world: &World, evidence: &mut Evidence, news: &[News]) -> Option<&'static str> {

@@ -7,6 +7,7 @@ mod check;
 mod cl_status;
 pub mod client;
 pub mod command;
+pub mod companion;
 pub mod completions;
 pub mod demo;
 pub mod exit;

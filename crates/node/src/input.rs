@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use hb_messaging::engine::{LinkId, PingId};
+use hb_resource::input::Evidence;
 use hb_resource::operation::{GroupKey, OpId, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +104,9 @@ pub enum Input {
         group: GroupKey,
         /// As written in haresources.
         resource: String,
+        /// What it rests on.
+        #[serde(default)]
+        evidence: Evidence,
         /// In words.
         reason: String,
     },

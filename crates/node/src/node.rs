@@ -398,8 +398,9 @@ impl Node {
                 self.names.remove(&client);
                 self.requests.forget(client);
             }
-            Input::Look { group, resource, reason } => {
-                self.feed_manager(resource::Input::Look { group, resource, reason }, turn);
+            Input::Look { group, resource, evidence, reason } => {
+                let look = resource::Input::Look { group, resource, evidence, reason };
+                self.feed_manager(look, turn);
             }
             Input::Fenced { attempt, outcome } => self.take_fence(attempt, &outcome, turn),
             Input::Witness { question, answer } => self.take_witness(question, answer, turn),

@@ -48,7 +48,7 @@ pub enum Input {
         /// As read.
         bytes: Vec<u8>,
     },
-    /// A ping target answered.
+    /// A ping target, or the peer's machine, answered.
     EchoReply {
         /// Which target.
         ping: PingId,

@@ -21,7 +21,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hb_config::settings::Medium;
-use nix::sys::socket::{SockaddrLike, SockaddrStorage, recvfrom};
+use nix::sys::socket::{SockaddrStorage, recvfrom};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;

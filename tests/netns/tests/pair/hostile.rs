@@ -163,7 +163,13 @@ fn key_changed_by_mistake() {
     }
     pair.write("node2", "/etc/ha.d/authkeys", KEYS, 0o600);
     pair.expect("node2", &["heartbeat", "-r"], 0);
-    pair.wait_well();
+    for node in NODES {
+        pair.wait(node, "it knows the other again", |s| {
+            s.peer.as_ref().is_some_and(|peer| peer.status == "active")
+                && !has_problem(s, "peer_lost")
+                && active_on(s) == Some("node1")
+        });
+    }
     traffic.assert_unbroken(begin, Some("node1"));
 }
 
@@ -175,7 +181,7 @@ fn forged_life_delays_little() {
     pair.crash("node1");
     pair.until("node2 has it", || {
         rogue.iter().for_each(|packet| neighbour.throw(lab::public_address(2), packet));
-        pair.owners("192.0.2.100") == ["node2"]
+        pair.owners_of(&["node2"], "192.0.2.100") == ["node2"]
     });
     pair.wait_log("node2", "its machine is asked");
 }

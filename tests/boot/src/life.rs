@@ -72,7 +72,10 @@ fn unit_stopped_by_hand(pair: &mut Pair) {
         let begin = Instant::now();
         pair.sh("node1", &format!("{first} && systemctl stop flag"));
         pair.wait("node1", "systemctl is-active flag");
-        measured(&format!("{first}, a unit without a process stopped: active again within"), begin.elapsed());
+        measured(
+            &format!("{first}, a unit without a process stopped: active again within"),
+            begin.elapsed(),
+        );
         pair.wait("node1", "grep -q 'systemd says that flag.service is' /var/log/ha-log");
         tell_timing(pair);
         pair.sh("node1", ": >/var/log/ha-log");
@@ -83,7 +86,8 @@ fn unit_stopped_by_hand(pair: &mut Pair) {
 
 /// What the daemon has logged of it, with its times: to the millisecond, unlike what is seen from here.
 fn tell_timing(pair: &Pair) {
-    let line = "grep -e 'systemd says' -e ') ended' -e 'acquiring -> held' /var/log/ha-log | tail -n 2";
+    let line =
+        "grep -e 'systemd says' -e ') ended' -e 'acquiring -> held' /var/log/ha-log | tail -n 2";
     println!("{}", pair.sh("node1", line).trim_end());
 }
 

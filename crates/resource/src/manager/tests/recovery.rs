@@ -228,6 +228,22 @@ fn what_was_seen_is_no_more_than_a_hint_where_the_status_can_tell() {
     assert_eq!(world.took(0, &["start", "stop"]), ["stop nginx", "start nginx"]);
 }
 
+#[test]
+fn what_is_seen_in_maintenance_leads_to_action_at_its_end() {
+    let mut world = with_unproven();
+    monitor(&mut world, 0, 1);
+    world.rest();
+    let maintenance = |on| Input::Maintenance { request: RequestId(7), on, limit: None };
+    world.feed(0, maintenance(true));
+    tell(&mut world, Evidence::NothingLeft);
+    assert_eq!(world.took(0, &["start", "stop"]), Vec::<String>::new());
+    let would = web(&world, 0).would_do().expect("something");
+    assert!(would.starts_with("nginx stopped running (its last process ended)"), "{would}");
+    world.feed(0, maintenance(false));
+    world.rest();
+    assert_eq!(world.took(0, &["start", "stop"]), ["stop nginx", "start nginx"]);
+}
+
 /// A service without a status that ends a moment after each start is given up as any other.
 #[test]
 fn an_unproven_service_that_dies_again_and_again_moves() {

@@ -20,7 +20,11 @@ pub(crate) const STEPS: &[Step] = &[
     ("purged", purged),
 ];
 
-const HARESOURCES: &str = "node1 IPaddr::192.0.2.100/24/eth0 systemd::nginx\n";
+const HARESOURCES: &str = "node1 IPaddr::192.0.2.100/24/eth0 systemd::nginx systemd::flag\n";
+/// What goes unnoticed by processes and signals is not noticed within any wait of this test.
+const HB_TOML: &str = "[monitor]\ninterval = \"10m\"\n";
+/// A unit without a process: that it was stopped shows in its state alone.
+const FLAG: &str = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
 /// Whether the floating address is here.
 const ADDRESS: &str = "ip -o address show to 192.0.2.100 | grep -q .";
 
@@ -34,7 +38,9 @@ fn installed_and_enabled(pair: &mut Pair) {
         assert_eq!(pair.run(node, "systemctl is-active heartbeat").1.trim(), "inactive");
         pair.sh(node, "getent passwd hacluster && getent group haclient");
         pair.configure(node, HARESOURCES);
-        pair.sh(node, "systemctl disable --now nginx && hb check");
+        pair.machine(node).write("/etc/ha.d/hb.toml", HB_TOML);
+        pair.machine(node).write("/etc/systemd/system/flag.service", FLAG);
+        pair.sh(node, "systemctl daemon-reload && systemctl disable --now nginx && hb check");
     }
     for node in NODES {
         pair.sh(node, "systemctl enable --now heartbeat");
@@ -59,9 +65,30 @@ fn unit_stopped_by_hand(pair: &mut Pair) {
         pair.wait("node1", "systemctl is-active nginx");
         pair.wait_served("node1");
         measured(&format!("{line}: served again within"), begin.elapsed());
+        tell_timing(pair);
+    }
+    // A bus that comes back is listened to again.
+    for first in ["true", "systemctl restart dbus"] {
+        let begin = Instant::now();
+        pair.sh("node1", &format!("{first} && systemctl stop flag"));
+        pair.wait("node1", "systemctl is-active flag");
+        measured(
+            &format!("{first}, a unit without a process stopped: active again within"),
+            begin.elapsed(),
+        );
+        pair.wait("node1", "grep -q 'systemd says that flag.service is' /var/log/ha-log");
+        tell_timing(pair);
+        pair.sh("node1", ": >/var/log/ha-log");
     }
     pair.wait("node1", "hb cleanup");
     pair.wait_well();
+}
+
+/// What the daemon has logged of it, with its times: to the millisecond, unlike what is seen from here.
+fn tell_timing(pair: &Pair) {
+    let line =
+        "grep -e 'systemd says' -e ') ended' -e 'acquiring -> held' /var/log/ha-log | tail -n 2";
+    println!("{}", pair.sh("node1", line).trim_end());
 }
 
 /// systemd starts it again, and it keeps what runs.

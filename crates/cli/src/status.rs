@@ -20,7 +20,7 @@ mod screen;
 mod watch;
 
 pub use forms::{json, oneline, word_of};
-pub use screen::if_it_dies;
+pub use screen::{claim_word, heard, hears, if_it_dies, is_heard, peer_holdings, split_word};
 use screen::{Style, screen};
 
 /// Options of `hb status`.

@@ -112,3 +112,19 @@ fn a_problem_that_is_not_in_the_table_is_shown() {
     assert_eq!(value(&text, "hb_problem{id=\"quite_new\"}"), Some(1.0));
     assert_eq!(value(&text, "hb_problem{id=\"split\"}"), Some(0.0));
 }
+
+#[test]
+fn distributions_keep_their_limits_and_their_sum() {
+    let mut known = testing::healthy();
+    let snapshot = known.snapshot.as_mut().expect("a state");
+    let pauses = &mut snapshot.activity.pauses;
+    *pauses = hb_node::api::Histogram::default();
+    for us in [900_000, 900_000, 700_000_000] {
+        pauses.observe(us, hb_node::api::activity::DURATION_LIMITS_US);
+    }
+    let text = text(&known, &[], None);
+    let bucket = |le: &str| value(&text, &format!("hb_pause_seconds_bucket{{le=\"{le}\"}}"));
+    assert_eq!([bucket("0.5"), bucket("1.0"), bucket("300.0")], [Some(0.0), Some(2.0), Some(2.0)]);
+    assert_eq!((bucket("+Inf"), value(&text, "hb_pause_seconds_count")), (Some(3.0), Some(3.0)));
+    assert_eq!(value(&text, "hb_pause_seconds_sum"), Some(701.8));
+}

@@ -8,7 +8,7 @@ use axum::extract::{DefaultBodyLimit, Form, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::get;
-use hb_cli::history;
+use hb_cli::history::{self, Past};
 use hb_cli::status::{self, Known};
 use hb_node::api::Verdict;
 use jiff::Zoned;
@@ -76,11 +76,17 @@ async fn fragment(State(app): State<Arc<App>>) -> Answer {
 }
 
 async fn shown(app: &App, draw: fn(&View<'_>) -> String) -> Result<String, Failed> {
-    let (known, past) = (app.source.known().await?, app.source.past().await?);
+    let (known, past) = both(app).await?;
     let now = Zoned::now();
     let clock = |ms: u64| history::moment(ms, &now);
     let entries = past.as_ref().map_or(&[][..], |past| past.entries.as_slice());
     Ok(draw(&View { known: &known, entries, clock: &clock, has_token: app.gate().is_some() }))
+}
+
+/// State and history, asked for at the same time: a daemon that hangs costs its limit once.
+async fn both(app: &App) -> Result<(Arc<Known>, Option<Arc<Past>>), Refused> {
+    let (known, past) = tokio::join!(app.source.known(), app.source.past());
+    Ok((known?, past?))
 }
 
 async fn status_json(State(app): State<Arc<App>>) -> Answer {
@@ -101,7 +107,7 @@ fn json(text: String) -> Response {
 }
 
 async fn measured(State(app): State<Arc<App>>) -> Answer {
-    let (known, past) = (app.source.known().await?, app.source.past().await?);
+    let (known, past) = both(&app).await?;
     let entries = past.as_ref().map_or(&[][..], |past| past.entries.as_slice());
     let text = metrics::text(&known, entries, reading::notify_failures().await);
     Ok(([(header::CONTENT_TYPE, METRICS)], text).into_response())

@@ -108,19 +108,22 @@ impl EncodeMetric for Family {
         match &self.points {
             Points::Gauge(points) => {
                 for (labels, value) in points {
-                    encoder.encode_family(labels)?.encode_gauge(value)?;
+                    series(&mut encoder, labels, |it| it.encode_gauge(value))?;
                 }
             }
             Points::Counter(points) => {
                 for (labels, value) in points {
-                    let mut series = encoder.encode_family(labels)?;
-                    series.encode_counter::<Labels, _, u64>(value, None)?;
+                    series(&mut encoder, labels, |it| {
+                        it.encode_counter::<Labels, _, u64>(value, None)
+                    })?;
                 }
             }
             Points::Histogram(points) => {
-                for (labels, it) in points {
-                    let mut series = encoder.encode_family(labels)?;
-                    series.encode_histogram::<Labels>(it.sum, it.count, &it.buckets, None)?;
+                for (labels, value) in points {
+                    series(&mut encoder, labels, |it| {
+                        let Distribution { sum, count, buckets } = value;
+                        it.encode_histogram::<Labels>(*sum, *count, buckets, None)
+                    })?;
                 }
             }
         }
@@ -134,6 +137,15 @@ impl EncodeMetric for Family {
             Points::Histogram(_) => MetricType::Histogram,
         }
     }
+}
+
+/// One series; without labels it has no braces.
+fn series(
+    encoder: &mut MetricEncoder<'_>,
+    labels: &Labels,
+    put: impl FnOnce(&mut MetricEncoder<'_>) -> Result<(), fmt::Error>,
+) -> Result<(), fmt::Error> {
+    if labels.is_empty() { put(encoder) } else { put(&mut encoder.encode_family(labels)?) }
 }
 
 fn gauge(name: &'static str, help: &'static str, points: Vec<(Labels, f64)>) -> Family {

@@ -179,7 +179,7 @@ fn verdict(snapshot: &StatusSnapshot, down: Option<&Down>) -> Markup {
                 (word(snapshot.verdict))
             }
             dl {
-                div { dt { "failover ready" } dd.alarm[!snapshot.failover_ready] { (ready) (reasons) } }
+                div { dt { "failover ready" } dd class=[(!snapshot.failover_ready).then_some("alarm")] { (ready) (reasons) } }
                 div { dt { "since" } dd { (age(snapshot.verdict_since_ms)) } }
             }
         }

@@ -91,7 +91,7 @@ mod tests {
             assert!(parts.iter().all(|part| error.contains(part)), "{error}");
         };
         check("", &["0.0.0.0:80"], &["0.0.0.0:80 is open to the network", "token_file", "hint"]);
-        check("[serve]\nlisten = 3\n", &[], &["HB0504", "hb.toml:2"]);
+        check("[serve]\nlisten = 3\n", &[], &["HB0503", "hb.toml:2"]);
         check("[announce]\ncounts = 3\n[serve\n", &[], &["not TOML"]);
     }
 }

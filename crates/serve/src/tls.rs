@@ -141,7 +141,7 @@ mod tests {
         };
         check(&other, &key, "do not belong together");
         check(&key, &key, "holds no certificate");
-        check(&cert, &cert, "key_file");
+        check(&cert, &write(&path("junk"), "junk", 0o600), "key_file");
         check(&other, &open, "everybody can read");
         check("/absent", &key, "cannot read /absent");
         let other_key = write(&path("open"), &other_key, 0o640);

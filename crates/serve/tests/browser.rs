@@ -62,6 +62,7 @@ fn browse(chromium: &Path, url: &str, further: &[&str]) -> String {
     String::from_utf8_lossy(&output.expect("its output").stdout).into_owned()
 }
 
+/// A browser without JavaScript.
 const OFF: &str = "--blink-settings=scriptEnabled=false";
 
 #[test]
@@ -74,29 +75,35 @@ fn each_state_is_complete_with_javascript_and_without() {
     ] {
         let daemon = Daemon::new(state(known));
         let serve = Serve::start(daemon.dir(), daemon.dir());
-        for mode in [&["--dump-dom", OFF][..], &["--dump-dom"][..]] {
-            let dom = browse(&chromium, &serve.url, mode);
-            for part in parts {
-                assert!(dom.contains(part), "{name} {mode:?}: no {part}\n{dom}");
-            }
-            assert!(dom.contains("<p id=\"stale\" role=\"alert\" hidden=\"\">"), "{dom}");
+        let dom = browse(&chromium, &serve.url, &["--dump-dom", LONG]);
+        for part in parts {
+            assert!(dom.contains(part), "{name}: no {part}\n{dom}");
         }
-        picture(&chromium, &serve.url, name);
+        assert!(dom.contains("<p id=\"stale\" role=\"alert\" hidden=\"\">"), "{dom}");
+        pictures(&chromium, &serve.url, name);
     }
 }
 
-/// The page as it looks, wide and on a phone.
-fn picture(chromium: &Path, url: &str, name: &str) {
+/// The page as it looks, wide and on a phone; without JavaScript it looks the same.
+fn pictures(chromium: &Path, url: &str, name: &str) {
     let dir = tempfile::tempdir().expect("a directory");
     let kept = std::env::var_os("HB_SCREENSHOTS").map(PathBuf::from);
     let folder = kept.as_deref().unwrap_or(dir.path());
     for (size, kind) in [("960,900", "wide"), ("500,1100", "phone")] {
         let path = folder.join(format!("serve-{name}-{kind}.png"));
-        let words = [format!("--screenshot={}", path.display()), format!("--window-size={size}")];
-        browse(chromium, url, &words.each_ref().map(String::as_str));
-        let bytes = std::fs::read(&path).expect("a picture");
+        let bytes = picture(chromium, url, &path, size, &[LONG]);
         assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 5_000, "{} bytes", bytes.len());
+        let without = picture(chromium, url, &dir.path().join("without.png"), size, &[OFF]);
+        assert!(bytes == without, "{name} {kind}: without JavaScript it looks otherwise");
     }
+}
+
+fn picture(chromium: &Path, url: &str, path: &Path, size: &str, further: &[&str]) -> Vec<u8> {
+    let words = [format!("--screenshot={}", path.display()), format!("--window-size={size}")];
+    let words: Vec<&str> =
+        words.iter().map(String::as_str).chain(further.iter().copied()).collect();
+    browse(chromium, url, &words);
+    std::fs::read(path).expect("a picture")
 }
 
 #[test]

@@ -247,8 +247,8 @@ fn what_would_show_the_pair_to_others_does_not_start() {
 }
 
 /// Everything that a raw connection gets for `request`.
-fn raw(serve: &Serve, request: &[u8]) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", serve.port())).unwrap();
+fn raw(port: u16, request: &[u8]) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let _ = stream.write_all(request);
     let mut answer = Vec::new();
@@ -260,13 +260,14 @@ fn raw(serve: &Serve, request: &[u8]) -> String {
 fn requests_have_bounds() {
     let daemon = Daemon::new(state(testing::healthy()));
     let serve = Serve::start(daemon.dir(), daemon.dir());
+    let port = serve.port();
     let long = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(40_000));
-    assert!(raw(&serve, long.as_bytes()).starts_with("HTTP/1.1 431"));
+    assert!(raw(port, long.as_bytes()).starts_with("HTTP/1.1 431"));
     let many = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{}\r\n", "X: y\r\n".repeat(100));
-    assert!(raw(&serve, many.as_bytes()).starts_with("HTTP/1.1 431"));
+    assert!(raw(port, many.as_bytes()).starts_with("HTTP/1.1 431"));
     // Who never ends the header is cut off, and others are served meanwhile.
     let slow = std::thread::scope(|scope| {
-        let slow = scope.spawn(|| raw(&serve, b"GET / HTTP/1.1\r\nHost: local"));
+        let slow = scope.spawn(|| raw(port, b"GET / HTTP/1.1\r\nHost: local"));
         assert_eq!(get(&agent(), &format!("{}/healthz", serve.url), &[]).status, 200);
         slow.join().unwrap()
     });

@@ -1,6 +1,7 @@
 //! A real pair: what the page and the metrics of one node say when the other loses its power, and
 //! when the daemon beside them ends.
 
+#![allow(clippy::print_stdout, reason = "a failed case shows what it has seen")]
 #![allow(clippy::disallowed_methods, reason = "tests with real time and real processes")]
 
 mod support;
@@ -25,7 +26,10 @@ fn follow() {
     let ask = |path: &str| get(&agent, &format!("{}{path}", serve.url), &[]);
     let says = |path: &str, parts: &[&str]| {
         let text = ask(path).text;
-        parts.iter().all(|part| text.contains(part))
+        let missing: Vec<&&str> = parts.iter().filter(|part| !text.contains(**part)).collect();
+        // What is shown when a wait ends in vain.
+        println!("{path}: missing {missing:?}");
+        missing.is_empty()
     };
     let active = |node: &str, value: &str| {
         format!("hb_group_active{{group=\"{ADDRESS}\",node=\"{node}\"}} {value}\n")

@@ -50,7 +50,7 @@ fn table(label: &str, here: &str, there: &str, rows: &[Row]) -> Markup {
             thead { tr { th {} th scope="col" { (here) } th scope="col" { (there) } } }
             tbody {
                 @for row in rows {
-                    tr.alarm[row.alarm] {
+                    tr class=[row.alarm.then_some("alarm")] {
                         th scope="row" { (row.label) } td { (row.here) } td { (row.there) }
                     }
                 }

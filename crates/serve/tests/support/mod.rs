@@ -17,24 +17,24 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 /// Far more than anything here takes.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the daemon answers to `status`, by how many have asked before.
 type Script = dyn FnMut(usize) -> StatusSnapshot + Send;
 
 /// Answers on a status socket of its own until the test ends.
-pub struct Daemon {
+pub(crate) struct Daemon {
     dir: tempfile::TempDir,
 }
 
 impl Daemon {
     /// Says `snapshot` to all.
-    pub fn new(snapshot: StatusSnapshot) -> Self {
+    pub(crate) fn new(snapshot: StatusSnapshot) -> Self {
         Self::scripted(move |_| snapshot.clone())
     }
 
     /// Says what `script` says.
-    pub fn scripted(script: impl FnMut(usize) -> StatusSnapshot + Send + 'static) -> Self {
+    pub(crate) fn scripted(script: impl FnMut(usize) -> StatusSnapshot + Send + 'static) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let listener = UnixListener::bind(dir.path().join(STATUS_SOCKET)).expect("a socket");
         let script: Arc<Mutex<(usize, Box<Script>)>> = Arc::new(Mutex::new((0, Box::new(script))));
@@ -47,12 +47,12 @@ impl Daemon {
         Self { dir }
     }
 
-    pub fn dir(&self) -> &Path {
+    pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
 
     /// Nobody answers any more.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         let _ = std::fs::remove_file(self.dir.path().join(STATUS_SOCKET));
     }
 }
@@ -81,20 +81,20 @@ fn answer(stream: UnixStream, script: &Mutex<(usize, Box<Script>)>) {
 }
 
 /// The real program, ended when the test ends.
-pub struct Serve {
-    pub child: Child,
+pub(crate) struct Serve {
+    pub(crate) child: Child,
     /// `http://127.0.0.1:PORT`
-    pub url: String,
+    pub(crate) url: String,
     lines: mpsc::Receiver<String>,
 }
 
 impl Serve {
     /// On a free port of loopback, with hb.toml and state in `dir`.
-    pub fn start(run_dir: &Path, dir: &Path) -> Self {
+    pub(crate) fn start(run_dir: &Path, dir: &Path) -> Self {
         Self::with(run_dir, dir, &["--listen", "127.0.0.1:0"])
     }
 
-    pub fn with(run_dir: &Path, dir: &Path, further: &[&str]) -> Self {
+    pub(crate) fn with(run_dir: &Path, dir: &Path, further: &[&str]) -> Self {
         let mut child = command(run_dir, dir).args(further).spawn().expect("hb-serve");
         let stderr = child.stderr.take().expect("its messages");
         let (sender, lines) = mpsc::channel();
@@ -114,7 +114,7 @@ impl Serve {
 
     /// The next message with `part`.
     #[track_caller]
-    pub fn line(&self, part: &str) -> String {
+    pub(crate) fn line(&self, part: &str) -> String {
         let mut seen = Vec::new();
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -125,12 +125,12 @@ impl Serve {
         }
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = i32::try_from(self.child.id()).expect("a process id");
         kill(Pid::from_raw(pid), signal).expect("a signal");
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port")
     }
 }
@@ -143,7 +143,7 @@ impl Drop for Serve {
 }
 
 /// `hb-serve` with these directories, its messages in a pipe.
-pub fn command(run_dir: &Path, dir: &Path) -> Command {
+pub(crate) fn command(run_dir: &Path, dir: &Path) -> Command {
     let mut command = Command::new(program());
     let pairs = [("--run-dir", run_dir), ("--state-dir", dir), ("--dir", dir)];
     for (name, value) in pairs {
@@ -158,12 +158,12 @@ fn program() -> PathBuf {
 }
 
 /// A client that shows every answer, also refusals, and follows nothing.
-pub fn agent() -> ureq::Agent {
+pub(crate) fn agent() -> ureq::Agent {
     agent_with(None)
 }
 
 /// As [`agent`]; trusts `root` (PEM).
-pub fn agent_with(root: Option<&str>) -> ureq::Agent {
+pub(crate) fn agent_with(root: Option<&str>) -> ureq::Agent {
     let mut config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -178,21 +178,21 @@ pub fn agent_with(root: Option<&str>) -> ureq::Agent {
 
 /// Status, headers and text of `url`.
 #[track_caller]
-pub fn get(agent: &ureq::Agent, url: &str, headers: &[(&str, &str)]) -> Got {
+pub(crate) fn get(agent: &ureq::Agent, url: &str, headers: &[(&str, &str)]) -> Got {
     let request = headers.iter().fold(agent.get(url), |it, (name, value)| it.header(*name, *value));
     Got::of(request.call().expect("an answer"))
 }
 
 /// An answer.
 #[derive(Debug)]
-pub struct Got {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub text: String,
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) text: String,
 }
 
 impl Got {
-    pub fn of(mut response: ureq::http::Response<ureq::Body>) -> Self {
+    pub(crate) fn of(mut response: ureq::http::Response<ureq::Body>) -> Self {
         let headers = response
             .headers()
             .iter()
@@ -202,7 +202,7 @@ impl Got {
         Self { status, headers, text: response.body_mut().read_to_string().expect("its text") }
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(other, _)| other == name);
         found.map_or("", |(_, value)| value)
     }

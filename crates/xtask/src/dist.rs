@@ -89,6 +89,7 @@ pub(crate) fn run(
 fn build(root: &Path, debug: bool) -> Result<(), String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).args(["build", "--package", "hb-heartbeat", "--package", "hb-cli"]);
+    cargo.args(["--package", "hb-serve"]);
     if !debug {
         cargo.arg("--release");
     }

@@ -86,7 +86,7 @@ pub fn main() -> ExitCode {
         Verb::Maintenance(args) => operate::maintenance(run_dir, &args),
         Verb::Fence(args) => operate::fence(run_dir, &args),
         Verb::Reload(args) => reload::run(run_dir, &args),
-        Verb::Probe(args) => probe::run(&args),
+        Verb::Probe(args) => probe::run(run_dir, &args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),

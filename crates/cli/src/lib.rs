@@ -3,12 +3,14 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod ask;
 mod check;
 mod cl_status;
 pub mod client;
 pub mod command;
 pub mod completions;
 pub mod demo;
+mod drill;
 pub mod exit;
 mod explain;
 mod history;
@@ -20,7 +22,9 @@ mod operate;
 mod plan;
 mod print;
 mod probe;
+mod push;
 mod reload;
+mod ssh;
 mod status;
 #[cfg(test)]
 mod testing;

@@ -134,9 +134,8 @@ pub(crate) fn run(run_dir: &Path, state_dir: &Path, args: &DrillArgs) -> ExitCod
 fn undo(run_dir: &Path) -> ExitCode {
     let undone = helper::under_way(run_dir).and_then(|ledger| match ledger {
         None => Ok("no drill is under way".to_owned()),
-        Some(ledger) => helper::undo(run_dir, &ledger).map(|()| {
-            format!("the drill of {} is undone", text::moment(ledger.begun_unix_ms))
-        }),
+        Some(ledger) => helper::undo(run_dir, &ledger)
+            .map(|()| format!("the drill of {} is undone", text::moment(ledger.begun_unix_ms))),
     });
     match undone {
         Ok(text) => {
@@ -169,8 +168,8 @@ impl<'a> Place<'a> {
             return Err(format!("a drill of {begun} is not over: hb drill --undo"));
         }
         let status = client::snapshot(run_dir).map_err(|error| error.to_string())?;
-        let files = dir::read_dir(&args.dir)
-            .map_err(|error| format!("{}: {error}", args.dir.display()))?;
+        let files =
+            dir::read_dir(&args.dir).map_err(|error| format!("{}: {error}", args.dir.display()))?;
         let node = dir::own_node_name(&args.dir).map_err(|error| error.to_string())?;
         let settings = load(&files, Some(&node)).settings;
         let settings = settings.ok_or("the configuration is not valid: hb check tells why")?;
@@ -211,7 +210,11 @@ fn reach(wanted: Option<&str>, peer: &str) -> Result<(Ssh, String), String> {
 /// What is asked, and for which group.
 type Targets = Vec<(Target, Option<String>)>;
 
-fn targets(spec: &Spec, settings: &Settings, probes: &[String]) -> Result<(Targets, Vec<String>), String> {
+fn targets(
+    spec: &Spec,
+    settings: &Settings,
+    probes: &[String],
+) -> Result<(Targets, Vec<String>), String> {
     let mut missed = Vec::new();
     let mut found: Targets = Vec::new();
     for probe in probes {
@@ -438,7 +441,9 @@ fn finish(
     let own = history::past(place.run_dir, place.state_dir).map(|past| past.entries);
     let own = own.unwrap_or_default();
     let from = report.begun_unix_ms;
-    report.timeline.extend(own.iter().filter(|it| since(it, from)).map(|it| told(it, &report.node)));
+    report
+        .timeline
+        .extend(own.iter().filter(|it| since(it, from)).map(|it| told(it, &report.node)));
     match (&place.peer, peer_begun) {
         (Ok((ssh, _)), Some(begun)) => match peer_history(ssh, place.run_dir) {
             Ok(entries) => {

@@ -181,12 +181,8 @@ mod tests {
 
     #[test]
     fn what_the_other_node_could_not_start_with_is_refused() {
-        let copy = |text: &str, mode| Copy {
-            bytes: text.as_bytes().to_vec(),
-            mode,
-            owner: 0,
-            group: 0,
-        };
+        let copy =
+            |text: &str, mode| Copy { bytes: text.as_bytes().to_vec(), mode, owner: 0, group: 0 };
         let here = Side::from([
             (FileId::HaCf, copy("bcast eth0\nnode a b\nauto_failback on\n", 0o644)),
             (FileId::HaResources, copy("a IPaddr::10.0.0.1/24/eth0\n", 0o644)),

@@ -69,7 +69,8 @@ impl Ssh {
             // A command that does not read its input must not keep us.
             thread::spawn(move || stdin.write_all(&input));
         }
-        let complaints = child.stderr.take().map(|stderr| thread::spawn(|| read(stderr, COMPLAINT_MAX)));
+        let complaints =
+            child.stderr.take().map(|stderr| thread::spawn(|| read(stderr, COMPLAINT_MAX)));
         let answer = child.stdout.take().map(|stdout| read(stdout, ANSWER_MAX)).unwrap_or_default();
         let status = child.wait().map_err(|error| format!("ssh: {error}"))?;
         let complaints = complaints.and_then(|thread| thread.join().ok()).unwrap_or_default();

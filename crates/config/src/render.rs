@@ -145,7 +145,9 @@ pub fn cover_file(file: FileId, source: &SourceFile) -> String {
     let masked = Masked::new(&Covers::default(), file, source, whole, usize::MAX);
     // A last line feed belongs to no line.
     let end = if source.text().ends_with('\n') { "\n" } else { "" };
-    masked.map(|masked| format!("{}{end}", masked.text().trim_end_matches('\n'))).unwrap_or_default()
+    masked
+        .map(|masked| format!("{}{end}", masked.text().trim_end_matches('\n')))
+        .unwrap_or_default()
 }
 
 /// The last lines: how many findings, and what they mean for the start of node `node`.

@@ -290,9 +290,11 @@ impl<'a> Course<'a> {
             let fine = |watch: &Watch| {
                 let seen = watch.seen.as_ref();
                 let good = |seen: &Seen| {
-                    let served = course.spec.home.keys().all(|group| {
-                        seen.groups.get(group).is_some_and(Option::is_some)
-                    });
+                    let served = course
+                        .spec
+                        .home
+                        .keys()
+                        .all(|group| seen.groups.get(group).is_some_and(Option::is_some));
                     let bad = matches!(seen.verdict, Verdict::Split | Verdict::Down);
                     seen.settled && seen.ready && served && !bad
                 };

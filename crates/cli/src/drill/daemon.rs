@@ -44,9 +44,8 @@ impl Daemon {
         let stat = Stat::read(&String::from_utf8_lossy(&stat)).ok_or("its process has ended")?;
         let cmdline = words(&read("cmdline").map_err(|error| format!("process {pid}: {error}"))?);
         let environment = words(&read("environ").unwrap_or_default());
-        let variable = |name: &str| {
-            environment.iter().find_map(|it| it.strip_prefix(name)?.strip_prefix('='))
-        };
+        let variable =
+            |name: &str| environment.iter().find_map(|it| it.strip_prefix(name)?.strip_prefix('='));
         let cgroup = String::from_utf8_lossy(&read("cgroup").unwrap_or_default()).into_owned();
         let parent = fs::read_to_string(format!("/proc/{}/comm", stat.parent)).unwrap_or_default();
         let managed = variable("NOTIFY_SOCKET").is_some() && stat.parent == 1;
@@ -203,11 +202,16 @@ mod tests {
     fn command_lines() {
         let check = |line: &str, expect: &str, expect_foreground: bool| {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
-            let Start::Program { argv, foreground } = program("/usr/sbin/heartbeat (deleted)", &words)
+            let Start::Program { argv, foreground } =
+                program("/usr/sbin/heartbeat (deleted)", &words)
             else {
                 unreachable!()
             };
-            assert_eq!((argv.join(" ").as_str(), foreground), (expect, expect_foreground), "{line}");
+            assert_eq!(
+                (argv.join(" ").as_str(), foreground),
+                (expect, expect_foreground),
+                "{line}"
+            );
         };
         check("heartbeat -f", "/usr/sbin/heartbeat -f", true);
         check("x -df --run-dir /x", "/usr/sbin/heartbeat -df --run-dir /x", true);

@@ -192,6 +192,9 @@ mod tests {
     fn rules_name_the_link_and_end_by_themselves() {
         let rules = Fault::rules("eth1", &[694, 695], 4_100);
         assert!(rules.contains("{ 694 timeout 5s, 695 timeout 5s }"), "{rules}");
-        assert!(rules.contains("iifname \"eth1\"") && rules.contains("oifname \"eth1\""), "{rules}");
+        assert!(
+            rules.contains("iifname \"eth1\"") && rules.contains("oifname \"eth1\""),
+            "{rules}"
+        );
     }
 }

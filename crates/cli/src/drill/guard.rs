@@ -58,8 +58,7 @@ mod tests {
     #[test]
     fn decisions() {
         let check = |silent_ms: u64, max_ms: u64, verdict, split_expected, expect: Option<&str>| {
-            let gauge =
-                Gauge { silent_us: silent_ms * 1_000, steady: 0, max_us: max_ms * 1_000 };
+            let gauge = Gauge { silent_us: silent_ms * 1_000, steady: 0, max_us: max_ms * 1_000 };
             let views = [
                 View { node: "a", gauges: &[], verdict: None },
                 View { node: "b", gauges: &[Gauge::default(), gauge], verdict },

@@ -286,10 +286,7 @@ fn bring_back(ledger: &Ledger) -> Result<(), String> {
 }
 
 /// A group that is not where it was, and where that is.
-fn away<'a>(
-    home: &'a BTreeMap<String, String>,
-    seen: &Seen,
-) -> Option<(&'a String, &'a String)> {
+fn away<'a>(home: &'a BTreeMap<String, String>, seen: &Seen) -> Option<(&'a String, &'a String)> {
     home.iter().find(|(group, node)| {
         seen.groups.get(*group).and_then(Option::as_ref).is_none_or(|active| active != *node)
     })

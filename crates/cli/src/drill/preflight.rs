@@ -100,7 +100,8 @@ impl Spec {
         }
         let here = status.this_node.name.as_str();
         let served = |wanted: &dyn Fn(&str, &str) -> bool| -> BTreeMap<String, String> {
-            let active = status.groups.iter().filter_map(|it| Some((&it.key, it.active_on.as_ref()?)));
+            let active =
+                status.groups.iter().filter_map(|it| Some((&it.key, it.active_on.as_ref()?)));
             let wanted = active.filter(|(key, node)| wanted(key, node));
             wanted.map(|(key, node)| (key.clone(), node.clone())).collect()
         };
@@ -187,9 +188,8 @@ impl Spec {
 
     /// Why what is measured on this node itself says nothing of the service.
     pub(super) fn blind(&self) -> Option<&'static str> {
-        (self.kind == Kind::Freeze && self.owner_here).then_some(
-            "its kernel goes on answering for the address while heartbeat stands still",
-        )
+        (self.kind == Kind::Freeze && self.owner_here)
+            .then_some("its kernel goes on answering for the address while heartbeat stands still")
     }
 
     /// What will be done to this node.
@@ -226,7 +226,9 @@ fn link(word: Option<&String>, settings: &Settings) -> Result<String, String> {
     let known = names.join(", ");
     let word = word.ok_or_else(|| format!("which link is to be cut? ha.cf has {known}"))?;
     let found = names.iter().any(|name| name == word);
-    found.then(|| word.clone()).ok_or_else(|| format!("no heartbeat link {word}: ha.cf has {known}"))
+    found
+        .then(|| word.clone())
+        .ok_or_else(|| format!("no heartbeat link {word}: ha.cf has {known}"))
 }
 
 /// A group by its key, or by a part that only one has.
@@ -314,7 +316,8 @@ fn of_kind(spec: &Spec, facts: &Facts<'_>, add: &mut impl FnMut(&'static str, bo
             }
         }
         (Kind::Cut, Some(_)) => {
-            let nft = if facts.nft { "nft is installed" } else { "nft (nftables) is not installed" };
+            let nft =
+                if facts.nft { "nft is installed" } else { "nft (nftables) is not installed" };
             add("nftables", facts.nft, nft.to_owned());
             let links = facts.status.peer.iter().flat_map(|peer| &peer.links);
             let others = links.filter(|link| {
@@ -322,7 +325,9 @@ fn of_kind(spec: &Spec, facts: &Facts<'_>, add: &mut impl FnMut(&'static str, bo
             });
             let others: Vec<&str> = others.map(|link| link.name.as_str()).collect();
             let text = match others.is_empty() {
-                true => "no other heartbeat link works: without it both nodes would be alone".into(),
+                true => {
+                    "no other heartbeat link works: without it both nodes would be alone".into()
+                }
                 false => format!("{} goes on", others.join(", ")),
             };
             add("other links", !others.is_empty(), text);

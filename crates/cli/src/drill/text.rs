@@ -13,7 +13,12 @@ use crate::history::line::span;
 const OUTAGES_SHOWN: usize = 10;
 
 /// What will happen, before it does.
-pub(super) fn plan(spec: &Spec, fault: Option<&Fault>, checks: &[Check], assumed: &[String]) -> String {
+pub(super) fn plan(
+    spec: &Spec,
+    fault: Option<&Fault>,
+    checks: &[Check],
+    assumed: &[String],
+) -> String {
     let mut out = format!("Drill: {}\n\n", intent(spec));
     for Check { name, ok, text } in checks {
         let mark = if *ok { "ok  " } else { "NO  " };
@@ -47,9 +52,7 @@ fn intent(spec: &Spec) -> String {
         }
         Kind::Standby => format!("standby: this node gets {groups} from the other one"),
         Kind::Stop => format!("stop: heartbeat is stopped in order here{after}"),
-        Kind::Kill => {
-            "kill: heartbeat is killed here, comes back and adopts what runs".to_owned()
-        }
+        Kind::Kill => "kill: heartbeat is killed here, comes back and adopts what runs".to_owned(),
         Kind::Freeze => {
             format!("freeze: heartbeat stands still here for {limit}{after}")
         }
@@ -76,10 +79,8 @@ pub(super) fn report(report: &Report) -> String {
     };
     let link = report.link.as_ref().map(|link| format!(" {link}")).unwrap_or_default();
     let kind = report.kind.word();
-    let mut out = format!(
-        "Drill {kind}{link} on {} of cluster {}: {verdict}\n",
-        report.node, report.cluster
-    );
+    let mut out =
+        format!("Drill {kind}{link} on {} of cluster {}: {verdict}\n", report.node, report.cluster);
     report.reasons.iter().for_each(|text| out.push_str(&format!("  {text}\n")));
     let _ = write!(
         out,
@@ -117,6 +118,12 @@ pub(super) fn report(report: &Report) -> String {
         out.push_str("\nNot measured\n");
         report.not_measured.iter().for_each(|text| out.push_str(&format!("  {text}\n")));
     }
+    background(report, &mut out);
+    out
+}
+
+/// What was so before, what happened, and with which files.
+fn background(report: &Report, out: &mut String) {
     out.push_str("\nChecked beforehand\n");
     for Check { name, ok, text } in &report.checks {
         let _ = writeln!(out, "  {} {name:<15} {text}", if *ok { "ok" } else { "NO" });
@@ -137,7 +144,6 @@ pub(super) fn report(report: &Report) -> String {
     for (node, version) in &report.versions {
         let _ = writeln!(out, "  {node:<12} version {version}");
     }
-    out
 }
 
 fn observed(observer: &Observer, out: &mut String) {
@@ -147,13 +153,16 @@ fn observed(observer: &Observer, out: &mut String) {
     }
     for Measured { target, group, readings } in &observer.measured {
         let group = group.as_ref().map(|group| format!(" ({group})")).unwrap_or_default();
+        let outages = match readings.count {
+            1 => "1 outage".to_owned(),
+            count => format!("{count} outages"),
+        };
         let _ = writeln!(
             out,
-            "  {target}{group}: {} questions, {} failed; {} outages, longest {}, together {}; \
+            "  {target}{group}: {} questions, {} failed; {outages}, longest {}, together {}; \
              at most {} without a question",
             readings.probes,
             readings.failed,
-            readings.count,
             ms(readings.max_us),
             ms(readings.total_us),
             ms(readings.resolution_us),
@@ -175,16 +184,50 @@ fn observed(observer: &Observer, out: &mut String) {
 
 /// `8.4 ms`, `1.3 s`
 fn ms(us: u64) -> String {
-    if us < 100_000 {
-        format!("{}.{} ms", us / 1_000, us % 1_000 / 100)
-    } else {
-        span(us / 1_000)
-    }
+    if us < 100_000 { format!("{}.{} ms", us / 1_000, us % 1_000 / 100) } else { span(us / 1_000) }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::tests::report as example;
+    use super::super::report::{Moment, Trouble};
     use super::*;
+    use crate::probe::meter::{Outage, Readings};
+
+    #[test]
+    fn a_report_says_everything_an_auditor_asks_for() {
+        let mut passed = example(Vec::new());
+        passed.timeline.push(Moment {
+            unix_ms: 1_795_000_000_412,
+            who: "ha2".to_owned(),
+            text: "www is served by ha2".to_owned(),
+        });
+        passed.not_measured.push("from ha2: no ssh".to_owned());
+        let outage = Outage { from_us: 412_000, to_us: Some(495_000) };
+        let readings = Readings {
+            probes: 900,
+            failed: 7,
+            resolution_us: 14_100,
+            count: 1,
+            total_us: 83_000,
+            max_us: 83_000,
+            outages: vec![outage],
+        };
+        let measured = Measured {
+            target: "ping:192.0.2.100".to_owned(),
+            group: Some("www".to_owned()),
+            readings,
+        };
+        passed.observers.push(Observer {
+            node: "ha1".to_owned(),
+            begun_unix_ms: Some(1_795_000_000_000),
+            every_ms: 10,
+            measured: vec![measured],
+            ..Observer::default()
+        });
+        passed.judge(Trouble::default());
+        insta::assert_snapshot!(report(&passed));
+    }
 
     #[test]
     fn lengths_and_moments() {

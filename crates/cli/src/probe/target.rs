@@ -50,7 +50,9 @@ impl Target {
             return Err(format!("{text}: a TLS page is asked with tcp:ADDRESS:443"));
         }
         let Some(rest) = text.strip_prefix("http://") else {
-            return Err(format!("{text}: write http://HOST/PATH, tcp:ADDRESS:PORT or ping:ADDRESS"));
+            return Err(format!(
+                "{text}: write http://HOST/PATH, tcp:ADDRESS:PORT or ping:ADDRESS"
+            ));
         };
         let (host, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
@@ -113,9 +115,7 @@ fn socket(text: &str, port: Option<u16>, whole: &str) -> Result<SocketAddr, Stri
     if let (Some(port), Ok(ip)) = (port, bare.parse::<IpAddr>()) {
         return Ok(SocketAddr::new(ip, port));
     }
-    let resolve = |text: &str| {
-        text.to_socket_addrs().ok().and_then(|mut found| found.next())
-    };
+    let resolve = |text: &str| text.to_socket_addrs().ok().and_then(|mut found| found.next());
     let with_port = || port.and_then(|port| resolve(&format!("{text}:{port}")));
     resolve(text)
         .or_else(with_port)

@@ -376,15 +376,15 @@ async fn ask_for_ever(
 async fn ask(target: Target, limit: Duration) -> Result<bool, String> {
     match target {
         Target::Tcp(address) => {
-            let socket =
-                if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
             let socket = socket.map_err(|error| format!("no socket: {error}"))?;
             // Ends with a reset, so that a hundred connections a second leave none in TIME_WAIT.
             let _ = socket.set_zero_linger();
             Ok(matches!(timeout(limit, socket.connect(address)).await, Ok(Ok(_))))
         }
         Target::Http { address, host, path, status, contains } => {
-            let ask = move || super::http(address, &host, &path, status, contains.as_deref(), limit);
+            let ask =
+                move || super::http(address, &host, &path, status, contains.as_deref(), limit);
             match tokio::task::spawn_blocking(ask).await {
                 Ok(Ok(())) => Ok(true),
                 Ok(Err(super::Fault::Bad(_))) | Err(_) => Ok(false),
@@ -423,9 +423,8 @@ mod tests {
         let open = listener.local_addr().unwrap();
         let shut = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let asked = |address| {
-            runtime.block_on(ask(Target::Tcp(address), Duration::from_secs(10))).unwrap()
-        };
+        let asked =
+            |address| runtime.block_on(ask(Target::Tcp(address), Duration::from_secs(10))).unwrap();
         assert!(asked(open));
         assert!(!asked(shut));
     }

@@ -67,7 +67,8 @@ pub(super) fn changes(here: &Side, there: &Side, wanted: &[FileId]) -> Vec<Chang
 
 /// The difference as unified diff, with secrets covered and keys as fingerprints.
 pub(super) fn difference(change: &Change, here: &str, there: &str) -> String {
-    let (old, new) = (shown(change.file, change.old.as_ref()), shown(change.file, change.new.as_ref()));
+    let (old, new) =
+        (shown(change.file, change.old.as_ref()), shown(change.file, change.new.as_ref()));
     let file = change.file;
     let name = |node: &str, copy: &Option<Copy>| match copy {
         Some(_) => format!("{node}:{file}"),
@@ -174,7 +175,8 @@ mod tests {
 
     #[test]
     fn only_what_differs_changes_and_owners_stay() {
-        let here = side(&[(FileId::HaCf, "a\n"), (FileId::AuthKeys, "k\n"), (FileId::Native, "x\n")]);
+        let here =
+            side(&[(FileId::HaCf, "a\n"), (FileId::AuthKeys, "k\n"), (FileId::Native, "x\n")]);
         let mut there = side(&[(FileId::HaCf, "a\n"), (FileId::AuthKeys, "old\n")]);
         let keys = there.get_mut(&FileId::AuthKeys).unwrap();
         (keys.owner, keys.mode) = (7, 0o640);

@@ -57,7 +57,9 @@ fn wishes() {
         });
         match (found, expect) {
             (Err(found), Err(expect)) => assert!(found.contains(expect), "{found}"),
-            (found, expect) => assert_eq!(found, expect.map_err(str::to_owned), "{kind:?} {words:?}"),
+            (found, expect) => {
+                assert_eq!(found, expect.map_err(str::to_owned), "{kind:?} {words:?}")
+            }
         }
     };
     check(Kind::Standby, &[], Ok((KEY, true, true, Some("standby"))));
@@ -182,22 +184,23 @@ fn what_forbids_one_kind() {
 
 #[test]
 fn who_observes_and_what_is_expected() {
-    let check = |kind, expected: Result<u64, String>, observer: Result<String, String>, bad: &[&str]| {
-        let (status, settings) = (status(), settings());
-        let daemon = daemon(Supervisor::Guardian);
-        let spec = Spec::of(&wish(kind, &[]), &status, &settings, None).unwrap();
-        let facts = Facts {
-            status: &status,
-            settings: &settings,
-            daemon: Some(&daemon),
-            nft: false,
-            observer: &observer,
-            expected: &expected,
+    let check =
+        |kind, expected: Result<u64, String>, observer: Result<String, String>, bad: &[&str]| {
+            let (status, settings) = (status(), settings());
+            let daemon = daemon(Supervisor::Guardian);
+            let spec = Spec::of(&wish(kind, &[]), &status, &settings, None).unwrap();
+            let facts = Facts {
+                status: &status,
+                settings: &settings,
+                daemon: Some(&daemon),
+                nft: false,
+                observer: &observer,
+                expected: &expected,
+            };
+            let found: Vec<_> =
+                checks(&spec, &facts).into_iter().filter(|it| !it.ok).map(|it| it.name).collect();
+            assert_eq!(found, bad, "{kind:?} {expected:?} {observer:?}");
         };
-        let found: Vec<_> =
-            checks(&spec, &facts).into_iter().filter(|it| !it.ok).map(|it| it.name).collect();
-        assert_eq!(found, bad, "{kind:?} {expected:?} {observer:?}");
-    };
     let (yes, no) = (|| Ok("0.1.0".to_owned()), || Err("no ssh".to_owned()));
     check(Kind::Stop, Ok(5_000), yes(), &[]);
     check(Kind::Stop, Ok(5_001), yes(), &["outage"]);

@@ -1,0 +1,265 @@
+//! `hb drill` and `hb push-config` on two real nodes: each kind of fault is done, measured from both
+//! sides and undone, also when its command is killed; files go from one node to the other.
+
+#![allow(clippy::disallowed_methods, reason = "tests with real time, files and processes")]
+
+mod push;
+mod ssh;
+
+use std::process::ExitCode;
+
+use hb_cli::lab::find_program;
+use hb_netns::files::{ADDRESS, Setup};
+use hb_netns::pair::{Pair, Ran, active_on, is_well};
+use hb_netns::runner::{self, Case, skip};
+use serde_json::Value;
+
+const CASES: &[Case] = &[
+    Case { name: "drill_standby", run: standby },
+    Case { name: "drill_on_the_standby_without_ssh", run: on_the_standby_without_ssh },
+    Case { name: "drill_stop", run: stop },
+    Case { name: "drill_kill", run: kill },
+    Case { name: "drill_freeze", run: freeze },
+    Case { name: "drill_cut", run: cut },
+    Case { name: "drill_is_ended_by_its_guard", run: guard },
+    Case { name: "drill_is_undone_when_its_command_is_killed", run: killed_command },
+    Case { name: "drill_is_undone_by_hand", run: undone_by_hand },
+    Case { name: "drill_is_refused", run: refused },
+];
+
+/// What a node keeps of a drill under way.
+const LEDGER: &str = "/run/heartbeat/drill.json";
+
+fn main() -> ExitCode {
+    if let Some(code) = ssh::if_asked() {
+        return code;
+    }
+    let all: Vec<Case> = [CASES, push::CASES].into_iter().flatten().copied().collect();
+    runner::main(&all)
+}
+
+/// One address, and nothing that a loaded machine takes for a death.
+fn setup() -> Setup {
+    Setup::new(&format!("node1 {ADDRESS}\n")).unasked().calm()
+}
+
+fn drill(pair: &Pair, node: &str, words: &[&str], code: i32) -> (Value, Ran) {
+    let words = [&["hb", "drill", "--yes", "--json"], words].concat();
+    let ran = pair.expect(node, &words, code);
+    let report = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran}"));
+    (report, ran)
+}
+
+/// The report of a drill that passed, with what every such report says.
+fn passed(pair: &Pair, node: &str, words: &[&str], takeover: &Value) -> Value {
+    let (report, ran) = drill(pair, node, words, 0);
+    assert_eq!(report["v"], 1, "{ran}");
+    assert_eq!(report["verdict"], "passed", "{ran}");
+    assert_eq!(&report["takeover"], takeover, "{ran}");
+    assert_eq!(report["restored"], true, "{ran}");
+    assert_eq!(report["node"], node, "{ran}");
+    assert!(report["outage_ms"].as_u64().expect("measured") <= 20_000, "{ran}");
+    assert_eq!(report["config"].as_array().expect("parts").len(), 3, "{ran}");
+    assert!(pair.run(node, &["/bin/ls", LEDGER]).code != 0, "the ledger is left");
+    pair.wait(node, "all is well again", is_well);
+    assert_eq!(pair.owners("192.0.2.100"), ["node1"]);
+    report
+}
+
+/// Names of the nodes whose measurements count.
+fn observers(report: &Value) -> Vec<&str> {
+    let all = report["observers"].as_array().expect("observers");
+    let counted = all.iter().filter(|one| one["not_counted"].is_null());
+    counted.map(|one| one["node"].as_str().expect("a name")).collect()
+}
+
+fn timeline(report: &Value) -> Vec<String> {
+    let moments = report["timeline"].as_array().expect("moments");
+    let line =
+        |it: &Value| format!("{}: {}", it["who"].as_str().unwrap(), it["text"].as_str().unwrap());
+    moments.iter().map(line).collect()
+}
+
+#[track_caller]
+fn says(report: &Value, parts: &[&str]) {
+    let lines = timeline(report);
+    for part in parts {
+        assert!(lines.iter().any(|line| line.contains(part)), "{part:?} in {lines:#?}");
+    }
+}
+
+/// Given, taken, brought back; seen from both nodes, told by both histories, on paper too.
+fn standby() {
+    let pair = Pair::running(setup());
+    let _ssh = ssh::on_both(&pair);
+    let (text, json) = ("/var/log/drill.txt", "/var/log/drill.json");
+    let words = ["--kind", "standby", "--max-outage", "20s", "--report", text, "--report", json];
+    let report = passed(&pair, "node1", &words, &Value::Bool(true));
+    assert_eq!(observers(&report), ["node1", "node2"]);
+    says(&report, &["drill: standby begins", "node2: history #", "node1: history #"]);
+    says(&report, &["is served by node2", "is served by node1"]);
+    let written = pair.lab.read_file("node1", json).expect("a report");
+    assert_eq!(serde_json::from_str::<Value>(&written).expect("JSON"), report);
+    let written = pair.lab.read_file("node1", text).expect("a report");
+    assert!(written.starts_with("Drill standby on node1 of cluster"), "{written}");
+    assert!(written.contains("PASSED") && written.contains("Seen from node2"), "{written}");
+}
+
+/// The node without the group gets it, measures what others see, and gives it back.
+fn on_the_standby_without_ssh() {
+    let pair = Pair::running(setup());
+    let words = ["--kind", "standby", "--max-outage", "20s", "--peer", "none"];
+    let report = passed(&pair, "node2", &words, &Value::Bool(true));
+    assert_eq!(observers(&report), ["node2"]);
+    let missing = report["not_measured"].to_string();
+    assert!(missing.contains("from node1: --peer none"), "{missing}");
+}
+
+fn stop() {
+    let pair = Pair::running(setup());
+    let _ssh = ssh::on_both(&pair);
+    let before = pair.status("node1").this_node.generation;
+    let words = ["--kind", "stop", "--max-outage", "20s"];
+    let report = passed(&pair, "node1", &words, &Value::Bool(true));
+    assert_eq!(observers(&report), ["node1", "node2"]);
+    says(&report, &["node1: heartbeat does not answer", "drill: both nodes are well"]);
+    assert!(pair.status("node1").this_node.generation > before, "it was not started anew");
+}
+
+/// Its guardian starts it again, and nothing moves. Nobody starts one in the foreground.
+fn kill() {
+    let mut pair = Pair::new(setup());
+    pair.start("node2");
+    pair.expect("node1", &["heartbeat"], 0);
+    pair.wait_well();
+    let _ssh = ssh::on_both(&pair);
+    let before = pair.status("node1").pid;
+    let words = ["--kind", "kill", "--max-outage", "20s"];
+    let report = passed(&pair, "node1", &words, &Value::Bool(false));
+    says(&report, &["drill: heartbeat is back"]);
+    assert_ne!(pair.status("node1").pid, before, "it was not killed");
+    let (report, ran) = drill(&pair, "node2", &words, 2);
+    assert!(report["reasons"].to_string().contains("nobody starts it again"), "{ran}");
+}
+
+/// The other node takes over; what the frozen one sees of its own address does not count.
+fn freeze() {
+    let pair = Pair::running(setup());
+    let words = ["--kind", "freeze", "--max-outage", "20s"];
+    let (report, ran) = drill(&pair, "node1", &words, 2);
+    assert!(report["reasons"].to_string().contains("nobody could measure it"), "{ran}");
+    let _ssh = ssh::on_both(&pair);
+    let before = pair.status("node1").pid;
+    let report = passed(&pair, "node1", &words, &Value::Bool(true));
+    assert_eq!(observers(&report), ["node2"]);
+    assert_eq!(pair.status("node1").pid, before, "it did not wake but was started anew");
+    says(&report, &["the other node is dead", "drill: the fault is undone"]);
+}
+
+/// The other link goes on, and nothing moves.
+fn cut() {
+    if find_program("nft").is_none() {
+        skip("nft (nftables) is not installed");
+    }
+    let pair = Pair::running(setup());
+    let _ssh = ssh::on_both(&pair);
+    let words = ["--kind", "cut", "eth1", "--max-outage", "20s"];
+    let report = passed(&pair, "node1", &words, &Value::Bool(false));
+    assert_eq!(report["link"], "eth1");
+    let log = pair.log("node2");
+    assert!(log.contains("node1:eth1 dead"), "the link was not cut: {log}");
+    let left = pair.shell("node1", "nft list tables");
+    assert!(!left.contains("hb_drill"), "{left}");
+    // The only link that is left is not cut.
+    pair.lab.mute("node1", hb_cli::lab::PUBLIC).expect("a cable");
+    pair.wait("node1", "a link is down", |status| {
+        status.peer.iter().flat_map(|peer| &peer.links).any(|link| !link.up)
+    });
+    drill(&pair, "node1", &words, 2);
+}
+
+/// An outage that nobody expected: the drill is ended at once and says so.
+fn guard() {
+    let setup = Setup { haresources: format!("node1 agent::first {ADDRESS}\n"), ..setup() };
+    let pair = Pair::running(setup);
+    let _ssh = ssh::on_both(&pair);
+    // The address goes first, and is missed for as long as this takes.
+    pair.agent("node1", "first", "stop", Some("sleep 9"));
+    let words = ["--kind", "standby", "--max-outage", "4s"];
+    let (report, ran) = drill(&pair, "node1", &words, 1);
+    assert_eq!(report["verdict"], "outage_too_long", "{ran}");
+    assert!(report["aborted"].as_str().expect("a reason").contains("more than 4.0 s"), "{ran}");
+    assert!(report["outage_ms"].as_u64().expect("measured") > 4_000, "{ran}");
+    assert_eq!(report["restored"], true, "{ran}");
+    pair.wait_well();
+    assert_eq!(pair.owners("192.0.2.100"), ["node1"]);
+}
+
+/// Begins a long freeze of node1 in the background and waits until it stands still.
+fn frozen(pair: &Pair) -> hb_cli::lab::Proc {
+    let hb = format!("{}/hb", hb_cli::lab::PROGRAMS);
+    let words = ["drill", "--kind", "freeze", "--for", "300s", "--max-outage", "60s", "--yes"];
+    let drill = pair.spawn("node1", &[&[hb.as_str()], &words[..]].concat());
+    pair.until("heartbeat stands still", || {
+        pair.shell("node1", "cat /proc/$(cat /run/heartbeat.pid)/stat").contains(") T ")
+    });
+    drill
+}
+
+/// Kills processes of node1 whose command line matches.
+fn kill_all(pair: &Pair, pattern: &str) {
+    let line = format!(
+        "for p in /proc/[0-9]*; do if tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q -e '{pattern}'; \
+         then kill -9 ${{p#/proc/}}; fi; done"
+    );
+    pair.shell("node1", &line);
+}
+
+/// Its helper lives on and wakes heartbeat long before its time is over.
+fn killed_command() {
+    let pair = Pair::running(setup());
+    let _ssh = ssh::on_both(&pair);
+    let mut drill = frozen(&pair);
+    kill_all(&pair, "dril[l] --kind");
+    let _ = drill.wait();
+    pair.wait("node1", "it goes on", |_| true);
+    pair.until("the drill is over", || pair.run("node1", &["/bin/ls", LEDGER]).code != 0);
+    pair.wait_well();
+    pair.wait("node1", "it is back", |status| active_on(status) == Some("node1"));
+}
+
+/// Its helper was killed, too.
+fn undone_by_hand() {
+    let pair = Pair::running(setup());
+    let _ssh = ssh::on_both(&pair);
+    let mut drill = frozen(&pair);
+    kill_all(&pair, "dril[l] --");
+    let _ = drill.wait();
+    // Nothing begins on top of it.
+    let words = ["hb", "drill", "--kind", "stop", "--max-outage", "20s", "--yes"];
+    let ran = pair.expect("node1", &words, 2);
+    assert!(ran.err.contains("hb drill --undo"), "{ran}");
+    let ran = pair.expect("node1", &["hb", "drill", "--undo"], 0);
+    assert!(ran.out.contains("is undone"), "{ran}");
+    pair.wait_well();
+    let ran = pair.expect("node1", &["hb", "drill", "--undo"], 0);
+    assert!(ran.out.contains("no drill is under way"), "{ran}");
+}
+
+/// Not while anything is wrong, not when too much is expected, not unasked.
+fn refused() {
+    let mut pair = Pair::running(setup());
+    let words = ["hb", "drill", "--kind", "standby", "--max-outage", "20s"];
+    let ran = pair.expect("node1", &words, 2);
+    assert!(ran.err.contains("add --yes"), "{ran}");
+    let short = ["--kind", "standby", "--max-outage", "1ms"];
+    let (report, ran) = drill(&pair, "node1", &short, 2);
+    assert_eq!(report["verdict"], "refused", "{ran}");
+    assert!(report["reasons"].to_string().contains("outage: expected"), "{ran}");
+    assert_eq!(pair.owners("192.0.2.100"), ["node1"]);
+    pair.stop("node2");
+    pair.wait("node1", "it is alone", |status| !status.failover_ready);
+    let (report, ran) = drill(&pair, "node1", &["--kind", "stop", "--max-outage", "20s"], 2);
+    assert!(report["reasons"].to_string().contains("peer: node2 is dead"), "{ran}");
+    assert_eq!(pair.owners("192.0.2.100"), ["node1"]);
+}

@@ -7,8 +7,9 @@ mod push;
 mod ssh;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use hb_cli::lab::find_program;
+use hb_cli::lab::{PROGRAMS, PUBLIC, Proc, find_program};
 use hb_netns::files::{ADDRESS, Setup};
 use hb_netns::pair::{Pair, Ran, active_on, is_well};
 use hb_netns::runner::{self, Case, skip};
@@ -25,10 +26,13 @@ const CASES: &[Case] = &[
     Case { name: "drill_is_undone_when_its_command_is_killed", run: killed_command },
     Case { name: "drill_is_undone_by_hand", run: undone_by_hand },
     Case { name: "drill_is_refused", run: refused },
+    Case { name: "drill_over_openssh", run: over_openssh },
 ];
 
 /// What a node keeps of a drill under way.
 const LEDGER: &str = "/run/heartbeat/drill.json";
+/// Longest drill: the pair has to come to rest several times.
+const DRILL_LIMIT: Duration = Duration::from_secs(180);
 
 fn main() -> ExitCode {
     if let Some(code) = ssh::if_asked() {
@@ -44,10 +48,23 @@ fn setup() -> Setup {
 }
 
 fn drill(pair: &Pair, node: &str, words: &[&str], code: i32) -> (Value, Ran) {
-    let words = [&["hb", "drill", "--yes", "--json"], words].concat();
-    let ran = pair.expect(node, &words, code);
+    let ran = long(pair, node, &[&["drill", "--yes", "--json"], words].concat());
+    assert_eq!(ran.code, code, "{words:?} on {node}: {ran}");
     let report = serde_json::from_str(&ran.out).unwrap_or_else(|error| panic!("{error}: {ran}"));
     (report, ran)
+}
+
+/// Runs `hb`, which may take longer than other commands.
+fn long(pair: &Pair, node: &str, words: &[&str]) -> Ran {
+    let hb = format!("{PROGRAMS}/hb");
+    let argv = [&[hb.as_str()], words].concat();
+    let output = pair.lab.exec_for(node, &argv, DRILL_LIMIT).expect("a drill that ends");
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    Ran {
+        code: output.status.code().expect("an exit code"),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+    }
 }
 
 /// The report of a drill that passed, with what every such report says.
@@ -145,7 +162,7 @@ fn kill() {
 /// The other node takes over; what the frozen one sees of its own address does not count.
 fn freeze() {
     let pair = Pair::running(setup());
-    let words = ["--kind", "freeze", "--max-outage", "20s"];
+    let words = ["--kind", "freeze", "--for", "8s", "--max-outage", "20s"];
     let (report, ran) = drill(&pair, "node1", &words, 2);
     assert!(report["reasons"].to_string().contains("nobody could measure it"), "{ran}");
     let _ssh = ssh::on_both(&pair);
@@ -171,7 +188,7 @@ fn cut() {
     let left = pair.shell("node1", "nft list tables");
     assert!(!left.contains("hb_drill"), "{left}");
     // The only link that is left is not cut.
-    pair.lab.mute("node1", hb_cli::lab::PUBLIC).expect("a cable");
+    pair.lab.mute("node1", PUBLIC).expect("a cable");
     pair.wait("node1", "a link is down", |status| {
         status.peer.iter().flat_map(|peer| &peer.links).any(|link| !link.up)
     });
@@ -196,8 +213,8 @@ fn guard() {
 }
 
 /// Begins a long freeze of node1 in the background and waits until it stands still.
-fn frozen(pair: &Pair) -> hb_cli::lab::Proc {
-    let hb = format!("{}/hb", hb_cli::lab::PROGRAMS);
+fn frozen(pair: &Pair) -> Proc {
+    let hb = format!("{PROGRAMS}/hb");
     let words = ["drill", "--kind", "freeze", "--for", "300s", "--max-outage", "60s", "--yes"];
     let drill = pair.spawn("node1", &[&[hb.as_str()], &words[..]].concat());
     pair.until("heartbeat stands still", || {
@@ -210,7 +227,7 @@ fn frozen(pair: &Pair) -> hb_cli::lab::Proc {
 fn kill_all(pair: &Pair, pattern: &str) {
     let line = format!(
         "for p in /proc/[0-9]*; do if tr '\\0' ' ' < $p/cmdline 2>/dev/null | grep -q -e '{pattern}'; \
-         then kill -9 ${{p#/proc/}}; fi; done"
+         then kill -9 ${{p#/proc/}}; fi; done; true"
     );
     pair.shell("node1", &line);
 }
@@ -239,8 +256,8 @@ fn undone_by_hand() {
     let words = ["hb", "drill", "--kind", "stop", "--max-outage", "20s", "--yes"];
     let ran = pair.expect("node1", &words, 2);
     assert!(ran.err.contains("hb drill --undo"), "{ran}");
-    let ran = pair.expect("node1", &["hb", "drill", "--undo"], 0);
-    assert!(ran.out.contains("is undone"), "{ran}");
+    let ran = long(&pair, "node1", &["drill", "--undo"]);
+    assert!(ran.code == 0 && ran.out.contains("is undone"), "{ran}");
     pair.wait_well();
     let ran = pair.expect("node1", &["hb", "drill", "--undo"], 0);
     assert!(ran.out.contains("no drill is under way"), "{ran}");
@@ -262,4 +279,21 @@ fn refused() {
     let (report, ran) = drill(&pair, "node1", &["--kind", "stop", "--max-outage", "20s"], 2);
     assert!(report["reasons"].to_string().contains("peer: node2 is dead"), "{ran}");
     assert_eq!(pair.owners("192.0.2.100"), ["node1"]);
+}
+
+/// The genuine ssh: a drill that both nodes measure, and files that go over it.
+fn over_openssh() {
+    let pair = Pair::running(setup());
+    let _ssh = ssh::genuine_on_both(&pair);
+    let words = ["--kind", "standby", "--max-outage", "20s"];
+    let report = passed(&pair, "node1", &words, &Value::Bool(true));
+    assert_eq!(observers(&report), ["node1", "node2"]);
+    let text = "[monitor]\ninterval = \"7s\"\n";
+    pair.write("node1", "/etc/ha.d/hb.toml", text, 0o644);
+    pair.expect("node1", &["hb", "push-config", "--yes"], 0);
+    assert_eq!(pair.lab.read_file("node2", "/etc/ha.d/hb.toml").expect("a file"), text);
+    // Nobody is asked for a password.
+    pair.shell("node2", "rm /run/ssh/id.pub");
+    let ran = pair.expect("node1", &["hb", "push-config"], 3);
+    assert!(ran.err.contains("Permission denied"), "{ran}");
 }

@@ -1,19 +1,25 @@
 //! A stand-in for ssh between the nodes of a lab, which have no accounts: the command line of ssh as far
 //! as `hb` uses it, a connection over the public network, one line of shell at the other end with its
-//! input, output and exit code. It proves nobody's identity. The same program is both ends.
+//! input, output and exit code. It proves nobody's identity. The same program is both ends. Where it
+//! is installed, OpenSSH itself plays the part, too.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
+use std::time::Duration;
 
-use hb_cli::lab::{PROGRAMS, SELF};
+use hb_cli::lab::{PROGRAMS, Proc, SELF, find_program};
+use hb_netns::files::NODES;
 use hb_netns::pair::Pair;
+use hb_netns::runner::skip;
 
 /// First argument of the end that listens.
 const SERVER_FLAG: &str = "--ssh-server";
 const PORT: u16 = 22;
+/// As `hb` tells ssh.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// What frames carry.
 const OUT: u8 = 1;
 const ERR: u8 = 2;
@@ -39,8 +45,8 @@ pub(crate) fn if_asked() -> Option<ExitCode> {
 }
 
 /// Both nodes can be reached from each other from here on.
-pub(crate) fn on_both(pair: &Pair) -> Vec<hb_cli::lab::Proc> {
-    hb_netns::files::NODES
+pub(crate) fn on_both(pair: &Pair) -> Vec<Proc> {
+    NODES
         .into_iter()
         .map(|node| {
             pair.shell(node, &format!("ln -s {SELF} {PROGRAMS}/ssh"));
@@ -67,7 +73,8 @@ fn client(args: &[String]) -> io::Result<u8> {
     let host = words.next().ok_or_else(missing)?;
     let line = words.next().ok_or_else(missing)?;
     let host = host.rsplit('@').next().unwrap_or(host);
-    let mut stream = TcpStream::connect((host, PORT))?;
+    let address = (host, PORT).to_socket_addrs()?.next().ok_or_else(missing)?;
+    let mut stream = TcpStream::connect_timeout(&address, CONNECT_LIMIT)?;
     let length = u32::try_from(line.len()).map_err(io::Error::other)?;
     stream.write_all(&length.to_be_bytes())?;
     stream.write_all(line.as_bytes())?;
@@ -146,3 +153,46 @@ fn pass_on(
         }
     })
 }
+
+/// OpenSSH with keys of its own on both nodes; nothing of this machine's accounts is used.
+pub(crate) fn genuine_on_both(pair: &Pair) -> Vec<Proc> {
+    if !hb_cli::lab::is_machines_root() {
+        skip("sshd needs more than one user, which a user namespace has not");
+    }
+    for program in ["sshd", "ssh", "ssh-keygen"] {
+        if find_program(program).is_none() {
+            skip(&format!("{program} is not installed"));
+        }
+    }
+    let key = pair.shell(
+        "node1",
+        "mkdir -m 700 /run/ssh && ssh-keygen -q -t ed25519 -N '' -f /run/ssh/id && cat /run/ssh/id",
+    );
+    let client = "Host *\n  User root\n  IdentityFile /run/ssh/id\n  IdentitiesOnly yes\n  \
+        UserKnownHostsFile /run/ssh/known\n  StrictHostKeyChecking accept-new\n  LogLevel ERROR\n";
+    let server = format!(
+        "HostKey /run/ssh/host\nAuthorizedKeysFile /run/ssh/id.pub\nStrictModes no\nUsePAM no\n\
+         PasswordAuthentication no\nPidFile none\nSetEnv PATH={PROGRAMS}:/usr/sbin:/usr/bin:/sbin:/bin\n"
+    );
+    let start = |node: &'static str| {
+        pair.shell(node, "mkdir -p -m 700 /run/ssh && mkdir -p -m 755 /run/sshd");
+        pair.write(node, "/run/ssh/id", &key, 0o600);
+        pair.write(node, "/run/ssh/client", client, 0o644);
+        pair.write(node, "/run/ssh/server", &server, 0o644);
+        pair.write(node, &format!("{PROGRAMS}/ssh"), WRAPPER, 0o755);
+        pair.shell(
+            node,
+            "cd /run/ssh && ssh-keygen -q -t ed25519 -N '' -f host && ssh-keygen -y -f id > id.pub && \
+             echo 'sshd:x:74:74::/run/sshd:/bin/false' >> /etc/passwd",
+        );
+        let server = pair.spawn(node, &["/usr/sbin/sshd", "-D", "-e", "-f", "/run/ssh/server"]);
+        pair.until("sshd listens", || {
+            pair.shell(node, "cat /proc/net/tcp").contains(&format!(":{PORT:04X} 00000000:0000"))
+        });
+        server
+    };
+    NODES.into_iter().map(start).collect()
+}
+
+/// `ssh` of the nodes: the genuine one with the lab's own configuration.
+const WRAPPER: &str = "#!/bin/sh\nexec /usr/bin/ssh -F /run/ssh/client \"$@\"\n";

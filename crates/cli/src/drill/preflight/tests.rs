@@ -12,7 +12,7 @@ const KEY: &str = "IPaddr::10.0.0.50/24/eth0";
 
 fn settings() -> Settings {
     let mut files = Files::missing_in("/x");
-    let cf = "keepalive 200ms\ndeadtime 1s\ninitdead 5s\nucast eth0 10.0.0.2\n\
+    let cf = "keepalive 200ms\ndeadtime 1\ninitdead 5\nucast eth0 10.0.0.2\n\
         mcast eth1 225.0.0.1 695 1 0\nnode node1 node2\nauto_failback on\n";
     files.set(FileId::HaCf, cf.as_bytes(), Some(0o644));
     let groups = format!("node1 {KEY} nginx\nnode2 other\n");

@@ -42,6 +42,8 @@ const HELPER_LIMIT: Duration = Duration::from_secs(360);
 const END_LIMIT: Duration = Duration::from_secs(5);
 /// Between two looks at what must be so.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
+/// What a node says may be as old as this: its observer asks it, and tells it on.
+const STALE: Duration = Duration::from_millis(300);
 /// Moments that are kept: a flood is not read by anybody.
 const MOMENTS_MAX: usize = 1_000;
 
@@ -79,6 +81,8 @@ pub(super) struct Watch {
     pub(super) hello: Option<(String, u64)>,
     pub(super) gauges: Vec<Gauge>,
     pub(super) seen: Option<Seen>,
+    /// When it told that.
+    pub(super) heard: Option<Instant>,
     pub(super) readings: Option<Vec<Readings>>,
     pub(super) gone: Option<String>,
 }
@@ -92,6 +96,7 @@ impl Watch {
             hello: None,
             gauges: Vec::new(),
             seen: None,
+            heard: None,
             readings: None,
             gone: None,
         }
@@ -163,6 +168,9 @@ impl<'a> Course<'a> {
             let poor = self.watches.iter().filter(|watch| !watch.is_steady());
             let words = poor.map(|watch| match &watch.gone {
                 Some(text) => format!("the observer on {} has ended: {text}", watch.node),
+                None if watch.hello.is_none() => {
+                    format!("the observer on {} says nothing", watch.node)
+                }
                 None => format!("seen from {} the service does not answer steadily", watch.node),
             });
             let words: Vec<String> = words.collect();
@@ -286,9 +294,10 @@ impl<'a> Course<'a> {
     /// Waits until both nodes are at rest, and each could take over from the other.
     fn settle(&mut self) -> Result<(), Stop> {
         let limit = STABLE_LIMIT + self.initdead + self.deadtime * 2;
+        let since = Instant::now() + STALE;
         let well = |course: &Self| {
             let fine = |watch: &Watch| {
-                let seen = watch.seen.as_ref();
+                let seen = watch.seen.as_ref().filter(|_| watch.heard > Some(since));
                 let good = |seen: &Seen| {
                     let served = course
                         .spec
@@ -310,19 +319,30 @@ impl<'a> Course<'a> {
         Ok(())
     }
 
+    /// The helper brings the groups back that are not where they were, by what the daemon says then.
     fn back(&mut self) -> Result<(), Stop> {
-        let seen = self.watches.first().and_then(|watch| watch.seen.as_ref());
-        let at_home = seen.is_some_and(|seen| {
-            let mut home = self.spec.home.iter();
-            home.all(|(group, node)| seen.groups.get(group).and_then(Option::as_ref) == Some(node))
-        });
-        if at_home || !self.ledger.back {
+        if !self.ledger.back {
             return Ok(());
         }
-        self.note("the groups are brought back".to_owned());
+        if !self.is_home() {
+            self.note("the groups are brought back".to_owned());
+        }
         self.tell(BACK);
         self.answer(BACK, false)?;
-        self.settle()
+        self.settle()?;
+        if self.is_home() {
+            return Ok(());
+        }
+        Err(Stop::Failed("a group is not where it was".to_owned()))
+    }
+
+    /// Every node that can be asked says that each group is where it was.
+    fn is_home(&self) -> bool {
+        let mut seen = self.watches.iter().filter_map(|watch| watch.seen.as_ref());
+        seen.all(|seen| {
+            let mut home = self.spec.home.iter();
+            home.all(|(group, node)| seen.groups.get(group).and_then(Option::as_ref) == Some(node))
+        })
     }
 
     fn tell(&mut self, order: &str) {
@@ -428,6 +448,7 @@ impl<'a> Course<'a> {
                     }
                 }
                 watch.seen = seen;
+                watch.heard = Some(Instant::now());
                 for text in words {
                     self.remember(Moment { unix_ms, who: who.clone(), text });
                 }

@@ -136,9 +136,9 @@ impl Fault {
              table inet {TABLE} {{\n\
              \x20 set ports {{ type inet_service; flags timeout; elements = {{ {ports} }} }}\n\
              \x20 chain input {{ type filter hook input priority -400; \
-             iifname \"{link}\" udp dport @ports drop }}\n\
+             iifname \"{link}\" udp dport @ports drop; }}\n\
              \x20 chain output {{ type filter hook output priority -400; \
-             oifname \"{link}\" udp dport @ports drop }}\n\
+             oifname \"{link}\" udp dport @ports drop; }}\n\
              }}\n"
         )
     }

@@ -218,7 +218,7 @@ fn frozen(pair: &Pair) -> Proc {
     let words = ["drill", "--kind", "freeze", "--for", "300s", "--max-outage", "60s", "--yes"];
     let drill = pair.spawn("node1", &[&[hb.as_str()], &words[..]].concat());
     pair.until("heartbeat stands still", || {
-        pair.shell("node1", "cat /proc/$(cat /run/heartbeat.pid)/stat").contains(") T ")
+        pair.shell("node1", "cat /proc/$(tr -d ' ' < /run/heartbeat.pid)/stat").contains(") T ")
     });
     drill
 }
@@ -275,7 +275,9 @@ fn refused() {
     assert!(report["reasons"].to_string().contains("outage: expected"), "{ran}");
     assert_eq!(pair.owners("192.0.2.100"), ["node1"]);
     pair.stop("node2");
-    pair.wait("node1", "it is alone", |status| !status.failover_ready);
+    pair.wait("node1", "it is alone", |status| {
+        status.peer.as_ref().is_some_and(|peer| peer.status == "dead")
+    });
     let (report, ran) = drill(&pair, "node1", &["--kind", "stop", "--max-outage", "20s"], 2);
     assert!(report["reasons"].to_string().contains("peer: node2 is dead"), "{ran}");
     assert_eq!(pair.owners("192.0.2.100"), ["node1"]);

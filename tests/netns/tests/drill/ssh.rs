@@ -80,7 +80,7 @@ fn client(args: &[String]) -> io::Result<u8> {
     stream.write_all(line.as_bytes())?;
     let mut there = stream.try_clone()?;
     thread::spawn(move || {
-        let _ = io::copy(&mut io::stdin().lock(), &mut there);
+        let _ = carry(&mut io::stdin().lock(), &mut there);
         let _ = there.shutdown(Shutdown::Write);
     });
     loop {
@@ -91,6 +91,18 @@ fn client(args: &[String]) -> io::Result<u8> {
             (CODE, [code]) => return Ok(*code),
             _ => return Err(io::Error::other("odd frame")),
         }
+    }
+}
+
+/// Passes on at once what comes; `io::copy` may have the kernel wait for more.
+fn carry(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut part = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut part)? {
+            0 => return Ok(()),
+            length => to.write_all(part.get(..length).unwrap_or_default())?,
+        }
+        to.flush()?;
     }
 }
 
@@ -129,7 +141,7 @@ fn run(mut stream: TcpStream) -> io::Result<()> {
     command.args(["-c", &line]).stdin(Stdio::piped());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (mut input, mut from) = (child.stdin.take().expect("piped"), stream.try_clone()?);
-    thread::spawn(move || io::copy(&mut from, &mut input));
+    thread::spawn(move || carry(&mut from, &mut input));
     let stdout = pass_on(child.stdout.take().expect("piped"), OUT, stream.try_clone()?);
     let stderr = pass_on(child.stderr.take().expect("piped"), ERR, stream.try_clone()?);
     let code = child.wait()?.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED);
@@ -182,8 +194,7 @@ pub(crate) fn genuine_on_both(pair: &Pair) -> Vec<Proc> {
         pair.write(node, &format!("{PROGRAMS}/ssh"), WRAPPER, 0o755);
         pair.shell(
             node,
-            "cd /run/ssh && ssh-keygen -q -t ed25519 -N '' -f host && ssh-keygen -y -f id > id.pub && \
-             echo 'sshd:x:74:74::/run/sshd:/bin/false' >> /etc/passwd",
+            "cd /run/ssh && ssh-keygen -q -t ed25519 -N '' -f host && ssh-keygen -y -f id > id.pub",
         );
         let server = pair.spawn(node, &["/usr/sbin/sshd", "-D", "-e", "-f", "/run/ssh/server"]);
         pair.until("sshd listens", || {

@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, companion, completions, demo, explain, history, key, lab, migrate,
-    operate, plan, probe, reload, status, why, witness,
+    address, check, cl_status, companion, completions, demo, drill, explain, history, key, lab,
+    migrate, operate, plan, probe, push, reload, status, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -44,6 +44,8 @@ enum Verb {
     Maintenance(operate::MaintenanceArgs),
     Fence(operate::FenceArgs),
     Reload(reload::ReloadArgs),
+    PushConfig(push::PushArgs),
+    Drill(drill::DrillArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
@@ -87,7 +89,9 @@ pub fn main() -> ExitCode {
         Verb::Maintenance(args) => operate::maintenance(run_dir, &args),
         Verb::Fence(args) => operate::fence(run_dir, &args),
         Verb::Reload(args) => reload::run(run_dir, &args),
-        Verb::Probe(args) => probe::run(&args),
+        Verb::PushConfig(args) => push::run(&args),
+        Verb::Drill(args) => drill::run(run_dir, state_dir, &args),
+        Verb::Probe(args) => probe::run(run_dir, &args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),

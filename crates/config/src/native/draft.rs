@@ -4,10 +4,12 @@
 use std::collections::BTreeMap;
 
 use super::keys::KeyId;
+use super::notify::NotifyDraft;
 use super::values::{Item, day_window};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::duration;
+use crate::settings::notify::Notify;
 use crate::settings::{
     FenceDevice, FenceFailure, FenceKind, Fencing, Framing, GroupOptions, Native, NodeName,
     RECORD_MIB_DEFAULT, Record, ResourceOptions, Secret, Watchdog, Witness, WitnessKind,
@@ -25,6 +27,8 @@ pub(super) enum Scope {
     Group(String),
     /// The device of this index.
     Device(usize),
+    /// The channel of `[notify]` of this index.
+    Channel(usize),
 }
 
 /// Places in hb.toml, for findings between files.
@@ -80,6 +84,7 @@ struct RecordDraft {
 pub(super) struct Draft {
     pub(super) native: Native,
     pub(super) places: Places,
+    pub(super) notify: NotifyDraft,
     devices: Vec<Device>,
     witness: WitnessDraft,
     record: RecordDraft,
@@ -114,6 +119,7 @@ impl Draft {
                 self.watchdog();
             }
             "witness" => self.witness.at = Some(at),
+            "notify" => self.notify.begin(at),
             _ => {}
         }
     }
@@ -134,6 +140,11 @@ impl Draft {
                 put_group(self.native.groups.entry(key.clone()).or_default(), id, number);
             }
             (Scope::Device(index), item) => self.put_device(*index, id, item, span),
+            (Scope::Channel(index), item) => {
+                if let KeyId::Notify(key) = id {
+                    self.notify.put_channel(*index, key, item, span);
+                }
+            }
             (Scope::Plain, Item::Number(number)) => self.put_number(id, number, span),
             (Scope::Plain, Item::Text(text)) => self.put_text(id, text),
             (Scope::Plain, Item::Texts(texts)) => self.witness.etcd = Some(texts),
@@ -185,6 +196,7 @@ impl Draft {
             KeyId::WitnessLease => self.places.lease = Some(Spanned::new(number, span)),
             KeyId::WitnessTimeout => self.witness.timeout_ms = Some(number),
             KeyId::RecordSize => self.record.mib = Some(number),
+            KeyId::Notify(key) => self.notify.put(key, number),
             KeyId::ResourceMonitor
             | KeyId::ResourceInterval
             | KeyId::ResourceRestarts
@@ -280,7 +292,7 @@ impl Draft {
     }
 
     /// What is only known when all is read.
-    pub(super) fn finish(mut self, sink: &mut Sink) -> (Native, Places) {
+    pub(super) fn finish(mut self, sink: &mut Sink) -> (Native, Places, Notify) {
         self.check_grace(sink);
         for (index, device) in std::mem::take(&mut self.devices).into_iter().enumerate() {
             if let Some(device) = finish_device(device, index, sink) {
@@ -291,7 +303,8 @@ impl Draft {
         let RecordDraft { file, mib } = std::mem::take(&mut self.record);
         let mib = mib.unwrap_or(RECORD_MIB_DEFAULT);
         self.native.record = file.map(|file| Record { file, size: mib * 1024 * 1024 });
-        (self.native, self.places)
+        let notify = std::mem::take(&mut self.notify).finish(sink);
+        (self.native, self.places, notify)
     }
 
     fn finish_witness(&mut self, sink: &mut Sink) {

@@ -12,7 +12,7 @@ pub mod completions;
 pub mod demo;
 pub mod exit;
 mod explain;
-mod history;
+pub mod history;
 mod key;
 pub mod lab;
 mod migrate;
@@ -22,7 +22,7 @@ mod plan;
 mod print;
 mod probe;
 mod reload;
-mod status;
+pub mod status;
 #[cfg(test)]
 mod testing;
 mod why;

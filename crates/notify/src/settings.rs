@@ -65,12 +65,13 @@ impl Settings {
                 return Err(format!("{name} cannot be read: {reason}"));
             }
         };
-        let (notify, found) = native::parse_notify(source);
+        let (parsed, found) = native::parse(source);
         let ours: Vec<Diagnostic> = found.into_iter().filter(is_ours).collect();
         let drawn = render::human(&files, &ours, Style { color: false, width: 100 });
         if ours.iter().any(|it| it.severity == Severity::Error) {
             return Err(drawn);
         }
+        let notify = parsed.companions.notify;
         let mut settings = Self { notify, ..Self::default() };
         if !ours.is_empty() {
             settings.complaints.push(drawn);

@@ -73,6 +73,10 @@ pub enum Kind {
     Text,
     /// A list of texts, or one text.
     Texts,
+    /// An absolute path in quotes.
+    Path,
+    /// A list of `ADDRESS:PORT`, or one.
+    Addresses,
     /// A list of checks over the network, or one.
     Probes,
     /// A table of names and values.
@@ -95,6 +99,8 @@ impl Kind {
             Self::Hours => "a part of the day in quotes, \"02:00-05:00\"".to_owned(),
             Self::Text => "text in quotes".to_owned(),
             Self::Texts => "a list of texts, [\"…\", \"…\"]".to_owned(),
+            Self::Path => "an absolute path in quotes".to_owned(),
+            Self::Addresses => "a list of addresses, [\"127.0.0.1:80\", \"[::1]:80\"]".to_owned(),
             Self::Probes => "a list: [\"tcp://127.0.0.1:80\", \"http://[::1]:80/up\"]".to_owned(),
             Self::Parameters => "a table, { name = \"value\", … }".to_owned(),
         }
@@ -166,6 +172,11 @@ pub enum KeyId {
     WitnessTimeout,
     RecordFile,
     RecordSize,
+    ServeListen,
+    ServeTokenFile,
+    ServeCertFile,
+    ServeKeyFile,
+    ServeInsecure,
     Notify(NotifyKey),
 }
 

@@ -122,7 +122,7 @@ impl NotifyDraft {
                 channel.put_texts(key, texts);
             }
             // No such key has such a kind.
-            Item::Probes(_) | Item::Parameters(_) => {}
+            Item::Probes(_) | Item::Parameters(_) | Item::Addresses(_) => {}
         }
     }
 

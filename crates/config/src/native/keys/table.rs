@@ -9,7 +9,7 @@ const TIMEOUT: Kind = Kind::Time { min: 100, max: DAY_MS };
 const FENCE_FAILURE: &[&str] = &["wait", "takeover"];
 
 /// The rows.
-pub(super) const ROWS: [NativeKey; 57] = [
+pub(super) const ROWS: [NativeKey; 62] = [
     NativeKey {
         id: KeyId::Msgfmt,
         section: "compatibility",
@@ -502,5 +502,50 @@ pub(super) const ROWS: [NativeKey; 57] = [
         default: "16",
         doc: "The file never grows beyond this many MiB; the oldest half is overwritten. Some \
               hours of a quiet pair fit into 16.",
+    },
+    NativeKey {
+        id: KeyId::ServeListen,
+        section: "serve",
+        name: "listen",
+        kind: Kind::Addresses,
+        default: "[\"127.0.0.1:9694\", \"[::1]:9694\"]",
+        doc: "Where `hb serve` shows the status page, metrics and checks. The daemon ignores this \
+              section. Another address than loopback needs `token_file`, `cert_file` and \
+              `key_file`.",
+    },
+    NativeKey {
+        id: KeyId::ServeTokenFile,
+        section: "serve",
+        name: "token_file",
+        kind: Kind::Path,
+        default: "",
+        doc: "A file whose only line, of 16 characters at least, is what clients must show: \
+              `Authorization: Bearer TOKEN`, or in the form that browsers get. Nobody but root \
+              needs to read it.",
+    },
+    NativeKey {
+        id: KeyId::ServeCertFile,
+        section: "serve",
+        name: "cert_file",
+        kind: Kind::Path,
+        default: "",
+        doc: "The certificate and what signed it, PEM. `systemctl reload hb-serve` reads it again.",
+    },
+    NativeKey {
+        id: KeyId::ServeKeyFile,
+        section: "serve",
+        name: "key_file",
+        kind: Kind::Path,
+        default: "",
+        doc: "The private key of `cert_file`, PEM.",
+    },
+    NativeKey {
+        id: KeyId::ServeInsecure,
+        section: "serve",
+        name: "insecure",
+        kind: Kind::Flag,
+        default: "false",
+        doc: "Other addresses than loopback may do without a token and without TLS: anybody who \
+              reaches them reads the state of the pair.",
     },
 ];

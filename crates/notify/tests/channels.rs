@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests with real time, files and processes")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
+#[allow(dead_code, reason = "each test uses a part of it")]
 mod servers;
 
 use std::fs;

@@ -80,7 +80,11 @@ impl Entry {
 
 /// The programs and the names under which scripts of Heartbeat know them. Old releases had them in
 /// `/usr/lib/heartbeat`, 3.0.6 has them in `/usr/share/heartbeat`.
-const PROGRAMS: [(&str, &str); 2] = [("/usr/sbin/heartbeat", "heartbeat"), ("/usr/bin/hb", "hb")];
+const PROGRAMS: [(&str, &str); 3] = [
+    ("/usr/sbin/heartbeat", "heartbeat"),
+    ("/usr/bin/hb", "hb"),
+    ("/usr/lib/heartbeat/hb-notify", "hb-notify"),
+];
 const LINKS: [(&str, &str); 6] = [
     ("/usr/bin/cl_status", "hb"),
     ("/usr/lib/heartbeat/heartbeat", "../../sbin/heartbeat"),

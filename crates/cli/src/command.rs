@@ -61,6 +61,7 @@ enum Verb {
     #[command(hide = true)]
     Witness(witness::WitnessArgs),
     Serve(companion::ServeArgs),
+    Notify(companion::NotifyArgs),
     Completions(completions::CompletionsArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
@@ -101,6 +102,7 @@ pub fn main() -> ExitCode {
         Verb::Soak(args) => demo::soak::run(&args),
         Verb::Address(args) => address::run(&args),
         Verb::Serve(_) => companion::become_program("hb-serve"),
+        Verb::Notify(_) => companion::become_program("hb-notify"),
         Verb::Completions(args) => completions::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }

@@ -83,8 +83,9 @@ impl Entry {
 const PROGRAMS: [(&str, &str); 3] = [
     ("/usr/sbin/heartbeat", "heartbeat"),
     ("/usr/bin/hb", "hb"),
-    // Called by `hb serve` and by its unit, never by its name.
+    // Called by `hb serve`, `hb notify` and by their units, never by their names.
     ("/usr/lib/heartbeat/hb-serve", "hb-serve"),
+    ("/usr/lib/heartbeat/hb-notify", "hb-notify"),
 ];
 const LINKS: [(&str, &str); 6] = [
     ("/usr/bin/cl_status", "hb"),

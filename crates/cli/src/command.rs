@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, completions, demo, explain, history, key, lab, migrate, operate,
-    plan, probe, reload, status, why, witness,
+    address, check, cl_status, completions, demo, doctor, explain, history, key, lab, migrate,
+    operate, plan, probe, reload, status, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -45,6 +45,7 @@ enum Verb {
     Fence(operate::FenceArgs),
     Reload(reload::ReloadArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
     Key(key::KeyArgs),
@@ -89,6 +90,7 @@ pub fn main() -> ExitCode {
         Verb::Probe(args) => probe::run(&args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
+        Verb::Doctor(args) => doctor::run(run_dir, state_dir, &args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Migrate(args) => migrate::run(&args),
         Verb::Key(args) => key::run(run_dir, &args),

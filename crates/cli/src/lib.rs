@@ -9,6 +9,7 @@ pub mod client;
 pub mod command;
 pub mod completions;
 pub mod demo;
+mod doctor;
 pub mod exit;
 mod explain;
 mod history;

@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
     address, check, cl_status, completions, demo, doctor, explain, history, key, lab, migrate,
-    operate, plan, probe, reload, status, why, witness,
+    operate, plan, probe, reload, report, status, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -46,6 +46,7 @@ enum Verb {
     Reload(reload::ReloadArgs),
     Check(check::CheckArgs),
     Doctor(doctor::DoctorArgs),
+    Report(report::ReportArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
     Key(key::KeyArgs),
@@ -90,6 +91,7 @@ pub fn main() -> ExitCode {
         Verb::Probe(args) => probe::run(&args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
+        Verb::Report(args) => report::run(run_dir, state_dir, &args),
         Verb::Doctor(args) => doctor::run(run_dir, state_dir, &args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Migrate(args) => migrate::run(&args),

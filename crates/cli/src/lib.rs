@@ -22,6 +22,7 @@ mod plan;
 mod print;
 mod probe;
 mod reload;
+mod report;
 mod status;
 #[cfg(test)]
 mod testing;

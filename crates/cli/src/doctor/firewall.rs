@@ -135,6 +135,17 @@ impl Network {
     }
 }
 
+impl Network {
+    /// Whether all of `other` lies in it.
+    fn covers(self, other: Self) -> bool {
+        self.bits <= other.bits && self.contains(other.address)
+    }
+
+    fn overlaps(self, other: Self) -> bool {
+        self.covers(other) || other.covers(self)
+    }
+}
+
 /// A rule: all conditions must be met. The flag before each: met when the condition is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rule {
@@ -177,18 +188,51 @@ pub(super) struct Packet {
     /// The other machine; unknown for broadcast and multicast.
     pub(super) peer: Option<IpAddr>,
     pub(super) port: u16,
+    /// The interface's networks: where a peer is that is not known.
+    pub(super) around: Vec<Network>,
 }
 
 impl Packet {
     /// One that the peer sends.
     pub(super) fn arriving(interface: &str, peer: Option<IpAddr>, port: u16) -> Self {
         let hooks = &[Hook::Prerouting, Hook::Input];
-        Self { hooks, interface: interface.to_owned(), peer, port }
+        Self { hooks, interface: interface.to_owned(), peer, port, around: Vec::new() }
     }
 
     /// One that this node sends.
     pub(super) fn leaving(interface: &str, peer: Option<IpAddr>, port: u16) -> Self {
-        Self { hooks: &[Hook::Output], interface: interface.to_owned(), peer, port }
+        Self { hooks: &[Hook::Output], ..Self::arriving(interface, peer, port) }
+    }
+
+    /// As it is on an interface with these networks.
+    #[must_use]
+    pub(super) fn among(mut self, around: Vec<Network>) -> Self {
+        self.around = around;
+        self
+    }
+
+    /// Whether a peer that is not known can be in one of `networks`.
+    fn unknown_peer(&self, networks: &[Network]) -> Met {
+        // What leaves goes to a group or to everybody.
+        let group = |network: &Network| {
+            let address = network.address;
+            let everybody = address == IpAddr::from([255, 255, 255, 255]);
+            !self.arrives() && (address.is_multicast() || everybody)
+        };
+        let near = |network: &&Network| {
+            let mut around = self.around.iter();
+            network.bits == 0 || group(network) || around.any(|own| own.overlaps(**network))
+        };
+        let covers = |own: &Network| networks.iter().any(|network| network.covers(*own));
+        if self.around.is_empty() || !self.arrives() && networks.iter().any(|it| group(it)) {
+            Met::Perhaps
+        } else if self.around.iter().all(covers) {
+            Met::Yes
+        } else if networks.iter().any(|network| near(&network)) {
+            Met::Perhaps
+        } else {
+            Met::No
+        }
     }
 
     fn arrives(&self) -> bool {
@@ -337,9 +381,11 @@ impl Walk<'_> {
     fn condition(&self, condition: &Condition) -> Met {
         let Packet { interface, peer, port, .. } = self.packet;
         let arrives = self.packet.arrives();
-        let within = |networks: &[Network], is_peer: bool| match peer.filter(|_| is_peer) {
-            Some(peer) => yes(networks.iter().any(|network| network.contains(peer))),
-            None => Met::Perhaps,
+        let within = |networks: &[Network], is_peer: bool| match (is_peer, peer) {
+            (true, Some(peer)) => yes(networks.iter().any(|network| network.contains(*peer))),
+            (true, None) => self.packet.unknown_peer(networks),
+            // This node's own end.
+            (false, _) => Met::Perhaps,
         };
         match condition {
             Condition::InInterface(names) => yes(arrives && named(names, interface)),

@@ -183,3 +183,23 @@ fn networks_contain_addresses() {
     assert_eq!(Network::parse("192.0.2.0/33"), None);
     assert_eq!(Network::parse("x"), None);
 }
+
+#[test]
+fn a_peer_that_is_not_known_is_near() {
+    let check = |rule: &str, expect: [char; 2]| {
+        let text = format!("*filter\n:INPUT ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{rule}\nCOMMIT\n");
+        let chains = iptables::parse(&text, Family::Ip);
+        let around = vec![Network::parse("198.51.100.0/24").expect("a network")];
+        let packets = [Packet::arriving("eth1", None, 694), Packet::leaving("eth1", None, 694)];
+        let fates = packets.map(|packet| short(&fate(&chains, &packet.among(around.clone()))));
+        assert_eq!(fates, expect, "{rule}");
+    };
+    check("-A INPUT -s 198.51.100.0/24 -j DROP", ['-', '+']);
+    check("-A INPUT -s 198.51.0.0/16 -j DROP", ['-', '+']);
+    check("-A INPUT -s 198.51.100.2 -j DROP", ['?', '+']);
+    check("-A INPUT -s 192.0.2.2 -j DROP", ['+', '+']);
+    check("-A OUTPUT -d 192.0.2.2 -j DROP", ['+', '+']);
+    check("-A OUTPUT -d 224.0.0.0/4 -j DROP", ['+', '?']);
+    check("-A OUTPUT -d 255.255.255.255 -j DROP", ['+', '?']);
+    check("-A OUTPUT -d 0.0.0.0/0 -j DROP", ['+', '-']);
+}

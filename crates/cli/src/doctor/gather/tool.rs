@@ -21,7 +21,7 @@ pub(crate) enum Ran {
     Ended { code: i32, text: String },
     /// There is no such program.
     Missing,
-    /// It was killed after [`LIMIT`], or could not be run.
+    /// It was killed after its limit, or could not be run.
     Failed(String),
 }
 
@@ -35,16 +35,21 @@ impl Ran {
     }
 }
 
-/// Runs `program` with nothing on its standard input and waits for its end.
+/// Runs `program` with nothing on its standard input and waits for its end, [`LIMIT`] at most.
 pub(crate) fn run(program: &str, args: &[&str]) -> Ran {
+    run_within(program, args, LIMIT)
+}
+
+/// As [`run`], with another limit.
+pub(crate) fn run_within(program: &str, args: &[&str], limit: Duration) -> Ran {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(attempt(program, args)),
+        Ok(runtime) => runtime.block_on(attempt(program, args, limit)),
         Err(error) => Ran::Failed(error.to_string()),
     }
 }
 
-async fn attempt(program: &str, args: &[&str]) -> Ran {
+async fn attempt(program: &str, args: &[&str], limit: Duration) -> Ran {
     let mut command = tokio::process::Command::new(program);
     command
         .args(args)
@@ -75,7 +80,7 @@ async fn attempt(program: &str, args: &[&str]) -> Ran {
         let status = child.wait().await?;
         Ok::<_, std::io::Error>((status, text, said))
     };
-    match tokio::time::timeout(LIMIT, work).await {
+    match tokio::time::timeout(limit, work).await {
         Ok(Ok((status, text, said))) => {
             let mut text = String::from_utf8_lossy(&text).into_owned();
             let code = status.code().unwrap_or(-1);
@@ -85,7 +90,7 @@ async fn attempt(program: &str, args: &[&str]) -> Ran {
             Ran::Ended { code, text }
         }
         Ok(Err(error)) => Ran::Failed(error.to_string()),
-        Err(_) => Ran::Failed(format!("did not end within {} s", LIMIT.as_secs())),
+        Err(_) => Ran::Failed(format!("did not end within {} s", limit.as_secs())),
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::super::facts::Facts;
 use super::super::finding::{Area, Finding};
-use super::super::firewall::{Chain, Fate, Hook, Packet, Tool, fate};
+use super::super::firewall::{Chain, Fate, Hook, Network, Packet, Tool, fate};
 use super::links::Link;
 
 pub(super) fn judge(facts: &Facts, link: &Link<'_>, found: &mut Vec<Finding>) {
@@ -18,10 +18,14 @@ pub(super) fn judge(facts: &Facts, link: &Link<'_>, found: &mut Vec<Finding>) {
     }
     let chains = &facts.firewall.chains;
     let mut passes = true;
+    let addresses = facts.network.interfaces.get(link.interface).map(|it| &it.addresses[..]);
+    let own = addresses.unwrap_or_default().iter();
+    let around: Vec<_> =
+        own.map(|(address, bits)| Network { address: *address, bits: *bits }).collect();
     for peer in &link.peers {
         let arriving = Packet::arriving(link.interface, *peer, link.port);
         let leaving = Packet::leaving(link.interface, *peer, link.port);
-        for packet in [arriving, leaving] {
+        for packet in [arriving, leaving].map(|packet| packet.among(around.clone())) {
             if let Fate::Dropped { surely, chain, by } = fate(chains, &packet) {
                 passes = false;
                 found.push(dropped(facts, link, &packet, surely, &chain, &by));

@@ -227,10 +227,7 @@ fn the_packet_filter() {
     check(filter("-A INPUT -p udp --dport 694 -j ACCEPT"), &[]);
     let eth1 = "-A INPUT -i eth1 -p udp -m udp --dport 694 -j DROP";
     check(filter(eth1), &[(Problem, "firewall_drops")]);
-    check(
-        filter("-A OUTPUT -d 192.0.2.2 -j DROP"),
-        &[(Warning, "firewall_may_drop"), (Problem, "firewall_drops")],
-    );
+    check(filter("-A OUTPUT -d 192.0.2.2 -j DROP"), &[(Problem, "firewall_drops")]);
     let cure = &finding(filter(eth1), "firewall_drops").cure[0];
     assert_eq!(cure, "`iptables -I INPUT -i eth1 -p udp --dport 694 -j ACCEPT`");
     let from = finding(filter("-A INPUT -s 192.0.2.2 -j DROP"), "firewall_drops");
@@ -311,7 +308,9 @@ fn boot() {
         &[(Warning, "not_enabled")],
     );
     check(
-        |facts| drop(facts.boot.masked.insert("heartbeat.service".into())),
+        |facts| {
+            facts.boot.masked.insert("heartbeat.service".into());
+        },
         &[(Problem, "masked")],
     );
     let unit = |name: &'static str, value: &'static str| {
@@ -350,7 +349,9 @@ fn the_daemon_and_its_rights() {
     check(daemon(|it| it.same_network = false), &[(Note, "other_network")]);
     check(daemon(|it| it.label = Some("x_t".into())), &[(Note, "confined")]);
     check(
-        daemon(|it| drop(it.limits.insert("Max open files".into(), Some(256)))),
+        daemon(|it| {
+            it.limits.insert("Max open files".into(), Some(256));
+        }),
         &[(Warning, "few_files")],
     );
     let stopped = |facts: &mut Facts| {

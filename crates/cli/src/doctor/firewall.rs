@@ -11,6 +11,9 @@ use std::net::IpAddr;
 
 /// Jumps that are followed; the kernel allows 16 (NFT_JUMP_STACK_SIZE).
 const DEPTH_MAX: usize = 16;
+/// Rules that are asked about one packet; beyond, nothing is sure. Chains that jump to each other in
+/// every way would take for ever.
+const RULES_MAX: u32 = 200_000;
 
 /// Where a base chain looks at packets. Others (forward, postrouting …) do not see heartbeats that
 /// arrive, or do not decide about those that leave.
@@ -271,7 +274,7 @@ pub(super) fn fate(chains: &[Chain], packet: &Packet) -> Fate {
         .collect();
     base.sort_by_key(|chain| chain.priority);
     for chain in base {
-        let mut walk = Walk { chains, packet, possible: None };
+        let mut walk = Walk { chains, packet, possible: None, rules: RULES_MAX };
         let dropped = match walk.chain(chain, DEPTH_MAX) {
             Step::Accepted => None,
             Step::Dropped(by) => Some(by),
@@ -305,11 +308,18 @@ struct Walk<'a> {
     packet: &'a Packet,
     /// A rule that perhaps decides was passed; with its text when it would drop.
     possible: Option<Option<String>>,
+    /// How many rules may still be asked.
+    rules: u32,
 }
 
 impl Walk<'_> {
     fn chain(&mut self, chain: &Chain, depth: usize) -> Step {
         for rule in &chain.rules {
+            let Some(rules) = self.rules.checked_sub(1) else {
+                self.perhaps(None);
+                return Step::Over;
+            };
+            self.rules = rules;
             let met = self.met(rule);
             if met == Met::No {
                 continue;
@@ -326,10 +336,10 @@ impl Walk<'_> {
                 Verdict::Jump(name) | Verdict::Goto(name) => {
                     let step = self.jump(chain, name, depth);
                     let goes_on = matches!(rule.verdict, Verdict::Jump(_));
-                    match step {
-                        Step::Over if goes_on => continue,
-                        step => step,
+                    if goes_on && matches!(step, Step::Over) {
+                        continue;
                     }
+                    step
                 }
             };
             match (met, step) {

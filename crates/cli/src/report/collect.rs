@@ -7,11 +7,12 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hb_config::Files;
 use hb_config::dir;
+use hb_config::ha_cf::{self, HaCf};
 use hb_config::render;
-use hb_config::settings::{NodeName, Settings};
+use hb_config::settings::NodeName;
 use hb_config::span::FileId;
-use hb_config::{Files, load};
 
 use super::Entry;
 use super::secrets::{Secrets, named_files};
@@ -121,14 +122,17 @@ const PROCESS_FILES: [&str; 6] = ["status", "limits", "cgroup", "stat", "sched",
 pub(super) fn collect(places: &Places, since_ms: u64) -> Collected {
     let files = dir::read_dir(&places.dir).ok();
     let node = dir::own_node_name(&places.dir).ok();
-    let settings = files.as_ref().and_then(|files| load(files, node.as_ref()).settings);
-    let secrets = secrets(places, files.as_ref(), settings.as_ref());
+    // A configuration that is not valid is what many reports are about.
+    let cf = files.as_ref().and_then(|files| files.ha_cf.source()).map(|it| ha_cf::parse(it).0);
+    let cf = cf.unwrap_or_default();
+    let secrets = secrets(places, files.as_ref(), &cf);
     let mut entries = Vec::new();
     if let Some(files) = &files {
         entries.extend(configuration(places, files));
     }
     entries.extend(own(places, since_ms));
-    entries.extend(kept(places, settings.as_ref()));
+    entries.extend(kept(places, &cf));
+    entries.extend(files.as_ref().and_then(recording));
     entries.extend(journal(since_ms));
     entries.extend(process(places));
     entries.extend(PROGRAMS.iter().map(|(path, about, words)| {
@@ -151,7 +155,7 @@ fn entry(path: &str, about: &str, content: Result<Vec<u8>, String>) -> Entry {
 }
 
 /// Values that must not be told: of our files, and what files that they name hold.
-fn secrets(places: &Places, files: Option<&Files>, settings: Option<&Settings>) -> Secrets {
+fn secrets(places: &Places, files: Option<&Files>, cf: &HaCf) -> Secrets {
     let Some(files) = files else { return Secrets::default() };
     let mut parts = Vec::new();
     for id in FileId::ALL {
@@ -165,8 +169,8 @@ fn secrets(places: &Places, files: Option<&Files>, settings: Option<&Settings>) 
         .filter_map(|name| read(places.dir.join(name), FILE_MAX).ok())
         .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
         .collect();
-    let nodes = settings.map(|it| it.nodes.as_slice()).unwrap_or_default();
-    let mut names: Vec<String> = nodes.iter().map(|node| node.as_str().to_owned()).collect();
+    let mut names: Vec<String> =
+        cf.nodes.iter().map(|node| node.value.as_str().to_owned()).collect();
     names.extend(native);
     Secrets::new(&parts, &held, &names)
 }
@@ -247,7 +251,7 @@ fn own(places: &Places, since_ms: u64) -> Vec<Entry> {
 }
 
 /// What the daemon has kept.
-fn kept(places: &Places, settings: Option<&Settings>) -> Vec<Entry> {
+fn kept(places: &Places, cf: &HaCf) -> Vec<Entry> {
     let mut all = Vec::new();
     for name in ["history.jsonl", "history.jsonl.1", "last-status.json", "hb_generation"] {
         let content = read(places.state_dir.join(name), FILE_MAX);
@@ -257,26 +261,24 @@ fn kept(places: &Places, settings: Option<&Settings>) -> Vec<Entry> {
         let content = read(places.run_dir.join(name), FILE_MAX);
         all.push(entry(&format!("state/{name}"), "what the daemon has started", content));
     }
-    let Some(settings) = settings else { return all };
-    let logs = [&settings.logging.logfile, &settings.logging.debugfile];
-    for file in logs.into_iter().flatten() {
+    for file in [&cf.logging.logfile, &cf.logging.debugfile].into_iter().flatten() {
         let name = Path::new(file).file_name().map(|it| it.to_string_lossy().into_owned());
         let path = format!("logs/{}", name.unwrap_or_default());
         all.push(entry(&path, "the daemon's log, its end", tail(file)));
     }
-    if let Some(record) = &settings.native.record {
-        let size = fs::metadata(&record.file).map(|it| it.len()).unwrap_or(0);
-        let content = match size {
-            0..=RECORDING_MAX => read(&record.file, RECORDING_MAX),
-            _ => Err(format!("it has {} MiB", size >> 20)),
-        };
-        all.push(entry(
-            "recording",
-            "what the daemon was told; see docs/reference/recording.md",
-            content,
-        ));
-    }
     all
+}
+
+/// What the daemon was told, when hb.toml wants it written down.
+fn recording(files: &Files) -> Option<Entry> {
+    let native: toml::Table = files.native.source()?.text().parse().ok()?;
+    let file = native.get("record")?.get("file")?.as_str()?;
+    let size = fs::metadata(file).map(|it| it.len()).unwrap_or(0);
+    let content = match size {
+        0..=RECORDING_MAX => read(file, RECORDING_MAX),
+        _ => Err(format!("it has {} MiB", size >> 20)),
+    };
+    Some(entry("recording", "what the daemon was told; see docs/reference/recording.md", content))
 }
 
 fn journal(since_ms: u64) -> Vec<Entry> {

@@ -203,3 +203,16 @@ fn a_peer_that_is_not_known_is_near() {
     check("-A OUTPUT -d 255.255.255.255 -j DROP", ['+', '?']);
     check("-A OUTPUT -d 0.0.0.0/0 -j DROP", ['+', '-']);
 }
+
+#[test]
+fn chains_that_jump_in_every_way_end() {
+    let mut text = "*filter\n:INPUT DROP [0:0]\n".to_owned();
+    let names: Vec<String> = (0..15).map(|number| format!("C{number}")).collect();
+    names.iter().for_each(|name| text += &format!(":{name} - [0:0]\n"));
+    text += "-A INPUT -j C0\n";
+    for pair in names.windows(2) {
+        text += &format!("-A {} -j {}\n", pair[0], pair[1]).repeat(20);
+    }
+    text += "COMMIT\n";
+    assert_eq!(short(&fate(&iptables::parse(&text, Family::Ip), &arriving())), '?');
+}

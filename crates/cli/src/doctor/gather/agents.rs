@@ -104,7 +104,10 @@ async fn look(
             let outcome = runner.run_check(&path, &["meta-data"], METADATA_LIMIT).await;
             Some(match outcome {
                 Outcome::Ok => Ok(()),
-                other => Err(other.describe()),
+                bad @ (Outcome::NotRunning
+                | Outcome::Failed { .. }
+                | Outcome::TimedOut
+                | Outcome::CouldNotRun { .. }) => Err(bad.describe()),
             })
         }
     };

@@ -2,6 +2,7 @@
 
 use super::super::facts::{Agent, Component, Facts, Validated};
 use super::super::finding::{Area, Finding};
+use super::{floating, home, list};
 
 /// Write permission of group and others; the sticky bit keeps names in a directory.
 const GROUP_WRITES: u32 = 0o020;
@@ -27,10 +28,35 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
         let text = "the daemon sees other files than this shell; agents were tried with its files";
         found.push(Finding::note(Area::Agents, "other_files", text).about("heartbeat"));
     }
+    homeless(facts, found);
     for agent in agents {
         found.push(validated(agent));
         found.extend(metadata(agent));
         found.extend(agent.path.iter().filter_map(|part| unsafe_part(agent, part)));
+    }
+}
+
+/// A floating address needs an interface.
+fn homeless(facts: &Facts, found: &mut Vec<Finding>) {
+    let Some(settings) = &facts.config.settings else { return };
+    for (address, written) in floating(settings) {
+        let known: Vec<String> = facts.network.interfaces.keys().cloned().collect();
+        let text = match (written, home(facts, address, written)) {
+            (Some(name), _) if !facts.network.interfaces.contains_key(name) => {
+                format!("{name}, where {address} belongs, is not there")
+            }
+            (None, None) => format!("no interface is in the network of {address}"),
+            (_, _) => continue,
+        };
+        found.push(
+            Finding::problem(Area::Agents, "no_home", text)
+                .why("the address could not be set here")
+                .cure(format!(
+                    "name one of these in haresources ({address}/PREFIX/INTERFACE): {}",
+                    list(&known)
+                ))
+                .about(address.to_string()),
+        );
     }
 }
 

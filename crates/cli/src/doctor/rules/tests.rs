@@ -283,6 +283,13 @@ fn agents() {
         facts.agents.as_mut().unwrap()[0].metadata = Some(Err("failed with exit code 1".into()));
     };
     check(metadata, &[(Warning, "no_metadata")]);
+    let addresses = |text: &'static str| {
+        move |facts: &mut Facts| facts.config.settings = Some(settings(HA_CF, text, ""))
+    };
+    check(addresses("node1 192.0.2.100/24/eth0\n"), &[]);
+    check(addresses("node1 192.0.2.100/24/eth7\n"), &[(Problem, "no_home")]);
+    check(addresses("node1 192.0.2.100\n"), &[]);
+    check(addresses("node1 203.0.113.1\n"), &[(Problem, "no_home")]);
     let part = |uid: u32, mode: u32| {
         move |facts: &mut Facts| {
             let path = "/etc/ha.d/resource.d/x".to_owned();

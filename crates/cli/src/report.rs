@@ -86,7 +86,8 @@ fn report(run_dir: &Path, state_dir: &Path, args: &ReportArgs) -> Result<String,
             .map(|at| at.to_string())
             .unwrap_or_default(),
     );
-    let made = archive::archive(&name, &head, collected.entries, &collected.secrets);
+    let at = u64::try_from(now.timestamp().as_second()).unwrap_or(0);
+    let made = archive::archive(&name, &head, at, collected.entries, &collected.secrets);
     let bytes = made.map_err(|error| error.to_string())?;
     archive::write(&output, &bytes).map_err(|error| format!("{}: {error}", output.display()))?;
     let shown = output.display();

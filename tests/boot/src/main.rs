@@ -19,6 +19,7 @@ mod network;
 mod pair;
 mod plain;
 mod replace;
+mod rights;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};

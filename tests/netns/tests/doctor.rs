@@ -254,7 +254,7 @@ fn machine() {
     let ids = doctor(&pair, "system");
     assert!(!ids.ids().contains(&"unsafe_file"), "{}", ids.0);
     pair.write(NODE, "/etc/ha.d/ha.cf", "nonsense\n", 0o644);
-    assert!(doctor(&pair, "system").text("configuration").contains("errors"));
+    assert!(doctor(&pair, "system").text("configuration").contains("error"));
     pair.crash(NODE);
 }
 

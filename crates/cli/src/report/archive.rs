@@ -18,52 +18,47 @@ use super::secrets::Secrets;
 /// Only its owner may read it.
 const MODE: u32 = 0o600;
 
-/// The archive's bytes; all files lie in the directory `name`, MANIFEST first.
+/// The archive's bytes, made at `unix_s`; all files lie in the directory `name`, MANIFEST first.
 ///
 /// # Errors
 /// When a path is longer than the format allows.
 pub(super) fn archive(
     name: &str,
     head: &str,
+    unix_s: u64,
     entries: Vec<Entry>,
     secrets: &Secrets,
 ) -> io::Result<Vec<u8>> {
     let entries: Vec<Entry> = entries.into_iter().map(|entry| covered(entry, secrets)).collect();
     let mut builder = Builder::new(GzEncoder::new(Vec::new(), Compression::default()));
-    append(
-        &mut builder,
-        &format!("{name}/MANIFEST"),
-        manifest(head, &entries, secrets).as_bytes(),
-    )?;
+    let mut append = |path: String, content: &[u8]| {
+        let mut header = Header::new_gnu();
+        header.set_size(u64::try_from(content.len()).unwrap_or(u64::MAX));
+        header.set_mode(MODE);
+        header.set_mtime(unix_s);
+        header.set_cksum();
+        builder.append_data(&mut header, path, content)
+    };
+    append(format!("{name}/MANIFEST"), manifest(head, &entries, secrets).as_bytes())?;
     for Entry { path, content, .. } in &entries {
         if let Ok(content) = content {
-            append(&mut builder, &format!("{name}/{path}"), content)?;
+            append(format!("{name}/{path}"), content)?;
         }
     }
     builder.into_inner()?.finish()
 }
 
-fn append(builder: &mut Builder<impl Write>, path: &str, content: &[u8]) -> io::Result<()> {
-    let mut header = Header::new_gnu();
-    header.set_size(u64::try_from(content.len()).unwrap_or(u64::MAX));
-    header.set_mode(MODE);
-    header.set_cksum();
-    builder.append_data(&mut header, path, content)
-}
-
 /// Text without secrets; bytes that hold one are left out.
 fn covered(entry: Entry, secrets: &Secrets) -> Entry {
     let Entry { path, about, content } = entry;
-    let content =
-        content.map_err(|reason| secrets.cover(&reason)).and_then(|bytes| match String::from_utf8(
-            bytes,
-        ) {
-            Ok(text) => Ok(secrets.cover(&text).into_bytes()),
-            Err(error) if secrets.are_in(error.as_bytes()) => {
-                Err("it holds a secret, which cannot be covered in it".to_owned())
-            }
-            Err(error) => Ok(error.into_bytes()),
-        });
+    let content = match content.map(String::from_utf8) {
+        Ok(Ok(text)) => Ok(secrets.cover(&text).into_bytes()),
+        Ok(Err(error)) if secrets.are_in(error.as_bytes()) => {
+            Err("it holds a secret, which cannot be covered in it".to_owned())
+        }
+        Ok(Err(error)) => Ok(error.into_bytes()),
+        Err(reason) => Err(secrets.cover(&reason)),
+    };
     Entry { path: secrets.cover(&path), about, content }
 }
 

@@ -85,7 +85,8 @@ fn no_secret_is_in_any_part() {
     // As if a log had everything.
     let content = Ok(SECRETS.join("\n").into_bytes());
     collected.entries.push(Entry { path: "all".into(), about: "all".into(), content });
-    let bytes = archive::archive("name", "head\n", collected.entries, &collected.secrets).unwrap();
+    let bytes =
+        archive::archive("name", "head\n", 0, collected.entries, &collected.secrets).unwrap();
     let parts = unpack(&bytes);
     for (path, content) in &parts {
         let text = String::from_utf8_lossy(content);

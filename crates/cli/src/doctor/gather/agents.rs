@@ -13,6 +13,7 @@ use hb_resource::exec::environment::{self, Paths};
 use hb_resource::exec::{Runner, RunnerConfig};
 use hb_resource::operation::{Action, OpId, Operation, Outcome};
 use nix::sched::{CloneFlags, setns};
+use nix::unistd::mkdtemp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::super::facts::{Agent, Component, Daemon, Validated};
@@ -35,8 +36,15 @@ pub(super) fn agents(settings: &Settings, daemon: Option<&Daemon>, places: &Plac
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return Vec::new() };
-    runtime.block_on(async {
-        let runner = Runner::new(runner_config(settings, places));
+    // The daemon makes it when it starts. Agents write there, also to validate.
+    let scratch = places.run_dir.join("rsctmp");
+    let temporary = match scratch.is_dir() {
+        true => None,
+        false => mkdtemp("/tmp/hb-doctor-XXXXXX").ok(),
+    };
+    let scratch = temporary.clone().unwrap_or(scratch);
+    let all = runtime.block_on(async {
+        let runner = Runner::new(runner_config(settings, places, scratch));
         let mut all = Vec::new();
         for group in &settings.groups {
             for resource in &group.resources {
@@ -44,7 +52,11 @@ pub(super) fn agents(settings: &Settings, daemon: Option<&Daemon>, places: &Plac
             }
         }
         all
-    })
+    });
+    if let Some(temporary) = temporary {
+        let _ = std::fs::remove_dir_all(temporary);
+    }
+    all
 }
 
 /// Puts this process where the daemon is. What is refused stays as it is: then the agents are tried
@@ -65,13 +77,13 @@ fn enter(daemon: &Daemon) {
 }
 
 /// As the daemon's own (`heartbeat/operations.rs`), but for the record of what runs.
-fn runner_config(settings: &Settings, places: &Places) -> RunnerConfig {
+fn runner_config(settings: &Settings, places: &Places, scratch: PathBuf) -> RunnerConfig {
     let text = |path: PathBuf| path.to_string_lossy().into_owned();
     let scripts = places.dir.join("resource.d");
     let paths = Paths {
         configuration: text(places.dir.clone()),
         resource_scripts: text(scripts.clone()),
-        scratch: text(places.run_dir.join("rsctmp")),
+        scratch: text(scratch),
         fifo: text(places.state_dir.join("fifo")),
         ..Paths::default()
     };

@@ -33,6 +33,10 @@ pub(super) fn judge(facts: &Facts, found: &mut Vec<Finding>) {
     clock(facts, found);
 }
 
+fn many(count: usize, word: &str) -> String {
+    if count == 1 { format!("1 {word}") } else { format!("{count} {word}s") }
+}
+
 fn configuration(facts: &Facts, found: &mut Vec<Finding>) {
     let config = &facts.config;
     let dir = &config.dir;
@@ -41,11 +45,15 @@ fn configuration(facts: &Facts, found: &mut Vec<Finding>) {
             Finding::ok(Area::System, "configuration", format!("the files of {dir} are valid"))
         }
         (0, warnings) => {
-            let text = format!("`hb check` has {warnings} warnings about the files of {dir}");
+            let text =
+                format!("`hb check` has {} about the files of {dir}", many(warnings, "warning"));
             Finding::warning(Area::System, "configuration", text).cure("`hb check`")
         }
         (errors, _) => {
-            let text = format!("heartbeat does not start: {errors} errors in the files of {dir}");
+            let text = format!(
+                "heartbeat does not start: {} in the files of {dir}",
+                many(errors, "error")
+            );
             Finding::problem(Area::System, "configuration", text).cure("`hb check` names each")
         }
     };

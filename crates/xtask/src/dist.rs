@@ -116,7 +116,9 @@ fn lay_out(entry: &Entry, root: &Path, programs: &Path, stage: &Path) -> Result<
         Kind::Program { name } => {
             copy(&programs.join(name), &place, 0o755)?;
             // Line tables are for people who build the programs themselves.
-            run_command(Command::new("strip").arg("--strip-unneeded").arg(&place)).map(|_| ())
+            let sections = ["--remove-section=.comment", "--remove-section=.note"];
+            let mut strip = Command::new("strip");
+            run_command(strip.arg("--strip-unneeded").args(sections).arg(&place)).map(|_| ())
         }
         Kind::File { source, mode, .. } => copy(&root.join(source), &place, *mode),
         Kind::Packed { source } => {

@@ -29,19 +29,31 @@ if /usr/sbin/heartbeat -s >/dev/null 2>&1; then
 fi
 ";
 
+/// Folders that no other package has: they go with the last of their files.
+const FOLDERS: [&str; 5] = [
+    "/etc/ha.d",
+    "/etc/ha.d/resource.d",
+    "/usr/lib/heartbeat",
+    "/usr/share/heartbeat",
+    "%{_docdir}/twinbeat/examples",
+];
+
 /// The whole file.
 pub(crate) fn text(about: &About, entries: &[Entry], packages: &[String]) -> String {
     let (version, revision) = (&about.upstream, about.revision);
     let packages: String = packages.iter().map(|name| format!(" --package {name}")).collect();
     let installs: String = entries.iter().map(install).collect();
     let files: String = entries.iter().map(listed).collect();
+    let folders: String = FOLDERS.iter().map(|path| format!("%dir {path}\n")).collect();
     format!(
         "# Made by `cargo xtask dist` from crates/xtask/src/dist/table.rs.\n\
          %bcond_with prebuilt\n\
          # Where the programs are, below the sources.\n\
          %{{!?programs:%global programs target/release}}\n\
          # Cargo strips them; there is nothing left for a package of their own.\n\
-         %global debug_package %{{nil}}\n\n\
+         %global debug_package %{{nil}}\n\
+         # One folder for documents, whatever the version.\n\
+         %global _docdir_fmt %%{{NAME}}\n\n\
          Name:           twinbeat\n\
          Version:        {version}\n\
          Release:        {revision}%{{?dist}}\n\
@@ -63,7 +75,8 @@ pub(crate) fn text(about: &About, entries: &[Entry], packages: &[String]) -> Str
          %build\n%if %{{without prebuilt}}\ncargo build --release --locked{packages}\n%endif\n\n\
          %install\n{installs}\n\
          {SCRIPTS}\n\
-         %files\n%license LICENSE-MIT LICENSE-APACHE\n%doc README.md CHANGELOG.md\n{files}"
+         %files\n%defattr(-,root,root,-)\n%license LICENSE-MIT LICENSE-APACHE\n\
+         %doc README.md CHANGELOG.md\n{folders}{files}"
     )
 }
 

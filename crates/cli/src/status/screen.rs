@@ -372,7 +372,7 @@ fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> 
 }
 
 /// What a failure of the node that serves the group would lead to at this moment.
-fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
+pub fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
     let Some(active) = &group.active_on else { return String::new() };
     let is_here = *active == snapshot.this_node.name;
     let (heir, why_not) = match (&snapshot.peer, is_here) {

@@ -12,7 +12,7 @@ use super::process::Process;
 use super::{hosts, names, read, tool};
 
 /// Settings of the kernel that rules ask for; `IF` stands for each interface.
-const SYSCTL: [&str; 9] = [
+const SYSCTL: [&str; 11] = [
     "net/ipv4/ip_nonlocal_bind",
     "net/ipv4/conf/all/arp_ignore",
     "net/ipv4/conf/all/arp_announce",
@@ -22,8 +22,9 @@ const SYSCTL: [&str; 9] = [
     "kernel/sched_rt_runtime_us",
     "net/ipv4/conf/IF/rp_filter",
     "net/ipv4/conf/IF/promote_secondaries",
+    "net/ipv6/conf/IF/disable_ipv6",
+    "net/ipv6/conf/IF/accept_dad",
 ];
-const SYSCTL_V6: &str = "net/ipv6/conf/IF/disable_ipv6";
 /// Folders of drop-ins, the later wins for one name (systemd.network(5)).
 const NETWORK_FOLDERS: [&str; 4] = [
     "/usr/lib/systemd/network",
@@ -132,7 +133,7 @@ fn is_managed(index: u32) -> bool {
 
 fn sysctl(interfaces: &BTreeMap<String, Interface>) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
-    for pattern in SYSCTL.into_iter().chain([SYSCTL_V6]) {
+    for pattern in SYSCTL {
         let paths: Vec<String> = match pattern.contains("/IF/") {
             true => interfaces
                 .keys()

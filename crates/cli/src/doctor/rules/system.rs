@@ -233,6 +233,16 @@ fn ipv6(facts: &Facts, settings: &Settings, found: &mut Vec<Finding>) {
                     ))
                     .about(name),
             );
+        } else if setting(facts, &format!("net/ipv6/conf/{name}/accept_dad")) == Some("2") {
+            let text = format!("accept_dad is 2 on {name}, where {address} belongs");
+            found.push(
+                Finding::warning(Area::System, "accept_dad", text)
+                    .why("one duplicate address and the kernel switches IPv6 off on the interface")
+                    .cure(format!(
+                        "`net.ipv6.conf.{name}.accept_dad = 1` in /etc/sysctl.d/heartbeat.conf"
+                    ))
+                    .about(name),
+            );
         }
     }
 }

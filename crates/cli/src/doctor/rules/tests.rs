@@ -463,6 +463,11 @@ fn settings_of_the_kernel() {
         facts.network.sysctl.insert("net/ipv6/conf/eth0/disable_ipv6".into(), "1".into());
     };
     check(six, &[(Problem, "ipv6_disabled")]);
+    let duplicate = |facts: &mut Facts| {
+        facts.config.settings = Some(settings(HA_CF, "node1 IPv6addr::2001:db8::5/64/eth0\n", ""));
+        facts.network.sysctl.insert("net/ipv6/conf/eth0/accept_dad".into(), "2".into());
+    };
+    check(duplicate, &[(Warning, "accept_dad")]);
     let only = |facts: &mut Facts| {
         facts.network.sockets.push(Socket {
             protocol: Protocol::Tcp,

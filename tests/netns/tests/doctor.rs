@@ -33,7 +33,8 @@ fn main() -> ExitCode {
 /// An address and an agent; the units of the machine that runs the test are none of the node's.
 fn setup() -> Setup {
     let mut setup = Setup::new(&format!("node1 {ADDRESS} agent::one\n")).calm();
-    setup.kept.push(UNITS.to_owned());
+    let runlevels = ["/etc/rc2.d", "/etc/rc3.d", "/etc/rc5.d"];
+    setup.kept.extend(runlevels.into_iter().chain([UNITS]).map(str::to_owned));
     setup
 }
 
@@ -140,11 +141,10 @@ fn packet_filter() {
         .map(|it| it["cure"][0].as_str().expect("a cure").trim_matches('`').to_owned())
         .collect();
     assert_eq!(commands.len(), 2, "{}", found.0);
-    commands
-        .iter()
-        .for_each(|line| drop(pair.shell(NODE, &format!("PATH=$PATH:/usr/sbin; {line}"))));
+    for line in commands {
+        pair.shell(NODE, &format!("PATH=$PATH:/usr/sbin; {line}"));
+    }
     assert_none(&pair, "links", "firewall_drops");
-    pair.wait_well();
 }
 
 fn links() {
@@ -165,7 +165,7 @@ fn links() {
     ip(&format!("address del {base}.77/24 dev eth1"));
     let path = "/etc/ha.d/ha.cf";
     let text = pair.lab.read_file(NODE, path).expect("ha.cf");
-    let with = |line: &str| pair.write(NODE, path, &format!("udpport 694\n{line}\n{text}"), 0o644);
+    let with = |line: &str| pair.write(NODE, path, &format!("{text}\n{line}\n"), 0o644);
     with("bcast eth7");
     assert!(doctor(&pair, "links").text("no_interface").contains("eth7"));
     with("ucast eth0 nobody.invalid");

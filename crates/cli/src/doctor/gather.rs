@@ -27,6 +27,9 @@ const FILE_MAX: u64 = 1 << 20;
 /// Most entries of one directory that are looked at; a machine has a few thousand processes.
 const ENTRIES_MAX: usize = 65_536;
 
+/// Owner of files whose owner has no number in this user namespace (user_namespaces(7)).
+const OVERFLOW_UID: u32 = 65_534;
+
 /// Where to look.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
@@ -91,11 +94,18 @@ fn component(path: &Path) -> Option<Component> {
     let meta = fs::metadata(path).ok()?;
     let shown = path.to_string_lossy();
     let shown = if shown.len() > 1 { shown.trim_end_matches('/') } else { &shown };
+    // Outside of this user namespace: nobody in it can be that user, so none can change the file.
+    let is_foreign = meta.uid() == OVERFLOW_UID && in_user_namespace();
     Some(Component {
         path: shown.to_owned(),
-        uid: meta.uid(),
+        uid: if is_foreign { 0 } else { meta.uid() },
         mode: meta.permissions().mode() & 0o7777,
     })
+}
+
+fn in_user_namespace() -> bool {
+    let map = read("/proc/self/uid_map").unwrap_or_default();
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
 }
 
 /// The text of a small file; `None` when there is none that can be read.

@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, companion, completions, demo, drill, explain, history, key, lab,
-    migrate, operate, plan, probe, push, reload, status, why, witness,
+    address, check, cl_status, companion, completions, demo, doctor, drill, explain, history, key, lab,
+    migrate, operate, plan, probe, push, reload, report, status, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -47,6 +47,8 @@ enum Verb {
     PushConfig(push::PushArgs),
     Drill(drill::DrillArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
+    Report(report::ReportArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
     Key(key::KeyArgs),
@@ -95,6 +97,8 @@ pub fn main() -> ExitCode {
         Verb::Probe(args) => probe::run(run_dir, &args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
+        Verb::Report(args) => report::run(run_dir, state_dir, &args),
+        Verb::Doctor(args) => doctor::run(run_dir, state_dir, &args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Migrate(args) => migrate::run(&args),
         Verb::Key(args) => key::run(run_dir, &args),

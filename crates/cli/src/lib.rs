@@ -12,6 +12,7 @@ pub mod companion;
 pub mod completions;
 pub mod demo;
 mod drill;
+mod doctor;
 pub mod exit;
 mod explain;
 pub mod history;
@@ -25,6 +26,7 @@ mod print;
 mod probe;
 mod push;
 mod reload;
+mod report;
 mod ssh;
 pub mod status;
 #[cfg(test)]

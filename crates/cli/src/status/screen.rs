@@ -238,17 +238,27 @@ fn nodes(snapshot: &StatusSnapshot) -> String {
 
 /// The direction from the peer to this node.
 fn hears(link: &LinkStatus) -> String {
-    let loss = match link.loss_permille {
-        Some(permille) => format!(", {}.{} % lost", permille / 10, permille % 10),
-        None => String::new(),
-    };
+    let way = link.rtt_us.map(latency);
+    let loss =
+        link.loss_permille.map(|permille| format!("{}.{} % lost", permille / 10, permille % 10));
+    let measured: Vec<String> = way.into_iter().chain(loss).collect();
     match (&link.failure, link.up) {
         (Some(failure), _) => format!("FAILED: {failure}"),
-        (None, true) => format!("hears{loss}, {} ago", ago(link.heard_ms_ago)),
+        (None, true) if measured.is_empty() => format!("hears, {} ago", ago(link.heard_ms_ago)),
+        (None, true) => format!("hears  {}", measured.join("  ")),
         (None, false) => match link.heard_ms_ago {
             Some(ms) => format!("DEAD, heard {} ago", age(ms)),
             None => "DEAD, never heard".to_owned(),
         },
+    }
+}
+
+/// A round trip: `0.08 ms`, `0.4 ms`, `35 ms`.
+fn latency(us: u64) -> String {
+    match us {
+        0..100 => format!("0.{:02} ms", us / 10),
+        100..10_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        _ => format!("{} ms", us / 1_000),
     }
 }
 
@@ -486,6 +496,9 @@ mod tests {
         let peer = snapshot.peer.as_mut().unwrap();
         peer.links[0].peer_hears = Some(true);
         peer.links[1].peer_hears = Some(false);
+        peer.links[0].loss_permille = Some(12);
+        peer.links[0].rtt_us = Some(438);
+        peer.links[1].rtt_us = Some(35_600);
         let group = &mut snapshot.groups[0];
         group.failback = Some("in 12 s, when node2 has been ready for 20 s".into());
         group.would_do = Some("restart nginx".into());

@@ -125,6 +125,26 @@ fn split(snapshot: &StatusSnapshot) -> String {
             |claim| matches!(claim, GroupClaim::Held | GroupClaim::Releasing | GroupClaim::Blocked);
         may_run(group.here) && group.peer.is_some_and(may_run)
     });
+    for group in snapshot.groups.iter().filter(|group| group.maybe_on.is_some()) {
+        let key = &group.key;
+        let here = split_word(Some(group.here));
+        out += &row("this node", &format!("{here} {key}, {pings}"), "");
+        let heard = heard(peer.heard_ms_ago);
+        let dead = line::span(timing.deadtime_ms);
+        let text = format!("may serve {key}, {heard} (deadtime {dead}), its machine answers");
+        out += &row(&peer.name, &text, "");
+        let rule = match group.here {
+            GroupClaim::Held => {
+                "taken after [address] hold; whoever must not serve it lets go when both hear each other"
+            }
+            GroupClaim::Released
+            | GroupClaim::Acquiring
+            | GroupClaim::Releasing
+            | GroupClaim::Failed
+            | GroupClaim::Blocked => "left to that machine for [address] hold, then taken",
+        };
+        out += &row("rule", rule, "");
+    }
     for group in both {
         let key = &group.key;
         let here = split_word(Some(group.here));
@@ -340,7 +360,7 @@ fn pings(snapshot: &StatusSnapshot) -> String {
 }
 
 fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> String {
-    let active = group.active_on.as_deref().unwrap_or("nobody");
+    let active = active_words(group);
     let failback = format!("{:?}", snapshot.auto_failback).to_lowercase();
     let mut out = format!(
         " group {}   active on {active}   prefers {}   failback {failback}\n",
@@ -381,11 +401,24 @@ fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> 
     out
 }
 
+/// Who serves a group; what is not known is not claimed.
+fn active_words(group: &GroupStatus) -> String {
+    match (&group.active_on, &group.maybe_on) {
+        (Some(node), None) => node.clone(),
+        (Some(node), Some(other)) => format!("{node}, perhaps on {other} too"),
+        (None, Some(other)) => format!("{other} perhaps, not known"),
+        (None, None) => "nobody".to_owned(),
+    }
+}
+
 /// What a failure of the node that serves the group would lead to at this moment.
 fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
     let Some(active) = &group.active_on else { return String::new() };
     let is_here = *active == snapshot.this_node.name;
     let (heir, why_not) = match (&snapshot.peer, is_here) {
+        (Some(_), _) if snapshot.maintenance.is_some() => {
+            ("", Some("maintenance is on, and nothing is moved".to_owned()))
+        }
         (Some(peer), true) => match peer.status.as_str() {
             "active" => (peer.name.as_str(), group.unready_peer.clone()),
             status => (peer.name.as_str(), Some(format!("{} is {status}", peer.name))),

@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
     address, check, cl_status, companion, completions, demo, doctor, drill, explain, history, key, lab,
-    migrate, operate, plan, probe, push, reload, report, status, why, witness,
+    migrate, operate, plan, probe, push, reload, report, status, tune, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -56,6 +56,7 @@ enum Verb {
     Demo(demo::Args),
     /// Leave a pair alone on a busy machine and count false alarms
     Soak(demo::soak::SoakArgs),
+    Tune(tune::TuneArgs),
     /// Set, remove, look at or announce a floating address
     Address(address::AddressArgs),
     #[command(hide = true)]
@@ -104,6 +105,7 @@ pub fn main() -> ExitCode {
         Verb::Key(args) => key::run(run_dir, &args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Soak(args) => demo::soak::run(&args),
+        Verb::Tune(args) => tune::run(run_dir, &args),
         Verb::Address(args) => address::run(&args),
         Verb::Serve(_) => companion::become_program("hb-serve"),
         Verb::Notify(_) => companion::become_program("hb-notify"),

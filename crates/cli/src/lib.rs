@@ -31,5 +31,6 @@ mod ssh;
 pub mod status;
 #[cfg(test)]
 mod testing;
+mod tune;
 mod why;
 mod witness;

@@ -125,6 +125,26 @@ fn split(snapshot: &StatusSnapshot) -> String {
             |claim| matches!(claim, GroupClaim::Held | GroupClaim::Releasing | GroupClaim::Blocked);
         may_run(group.here) && group.peer.is_some_and(may_run)
     });
+    for group in snapshot.groups.iter().filter(|group| group.maybe_on.is_some()) {
+        let key = &group.key;
+        let here = split_word(Some(group.here));
+        out += &row("this node", &format!("{here} {key}, {pings}"), "");
+        let heard = heard(peer.heard_ms_ago);
+        let dead = line::span(timing.deadtime_ms);
+        let text = format!("may serve {key}, {heard} (deadtime {dead}), its machine answers");
+        out += &row(&peer.name, &text, "");
+        let rule = match group.here {
+            GroupClaim::Held => {
+                "taken after [address] hold; whoever must not serve it lets go when both hear each other"
+            }
+            GroupClaim::Released
+            | GroupClaim::Acquiring
+            | GroupClaim::Releasing
+            | GroupClaim::Failed
+            | GroupClaim::Blocked => "left to that machine for [address] hold, then taken",
+        };
+        out += &row("rule", rule, "");
+    }
     for group in both {
         let key = &group.key;
         let here = split_word(Some(group.here));
@@ -238,17 +258,27 @@ fn nodes(snapshot: &StatusSnapshot) -> String {
 
 /// The direction from the peer to this node.
 pub fn hears(link: &LinkStatus) -> String {
-    let loss = match link.loss_permille {
-        Some(permille) => format!(", {}.{} % lost", permille / 10, permille % 10),
-        None => String::new(),
-    };
+    let way = link.rtt_us.map(latency);
+    let loss =
+        link.loss_permille.map(|permille| format!("{}.{} % lost", permille / 10, permille % 10));
+    let measured: Vec<String> = way.into_iter().chain(loss).collect();
     match (&link.failure, link.up) {
         (Some(failure), _) => format!("FAILED: {failure}"),
-        (None, true) => format!("hears{loss}, {} ago", ago(link.heard_ms_ago)),
+        (None, true) if measured.is_empty() => format!("hears, {} ago", ago(link.heard_ms_ago)),
+        (None, true) => format!("hears  {}", measured.join("  ")),
         (None, false) => match link.heard_ms_ago {
             Some(ms) => format!("DEAD, heard {} ago", age(ms)),
             None => "DEAD, never heard".to_owned(),
         },
+    }
+}
+
+/// A round trip: `0.08 ms`, `0.4 ms`, `35 ms`.
+fn latency(us: u64) -> String {
+    match us {
+        0..100 => format!("0.{:02} ms", us / 10),
+        100..10_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        _ => format!("{} ms", us / 1_000),
     }
 }
 
@@ -331,7 +361,7 @@ fn pings(snapshot: &StatusSnapshot) -> String {
 }
 
 fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> String {
-    let active = group.active_on.as_deref().unwrap_or("nobody");
+    let active = active_words(group);
     let failback = format!("{:?}", snapshot.auto_failback).to_lowercase();
     let mut out = format!(
         " group {}   active on {active}   prefers {}   failback {failback}\n",
@@ -372,11 +402,24 @@ fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> 
     out
 }
 
+/// Who serves a group; what is not known is not claimed.
+fn active_words(group: &GroupStatus) -> String {
+    match (&group.active_on, &group.maybe_on) {
+        (Some(node), None) => node.clone(),
+        (Some(node), Some(other)) => format!("{node}, perhaps on {other} too"),
+        (None, Some(other)) => format!("{other} perhaps, not known"),
+        (None, None) => "nobody".to_owned(),
+    }
+}
+
 /// What a failure of the node that serves the group would lead to at this moment.
 pub fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
     let Some(active) = &group.active_on else { return String::new() };
     let is_here = *active == snapshot.this_node.name;
     let (heir, why_not) = match (&snapshot.peer, is_here) {
+        (Some(_), _) if snapshot.maintenance.is_some() => {
+            ("", Some("maintenance is on, and nothing is moved".to_owned()))
+        }
         (Some(peer), true) => match peer.status.as_str() {
             "active" => (peer.name.as_str(), group.unready_peer.clone()),
             status => (peer.name.as_str(), Some(format!("{} is {status}", peer.name))),
@@ -489,6 +532,9 @@ mod tests {
         let peer = snapshot.peer.as_mut().unwrap();
         peer.links[0].peer_hears = Some(true);
         peer.links[1].peer_hears = Some(false);
+        peer.links[0].loss_permille = Some(12);
+        peer.links[0].rtt_us = Some(438);
+        peer.links[1].rtt_us = Some(35_600);
         let group = &mut snapshot.groups[0];
         group.failback = Some("in 12 s, when node2 has been ready for 20 s".into());
         group.would_do = Some("restart nginx".into());

@@ -24,5 +24,6 @@ mod reload;
 mod status;
 #[cfg(test)]
 mod testing;
+mod ui;
 mod why;
 mod witness;

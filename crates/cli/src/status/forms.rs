@@ -79,7 +79,7 @@ fn clean(text: &str) -> String {
 }
 
 /// `www@ha1 ok ready`; of what is not known the age: `www@ha1 unknown (healthy 3 min 02 s ago)`.
-pub(super) fn oneline(known: &Known) -> String {
+pub(crate) fn oneline(known: &Known) -> String {
     let Some(snapshot) = &known.snapshot else {
         return "heartbeat down, nothing known\n".to_owned();
     };

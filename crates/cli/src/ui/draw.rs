@@ -254,7 +254,7 @@ fn dialog(state: &State, width: usize) -> Option<Dialog> {
         }
         Mode::Waiting { title, .. } => new(title, plain("planning …"), Color::Cyan),
         Mode::Ask { action, text, .. } => {
-            let title = format!("{} -- do it? y/n", action.words());
+            let title = format!("do it? y/n   {}", action.words());
             new(&title, plain(text), Color::Yellow)
         }
         Mode::Acting { action, since_ms, .. } => {

@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, completions, demo, explain, history, key, lab, migrate, operate,
-    plan, probe, reload, status, ui, why, witness,
+    address, check, cl_status, companion, completions, demo, explain, history, key, lab, migrate,
+    operate, plan, probe, reload, status, ui, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -59,6 +59,7 @@ enum Verb {
     Probe(probe::ProbeArgs),
     #[command(hide = true)]
     Witness(witness::WitnessArgs),
+    Serve(companion::ServeArgs),
     Completions(completions::CompletionsArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
@@ -97,6 +98,7 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Soak(args) => demo::soak::run(&args),
         Verb::Address(args) => address::run(&args),
+        Verb::Serve(_) => companion::become_program("hb-serve"),
         Verb::Completions(args) => completions::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }

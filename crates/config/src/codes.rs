@@ -467,6 +467,11 @@ NullFencing = 515 Warning "a fence device that does nothing"
     "A null device reports success without doing anything, so a node that still runs is taken for \
      dead with confidence."
     "Use null in tests only."
+ServeOpen = 516 Warning "hb serve would not start with this"
+    "The status page, the metrics and the history tell an attacker much. On any other address than \
+     loopback they are shown only through TLS to who has the token. The daemon itself does not mind."
+    "Listen on 127.0.0.1 or [::1], or write token_file, cert_file and key_file. In a network that \
+     you trust as a whole: insecure = true."
 }
 
 #[cfg(test)]

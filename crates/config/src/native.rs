@@ -1,4 +1,4 @@
-//! hb.toml → [`Native`]: what Heartbeat's files cannot say. The table of keys in [`keys`] drives the
+//! hb.toml → [`Parsed`]: what Heartbeat's files cannot say. The table of keys in [`keys`] drives the
 //! parser, the hints and `hb explain`; values are read in `values` and put in their place in `draft`.
 
 mod draft;
@@ -15,18 +15,17 @@ use crate::diagnostic::{Diagnostic, Sink};
 use crate::ha_cf::shorten;
 use crate::hint;
 use crate::lexer;
-use crate::settings::Native;
 use crate::source::SourceFile;
 use crate::span::{FileId, Span, Spanned};
 use draft::{Draft, Scope};
 use values::read;
 
-pub use draft::Places;
+pub use draft::{Parsed, Places};
 pub use keys::{KEYS, KeyId, Kind, NativeKey, find, section_of};
 
 /// Reads hb.toml. Never fails: what cannot be understood is left out, keeps its default and is
 /// reported.
-pub fn parse(source: &SourceFile) -> ((Native, Places), Vec<Diagnostic>) {
+pub fn parse(source: &SourceFile) -> (Parsed, Vec<Diagnostic>) {
     let mut sink = Sink::new(FileId::Native);
     lexer::check_characters(source, FileId::Native, &mut sink);
     let text = source.text();
@@ -43,9 +42,9 @@ pub fn parse(source: &SourceFile) -> ((Native, Places), Vec<Diagnostic>) {
         }
     }
     let Reader { draft, .. } = reader;
-    let native = draft.finish(&mut sink);
-    check_mode(source, &native.1, &mut sink);
-    (native, sink.finish())
+    let parsed = draft.finish(&mut sink);
+    check_mode(source, &parsed.places, &mut sink);
+    (parsed, sink.finish())
 }
 
 struct Reader<'a> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use hb_messaging::engine::{LinkId, PingId};
+use hb_resource::input::Evidence;
 use hb_resource::operation::{GroupKey, OpId, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +104,9 @@ pub enum Input {
         group: GroupKey,
         /// As written in haresources.
         resource: String,
+        /// What it rests on.
+        #[serde(default)]
+        evidence: Evidence,
         /// In words.
         reason: String,
     },
@@ -119,6 +123,14 @@ pub enum Input {
         question: u64,
         /// What it said.
         answer: WitnessAnswer,
+    },
+    /// What the guard of the held addresses did since the last one, at most each second or so. For
+    /// status only.
+    Guarded {
+        /// Announcements in defence, by refresh and after a link had come back.
+        announced: u64,
+        /// Other hosts that began to claim a held address.
+        conflicts: u64,
     },
     /// The machine slept: time passed that the clock of `handle` did not count.
     Slept {

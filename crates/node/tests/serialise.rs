@@ -93,6 +93,7 @@ fn every_input_survives_a_recording() {
         Input::ClientName { client, name: "root".into() },
         Input::Clock { unix_ms: 1_700_000_000_123 },
         Input::ClientGone { client },
+        Input::Guarded { announced: 3, conflicts: 1 },
         Input::Slept { ms: 8_000 },
         Input::Shutdown,
     ];

@@ -124,6 +124,7 @@ fn describe_input(input: &Input) -> Option<String> {
         | Input::Request { .. }
         | Input::ClientGone { .. }
         | Input::Look { .. }
+        | Input::Guarded { .. }
         | Input::Slept { .. }
         | Input::Fenced { .. }
         | Input::Witness { .. }

@@ -117,6 +117,7 @@ impl Trace {
             | Input::ClientGone { .. }
             | Input::Look { .. }
             | Input::Left { .. }
+            | Input::Guarded { .. }
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }

@@ -66,6 +66,10 @@ pub enum Kind {
     Text,
     /// A list of texts, or one text.
     Texts,
+    /// An absolute path in quotes.
+    Path,
+    /// A list of `ADDRESS:PORT`, or one.
+    Addresses,
     /// A list of checks over the network, or one.
     Probes,
     /// A table of names and values.
@@ -88,6 +92,8 @@ impl Kind {
             Self::Hours => "a part of the day in quotes, \"02:00-05:00\"".to_owned(),
             Self::Text => "text in quotes".to_owned(),
             Self::Texts => "a list of texts, [\"…\", \"…\"]".to_owned(),
+            Self::Path => "an absolute path in quotes".to_owned(),
+            Self::Addresses => "a list of addresses, [\"127.0.0.1:80\", \"[::1]:80\"]".to_owned(),
             Self::Probes => "a list: [\"tcp://127.0.0.1:80\", \"http://[::1]:80/up\"]".to_owned(),
             Self::Parameters => "a table, { name = \"value\", … }".to_owned(),
         }
@@ -159,6 +165,11 @@ pub enum KeyId {
     WitnessTimeout,
     RecordFile,
     RecordSize,
+    ServeListen,
+    ServeTokenFile,
+    ServeCertFile,
+    ServeKeyFile,
+    ServeInsecure,
 }
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -661,6 +672,51 @@ pub const KEYS: &[NativeKey] = &[
         default: "16",
         doc: "The file never grows beyond this many MiB; the oldest half is overwritten. Some \
               hours of a quiet pair fit into 16.",
+    },
+    NativeKey {
+        id: KeyId::ServeListen,
+        section: "serve",
+        name: "listen",
+        kind: Kind::Addresses,
+        default: "[\"127.0.0.1:9694\", \"[::1]:9694\"]",
+        doc: "Where `hb serve` shows the status page, metrics and checks. The daemon ignores this \
+              section. Another address than loopback needs `token_file`, `cert_file` and \
+              `key_file`.",
+    },
+    NativeKey {
+        id: KeyId::ServeTokenFile,
+        section: "serve",
+        name: "token_file",
+        kind: Kind::Path,
+        default: "",
+        doc: "A file whose only line, of 16 characters at least, is what clients must show: \
+              `Authorization: Bearer TOKEN`, or in the form that browsers get. Nobody but root \
+              needs to read it.",
+    },
+    NativeKey {
+        id: KeyId::ServeCertFile,
+        section: "serve",
+        name: "cert_file",
+        kind: Kind::Path,
+        default: "",
+        doc: "The certificate and what signed it, PEM. `systemctl reload hb-serve` reads it again.",
+    },
+    NativeKey {
+        id: KeyId::ServeKeyFile,
+        section: "serve",
+        name: "key_file",
+        kind: Kind::Path,
+        default: "",
+        doc: "The private key of `cert_file`, PEM.",
+    },
+    NativeKey {
+        id: KeyId::ServeInsecure,
+        section: "serve",
+        name: "insecure",
+        kind: Kind::Flag,
+        default: "false",
+        doc: "Other addresses than loopback may do without a token and without TLS: anybody who \
+              reaches them reads the state of the pair.",
     },
 ];
 

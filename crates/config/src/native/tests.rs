@@ -4,12 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::settings::{
-    Announce, DayWindow, FailurePolicy, FenceFailure, Framing, GroupOptions, NodeName, Operations,
-    Probe, ResourceOptions, WitnessKind,
+    Announce, DayWindow, FailurePolicy, FenceFailure, Framing, GroupOptions, Native, NodeName,
+    Operations, Probe, ResourceOptions, WitnessKind,
 };
 
 fn parsed(text: &str) -> (Native, Vec<Code>) {
-    let ((native, _), found) = parse(&SourceFile::from_text("hb.toml", text));
+    let (Parsed { native, .. }, found) = parse(&SourceFile::from_text("hb.toml", text));
     (native, found.iter().map(|diagnostic| diagnostic.code).collect())
 }
 
@@ -58,14 +58,19 @@ fn the_defaults_of_the_table_are_those_of_settings() {
         }
         let value = match key.kind {
             Kind::Integer { .. } | Kind::Flag => key.default.to_owned(),
-            Kind::Time { .. } | Kind::Choice(_) | Kind::Hours | Kind::Text | Kind::Texts => {
-                format!("\"{}\"", key.default)
-            }
+            Kind::Time { .. }
+            | Kind::Choice(_)
+            | Kind::Hours
+            | Kind::Text
+            | Kind::Path
+            | Kind::Texts => format!("\"{}\"", key.default),
+            Kind::Addresses => key.default.to_owned(),
             Kind::Probes | Kind::Parameters => continue,
         };
         text.push_str(&format!("{}.{} = {value}\n", key.section, key.name));
     }
-    assert_eq!(parsed(&text), (Native::default(), vec![]));
+    let (defaults, found) = parse(&SourceFile::from_text("hb.toml", &text));
+    assert_eq!((defaults, found), (Parsed::default(), vec![]));
 }
 
 #[test]
@@ -139,6 +144,32 @@ proptest! {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn what_is_told_to_serve() {
+    let check = |text: &str, expect: &[Code]| {
+        let source = SourceFile::from_text("hb.toml", &format!("[serve]\n{text}"));
+        let (Parsed { native, companions, .. }, found) = parse(&source);
+        let codes: Vec<Code> = found.iter().map(|diagnostic| diagnostic.code).collect();
+        assert_eq!(codes, expect, "{text}");
+        assert_eq!(native, Native::default(), "the daemon does not see it");
+        companions.serve
+    };
+    let serve = check(
+        "listen = [\"0.0.0.0:443\", \"[::]:443\"]\ntoken_file = \"/t\"\ncert_file = \"/c\"\n\
+         key_file = \"/k\"\n",
+        &[],
+    );
+    assert_eq!(serve.listen, ["0.0.0.0:443".parse().unwrap(), "[::]:443".parse().unwrap()]);
+    let files = [serve.token_file, serve.cert_file, serve.key_file];
+    assert_eq!(files, ["/t", "/c", "/k"].map(|path| Some(path.to_owned())));
+    check("listen = \"10.0.0.1:80\"\n", &[Code::ServeOpen]);
+    assert!(check("listen = \"10.0.0.1:80\"\ninsecure = true\n", &[]).insecure);
+    check("cert_file = \"/c\"\n", &[Code::ServeOpen]);
+    for wrong in ["listen = \"localhost:80\"\n", "listen = []\n", "token_file = \"token\"\n"] {
+        check(wrong, &[Code::InvalidNativeValue]);
     }
 }
 

@@ -16,6 +16,7 @@ pub(super) struct Process {
     pub(super) state: char,
     pub(super) parent: i32,
     pub(super) group: i32,
+    pub(super) session: i32,
     pub(super) threads: u32,
     /// Clock ticks from boot to the start of the process.
     pub(super) start: u64,
@@ -146,10 +147,11 @@ fn parse_stat(line: &str) -> Option<Process> {
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    // Fields 20 and 22 of the line; 6 is the next.
-    let threads = fields.nth(14)?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
+    // Fields 20 and 22 of the line; 7 is the next.
+    let threads = fields.nth(13)?.parse().ok()?;
     let start = fields.nth(1)?.parse().ok()?;
-    Some(Process { pid, state, parent, group, threads, start })
+    Some(Process { pid, state, parent, group, session, threads, start })
 }
 
 #[cfg(test)]
@@ -162,8 +164,16 @@ mod tests {
             let line = format!(
                 "42 ({name}) S 1 40 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 98765 10 20 30\n"
             );
-            let expect =
-                Process { pid: 42, state: 'S', parent: 1, group: 40, threads: 3, start: 98_765 };
+            let (group, session) = (40, 41);
+            let expect = Process {
+                pid: 42,
+                state: 'S',
+                parent: 1,
+                group,
+                session,
+                threads: 3,
+                start: 98_765,
+            };
             assert_eq!(parse_stat(&line), Some(expect), "{name:?}");
         };
         check("nginx");
@@ -177,7 +187,7 @@ mod tests {
     #[test]
     fn a_process_is_dead_when_its_last_thread_is() {
         let check = |state, threads, expect| {
-            let one = Process { pid: 2, state, parent: 1, group: 2, threads, start: 3 };
+            let one = Process { pid: 2, state, parent: 1, group: 2, session: 2, threads, start: 3 };
             assert_eq!(one.is_alive(), expect, "{state} {threads}");
         };
         check('S', 1, true);

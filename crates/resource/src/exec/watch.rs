@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use hb_config::settings::{AgentSpec, ResourceSpec};
+use nix::unistd::getsid;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,8 @@ pub struct Search {
     pub since: Option<Ticks>,
     /// Of such daemons only those with a name of this list; all when it is empty.
     pub names: Vec<String>,
+    /// Sessions of its daemons ([`Watched::daemon_session`]): all that lives in them belongs to it.
+    pub sessions: Vec<i32>,
 }
 
 /// A process whose end can be awaited.
@@ -115,6 +118,16 @@ impl Watched {
     }
 }
 
+impl Watched {
+    /// The session in which it lives, when that is another one than that of this process, as with
+    /// daemons (daemon(7)): agents and what they leave in the background stay in ours. `None` when it
+    /// has ended.
+    pub fn daemon_session(&self) -> Option<i32> {
+        let its = getsid(Some(nix::unistd::Pid::from_raw(self.pid))).ok()?;
+        (getsid(None) != Ok(its)).then_some(its.as_raw())
+    }
+}
+
 impl Grip {
     /// Returns when the process has ended, all of its threads.
     pub async fn ended(self) {
@@ -134,6 +147,9 @@ pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Vec<Wa
         |one: &Process| waited_for.iter().any(|pid| *pid == one.pid || *pid == one.group);
     let is_ours = |one: &Process| {
         if search.known.iter().any(|known| known.pid == one.pid && known.start == one.start) {
+            return true;
+        }
+        if search.sessions.contains(&one.session) {
             return true;
         }
         let environment = proc::environment(one.pid).unwrap_or_default();
@@ -240,8 +256,15 @@ mod tests {
 
     #[test]
     fn only_processes_without_a_parent_in_the_set_are_on_top() {
-        let one =
-            |pid, parent, start| Process { pid, state: 'S', parent, group: pid, threads: 1, start };
+        let one = |pid, parent, start| Process {
+            pid,
+            state: 'S',
+            parent,
+            group: pid,
+            session: pid,
+            threads: 1,
+            start,
+        };
         let check = |members: &[Process], expect: &[i32]| {
             let pids: Vec<_> = top(members).iter().map(|one| one.pid).collect();
             assert_eq!(pids, expect);

@@ -185,6 +185,7 @@ impl Watch {
             | Input::EchoReply { .. }
             | Input::Link { .. }
             | Input::Left { .. }
+            | Input::Guarded { .. }
             | Input::Slept { .. }
             | Input::Timeout
             | Input::Shutdown => {}

@@ -4,7 +4,7 @@ use hb_cli::lab::{self, HEARTBEAT};
 use hb_netns::files::{ADDRESS, NGINX_CONF, NODES, Setup, nginx_conf, ucast};
 use hb_netns::pair::{Pair, active_on, has_problem, need_ip};
 use hb_netns::runner::{Case, skip};
-use hb_node::api::{StatusSnapshot, Verdict};
+use hb_node::api::{LinkStatus, SavedStatus, StatusSnapshot, Verdict};
 
 use crate::golden::{check, check_screen};
 use crate::terminal::terminals;
@@ -27,7 +27,7 @@ pub(crate) fn setup() -> Setup {
         ..Setup::new(&format!("node1 {ADDRESS} nginx\n"))
     };
     setup.further = "ping 192.0.2.254\ncluster web\n".to_owned();
-    setup.native.push_str("[monitor]\nready_interval = \"1s\"\n");
+    setup.native.push_str("[monitor]\ninterval = \"1s\"\nready_interval = \"1s\"\n");
     setup
 }
 
@@ -57,13 +57,25 @@ pub(crate) fn served() -> Pair {
 pub(crate) fn settled(pair: &Pair) {
     pair.wait_well();
     let told = |status: &StatusSnapshot| {
-        let links = status.peer.iter().flat_map(|peer| &peer.links);
-        let known = |link: &hb_node::api::LinkStatus| {
-            link.peer_hears.is_some() && link.loss_permille.is_some()
-        };
-        links.into_iter().all(known) && status.pings.iter().all(|ping| ping.status == "ping")
+        let pings = status.pings.iter().all(|ping| ping.status == "ping");
+        pings && measured(status) && checked(status)
     };
     NODES.into_iter().for_each(|node| drop(pair.wait(node, "both know everything", told)));
+}
+
+/// Everything that a link can tell is told.
+fn measured(status: &StatusSnapshot) -> bool {
+    let known = |link: &LinkStatus| {
+        link.peer_hears.is_some() && link.loss_permille.is_some() && link.rtt_us.is_some()
+    };
+    status.peer.iter().flat_map(|peer| &peer.links).all(known)
+}
+
+/// What runs here was checked since it was started.
+fn checked(status: &StatusSnapshot) -> bool {
+    let members = status.groups.iter().flat_map(|group| &group.resources);
+    let mut running = members.filter(|member| member.state == "running");
+    running.all(|member| member.last.as_deref() == Some("status ok"))
 }
 
 /// Moved there and back by a person, so that there is a last move to tell of.
@@ -89,8 +101,10 @@ fn degraded() {
     pair.shell("node2", &drop);
     let broken = nginx_conf("node2", "80").replace("access_log off;", "access_lock off;");
     pair.write("node2", NGINX_CONF, &broken, 0o644);
-    for id in ["link_one_way", "not_ready"] {
-        pair.wait("node1", id, |status| has_problem(status, id));
+    for node in NODES {
+        for id in ["link_one_way", "not_ready"] {
+            pair.wait(node, id, |status| has_problem(status, id));
+        }
     }
     check_screen(&pair, "node1", "hb status", 1, "degraded");
     check_screen(&pair, "node2", "hb status", 1, "degraded_standby");
@@ -112,11 +126,14 @@ fn split() {
     pair.write("node2", "/var/log/agents/a.stop", slow, 0o644);
     pair.lab.cut("node2", HEARTBEAT).expect("a cable");
     pair.wait("node2", "it takes over", |status| active_on(status) == Some("node2"));
+    pair.wait("node2", "what it has taken was checked", checked);
     pair.wait("node1", "node2 is dead", |status| has_problem(status, "peer_dead"));
     check_screen(&pair, "node1", "hb status", 1, "apart");
     pair.lab.mend("node2", HEARTBEAT).expect("a cable");
     for node in NODES {
-        pair.wait(node, "the split is shown", |status| status.verdict == Verdict::Split);
+        pair.wait(node, "the split is shown", |status| {
+            status.verdict == Verdict::Split && measured(status)
+        });
     }
     check_screen(&pair, "node1", "hb status", 2, "split");
     check_screen(&pair, "node2", "hb status", 2, "split_loser");
@@ -142,8 +159,14 @@ fn maintenance() {
 /// Killed, the daemon has left its last status; stopped in order, too, and says so.
 fn daemon_down() {
     let mut pair = served();
-    let kept = || pair.lab.read_file("node1", "/var/lib/heartbeat/last-status.json");
-    pair.until("the status is kept", || kept().is_ok_and(|text| text.contains("\"healthy\"")));
+    pair.until("the status is kept", || {
+        let text = pair.lab.read_file("node1", "/var/lib/heartbeat/last-status.json");
+        let saved = text.ok().and_then(|text| serde_json::from_str::<SavedStatus>(&text).ok());
+        saved.is_some_and(|saved| {
+            let status = saved.status;
+            status.verdict == Verdict::Healthy && measured(&status) && checked(&status)
+        })
+    });
     pair.kill("node1");
     check_screen(&pair, "node1", "hb status", 3, "down_killed");
     check(&pair, "node1", "hb status --oneline", 3, "down_oneline");
@@ -152,6 +175,8 @@ fn daemon_down() {
     settled(&pair);
     pair.stop("node1");
     check_screen(&pair, "node1", "hb status", 3, "down_stopped");
+    pair.wait("node2", "it knows why", |status| status.verdict == Verdict::Degraded);
+    pair.wait("node2", "what it has taken was checked", checked);
     check_screen(&pair, "node2", "hb status", 1, "down_peer");
     pair.crash("node1");
     pair.boot("node1");

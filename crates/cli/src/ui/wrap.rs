@@ -69,13 +69,16 @@ fn fitting(cells: &[Cell], width: usize, is_row: bool) -> usize {
         }
         most += 1;
     }
-    if most == cells.len() || cells.get(most).is_some_and(Cell::is_blank) {
+    if most == cells.len() {
         return most;
     }
     let words = cells.get(..most).unwrap_or_default();
     let gap = |at: &usize| words.iter().skip(*at).take(2).filter(|it| it.is_blank()).count() == 2;
     if let Some(column) = (LABEL..words.len()).rev().find(gap).filter(|_| is_row) {
         return column;
+    }
+    if cells.get(most).is_some_and(Cell::is_blank) {
+        return most;
     }
     let begin = words.iter().take_while(|cell| cell.is_blank()).count();
     match words.iter().rposition(Cell::is_blank) {

@@ -20,7 +20,7 @@ const BEFORE: &str = "this was here before";
 /// The plan, the question, the move, the outcome.
 fn moves_a_group() {
     let pair = served();
-    let terminal = Terminal::open(&pair, "node1", 110, 45);
+    let terminal = Terminal::open(&pair, "node1", 104, 45);
     terminal.line("hb ui");
     let screen = terminal.wait("HEALTHY");
     assert!(screen.contains("events"), "{screen}");

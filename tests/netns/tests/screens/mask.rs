@@ -7,6 +7,8 @@ pub(crate) const CASES: &[Case] = &[Case { name: "what_is_masked", run: what_is_
 
 /// What is masked, in this order, and what stands there afterwards.
 const MASKS: [(&str, &str); 9] = [
+    // Of `--plain`.
+    (r"(?m)^(\S+(_s|_ms|_permille|\.number)) \d+$", "$1 N"),
     (r"\b\d\d [A-Z][a-z]{2} (\d{4} )?\d\d:\d\d:\d\d\.\d{3}\b", "DATE"),
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC"),
     (r"\b[0-9a-f]{8,64}\b", "DIGEST"),
@@ -14,8 +16,6 @@ const MASKS: [(&str, &str); 9] = [
     (r"\b\d+\.\d % lost", "N % lost"),
     // Of `--nagios`.
     (r"='?\d+(\.\d+)?(ms|%)", "=N"),
-    // Of `--plain`.
-    (r"(?m)^(\S+(_s|_ms|_permille|\.number)) \d+$", "$1 N"),
     (r"#\d+ DATE", "#N DATE"),
     (r"(?m)\b(pid|process) \d+", "$1 N"),
 ];

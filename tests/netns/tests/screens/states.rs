@@ -159,6 +159,9 @@ fn maintenance() {
 /// Killed, the daemon has left its last status; stopped in order, too, and says so.
 fn daemon_down() {
     let mut pair = served();
+    // It is kept when something has changed.
+    pair.expect("node1", &["hb", "maintenance", "on"], 0);
+    pair.expect("node1", &["hb", "maintenance", "off"], 0);
     pair.until("the status is kept", || {
         let text = pair.lab.read_file("node1", "/var/lib/heartbeat/last-status.json");
         let saved = text.ok().and_then(|text| serde_json::from_str::<SavedStatus>(&text).ok());

@@ -9,7 +9,7 @@ use ratatui::buffer::Cell;
 
 use super::super::act::Action;
 use super::super::menu;
-use super::super::state::{Event, Key, Planned};
+use super::super::state::{Effect, Event, Key, Planned};
 use super::*;
 use crate::client::ClientError;
 use crate::status::{Down, Known};
@@ -178,4 +178,64 @@ fn a_long_menu_keeps_the_marked_line_in_sight() {
     let text = shown(&mut state, SYMBOLS, (80, 24));
     assert!(text.contains("> g39   active on node1"), "{text}");
     assert!(text.contains("more lines"), "{text}");
+}
+
+/// Whatever is pressed and answered, at whatever size: it draws, and nothing is done but what was asked
+/// about and agreed to on a screen that showed it.
+#[test]
+fn nothing_is_done_that_was_not_asked() {
+    const STEPS: usize = 600;
+    let keys = [
+        Key::Char('s'),
+        Key::Char('t'),
+        Key::Char('m'),
+        Key::Char('c'),
+        Key::Char('w'),
+        Key::Char('p'),
+        Key::Char('y'),
+        Key::Char('y'),
+        Key::Char('n'),
+        Key::Enter,
+        Key::Enter,
+        Key::Escape,
+        Key::Down,
+        Key::PageUp,
+        Key::PageDown,
+        Key::Home,
+        Key::Tab,
+    ];
+    let sizes = [(90, 30), (60, 20), (200, 50), (30, 10), (59, 40)];
+    let mut state = with(testing::snapshot());
+    let (mut seed, mut acted, mut job) = (7_u32, 0, 0);
+    for step in 0..STEPS {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let dice = usize::try_from(seed >> 8).expect("fits");
+        let asked = matches!(state.mode, Mode::Ask { .. });
+        let event = match dice % 10 {
+            0 => Event::Planned { job, planned: Planned::Text("the plan\n".repeat(dice % 40)) },
+            1 => Event::Planned { job, planned: Planned::Unknown("no".into()) },
+            2 => Event::Ended { job, result: Ok("done".into()) },
+            3 => {
+                let snapshot = if dice % 3 == 0 { testing::snapshot() } else { testing::healthy() };
+                Event::Known(Known { snapshot: Some(snapshot), down: None })
+            }
+            _ => Event::Key(keys[dice / 10 % keys.len()]),
+        };
+        let agreed = matches!(event, Event::Key(Key::Char('y')));
+        let small = { drawn(&mut state, SYMBOLS, sizes[step / 20 % sizes.len()]).size() }
+            .is_ok_and(|size| size.width < SMALLEST.0 || size.height < SMALLEST.1);
+        for effect in state.handle(event) {
+            match effect {
+                Effect::Act { job: number, .. } => {
+                    assert!(asked && agreed && !small, "step {step}");
+                    (acted, job) = (acted + 1, number);
+                }
+                Effect::Preview { job: number, .. }
+                | Effect::Plan { job: number, .. }
+                | Effect::Why { job: number, .. } => job = number,
+                Effect::Suspend | Effect::Quit => panic!("nobody asked for it"),
+            }
+        }
+    }
+    assert!(acted > 3, "only {acted} of {STEPS} steps led to an action");
 }

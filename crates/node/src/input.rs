@@ -49,7 +49,7 @@ pub enum Input {
         /// As read.
         bytes: Vec<u8>,
     },
-    /// A ping target answered.
+    /// A ping target, or the peer's machine, answered.
     EchoReply {
         /// Which target.
         ping: PingId,

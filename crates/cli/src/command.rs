@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
     address, check, cl_status, companion, completions, demo, doctor, drill, explain, history, key, lab,
-    migrate, operate, plan, probe, push, reload, report, status, tune, why, witness,
+    migrate, operate, plan, probe, push, reload, report, status, tune, ui, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -30,6 +30,7 @@ struct Cli {
 enum Verb {
     /// Is it fine, who is active, can it fail over, what to do
     Status(status::StatusArgs),
+    Ui(ui::UiArgs),
     /// What happened, each thing with its cause, who asked, how long each part took, and the outage
     History(history::HistoryArgs),
     /// The chain of reasons: why it is so, since when, what would come next, what to do
@@ -84,6 +85,7 @@ pub fn main() -> ExitCode {
     let state_dir = cli.state_dir.as_path();
     match cli.verb {
         Verb::Status(args) => status::run(run_dir, state_dir, &args),
+        Verb::Ui(args) => ui::run(run_dir, state_dir, &args),
         Verb::History(args) => history::run(run_dir, state_dir, &args),
         Verb::Why(args) => why::run(run_dir, state_dir, &args),
         Verb::Plan(args) => plan::run(run_dir, state_dir, &args),

@@ -32,5 +32,6 @@ pub mod status;
 #[cfg(test)]
 mod testing;
 mod tune;
+mod ui;
 mod why;
 mod witness;

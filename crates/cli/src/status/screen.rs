@@ -195,10 +195,14 @@ fn problem_lines(number: usize, problem: &Problem) -> String {
     out
 }
 
-/// Why the other node could not take over, and who else has a say.
+/// Why the other node could not take over, unless a problem above says it.
 fn readiness(snapshot: &StatusSnapshot) -> String {
     let mut out = String::new();
-    for reason in &snapshot.unready {
+    let is_said = |reason: &&String| {
+        let said = |problem: &Problem| problem.text.replace(" group ", " ").contains(*reason);
+        snapshot.problems.iter().any(said)
+    };
+    for reason in snapshot.unready.iter().filter(|reason| !is_said(reason)) {
         let _ = writeln!(out, "   not ready: {reason}");
     }
     out
@@ -382,18 +386,23 @@ fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> 
         out.push_str(&resource_line(resource, group, style));
     }
     let peer = snapshot.peer.as_ref().map_or("the other", |peer| peer.name.as_str());
-    if !snapshot.failover_ready {
-        out += &if_it_dies(snapshot, group);
-    }
+    let dies = if_it_dies(snapshot, group);
+    let unsaid = |why: &Option<String>| {
+        let said = |why: &String| !snapshot.failover_ready && dies.contains(why.as_str());
+        why.clone().filter(|why| !said(why))
+    };
     let lines = [
         ("   goes home: ", group.failback.clone()),
         ("   would do: ", group.would_do.clone()),
-        ("   could not run here: ", group.unready_here.clone()),
+        ("   could not run here: ", unsaid(&group.unready_here)),
         (
             "   could not run there: ",
-            group.unready_peer.as_ref().map(|why| format!("{peer}: {why}")),
+            unsaid(&group.unready_peer).map(|why| format!("{peer}: {why}")),
         ),
     ];
+    if !snapshot.failover_ready {
+        out += &dies;
+    }
     for (label, text) in lines {
         if let Some(text) = text {
             let _ = writeln!(out, "{label}{text}");
@@ -412,9 +421,13 @@ fn active_words(group: &GroupStatus) -> String {
     }
 }
 
-/// What a failure of the node that serves the group would lead to at this moment.
+/// What a failure of the node that serves the group would lead to at this moment. Nothing is foretold
+/// while the group moves, or both nodes have it.
 pub fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
     let Some(active) = &group.active_on else { return String::new() };
+    if matches!(snapshot.verdict, Verdict::Transition | Verdict::Split) {
+        return String::new();
+    }
     let is_here = *active == snapshot.this_node.name;
     let (heir, why_not) = match (&snapshot.peer, is_here) {
         (Some(_), _) if snapshot.maintenance.is_some() => {
@@ -427,7 +440,11 @@ pub fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
         (Some(_), false) => (snapshot.this_node.name.as_str(), group.unready_here.clone()),
         (None, _) => ("", Some("there is no other node".to_owned())),
     };
-    let tail = match why_not {
+    let hands_off = snapshot.maintenance.as_ref().map(|it| match (it.here, &snapshot.peer) {
+        (false, Some(peer)) => format!("{} is in maintenance", peer.name),
+        (true | false, _) => format!("{} is in maintenance", snapshot.this_node.name),
+    });
+    let tail = match hands_off.or(why_not) {
         None => format!("it would move to {heir}"),
         Some(why) => format!("it would NOT be served: {why}"),
     };
@@ -445,7 +462,7 @@ fn resource_line(resource: &ResourceStatus, group: &GroupStatus, style: Style) -
         1 => "   1 failure".to_owned(),
         count => format!("   {count} failures"),
     };
-    let busy = resource.under_way.as_ref().map(|it| format!("     under way: {it}\n"));
+    let busy = resource.under_way.as_ref().map(|it| format!("     {it}\n"));
     let busy = busy.unwrap_or_default();
     format!(
         "   {} {:<34} {} for {}{last}{failures}\n{busy}",

@@ -15,7 +15,7 @@ use super::lookup;
 use super::orphans::Children;
 use super::systemd::Systemd;
 use super::thread;
-use super::watch::{self, Found, Search, UnitProcesses};
+use super::watch::{self, Found, Search};
 use crate::agent::{self, Candidate, Class, Invocation, Places};
 use crate::operation::{Action, Operation, Outcome};
 use crate::status;

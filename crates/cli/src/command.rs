@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, completions, demo, explain, history, key, lab, migrate, operate,
-    plan, probe, reload, status, why, witness,
+    address, check, cl_status, companion, completions, demo, drill, explain, history, key, lab,
+    migrate, operate, plan, probe, push, reload, status, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -44,6 +44,8 @@ enum Verb {
     Maintenance(operate::MaintenanceArgs),
     Fence(operate::FenceArgs),
     Reload(reload::ReloadArgs),
+    PushConfig(push::PushArgs),
+    Drill(drill::DrillArgs),
     Check(check::CheckArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
@@ -58,6 +60,8 @@ enum Verb {
     Probe(probe::ProbeArgs),
     #[command(hide = true)]
     Witness(witness::WitnessArgs),
+    Serve(companion::ServeArgs),
+    Notify(companion::NotifyArgs),
     Completions(completions::CompletionsArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
@@ -86,7 +90,9 @@ pub fn main() -> ExitCode {
         Verb::Maintenance(args) => operate::maintenance(run_dir, &args),
         Verb::Fence(args) => operate::fence(run_dir, &args),
         Verb::Reload(args) => reload::run(run_dir, &args),
-        Verb::Probe(args) => probe::run(&args),
+        Verb::PushConfig(args) => push::run(&args),
+        Verb::Drill(args) => drill::run(run_dir, state_dir, &args),
+        Verb::Probe(args) => probe::run(run_dir, &args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
         Verb::Explain(args) => explain::run(&args),
@@ -95,6 +101,8 @@ pub fn main() -> ExitCode {
         Verb::Demo(args) => demo::run(&args),
         Verb::Soak(args) => demo::soak::run(&args),
         Verb::Address(args) => address::run(&args),
+        Verb::Serve(_) => companion::become_program("hb-serve"),
+        Verb::Notify(_) => companion::become_program("hb-notify"),
         Verb::Completions(args) => completions::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }

@@ -3,15 +3,18 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod ask;
 mod check;
 mod cl_status;
 pub mod client;
 pub mod command;
+pub mod companion;
 pub mod completions;
 pub mod demo;
+mod drill;
 pub mod exit;
 mod explain;
-mod history;
+pub mod history;
 mod key;
 pub mod lab;
 mod migrate;
@@ -20,8 +23,10 @@ mod operate;
 mod plan;
 mod print;
 mod probe;
+mod push;
 mod reload;
-mod status;
+mod ssh;
+pub mod status;
 #[cfg(test)]
 mod testing;
 mod why;

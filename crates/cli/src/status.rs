@@ -19,8 +19,9 @@ mod plain;
 mod screen;
 mod watch;
 
-pub(crate) use forms::word_of;
+pub use forms::{json, oneline, word_of};
 use screen::{Style, screen};
+pub use screen::{claim_word, heard, hears, if_it_dies, is_heard, peer_holdings, split_word};
 
 /// Options of `hb status`.
 #[derive(Clone, Debug, Args)]
@@ -49,24 +50,24 @@ pub(crate) struct StatusArgs {
 
 /// What is known, and whether the daemon itself said so.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub struct Known {
     /// `None`: nothing is known at all.
-    pub(crate) snapshot: Option<StatusSnapshot>,
+    pub snapshot: Option<StatusSnapshot>,
     /// Why the daemon was not asked, and how old what it kept is.
-    pub(crate) down: Option<Down>,
+    pub down: Option<Down>,
 }
 
 /// The daemon cannot be asked.
 #[derive(Debug)]
-pub(crate) struct Down {
+pub struct Down {
     /// Why.
-    pub(crate) error: ClientError,
+    pub error: ClientError,
     /// Age of the snapshot in ms.
-    pub(crate) age_ms: u64,
+    pub age_ms: u64,
     /// When it was kept, in Unix milliseconds; 0 when there is none.
-    pub(crate) saved_unix_ms: u64,
+    pub saved_unix_ms: u64,
     /// The daemon had stopped in order.
-    pub(crate) is_last: bool,
+    pub is_last: bool,
 }
 
 impl Known {
@@ -81,7 +82,7 @@ impl Known {
 }
 
 /// Asks the daemon, or reads what it kept. Every age is counted to this moment.
-pub(crate) fn known(run_dir: &Path, state_dir: &Path) -> Known {
+pub fn known(run_dir: &Path, state_dir: &Path) -> Known {
     let error = match client::snapshot(run_dir) {
         Ok(snapshot) => return Known { snapshot: Some(snapshot), down: None },
         Err(error) => error,
@@ -167,7 +168,7 @@ pub(crate) fn verdict_code(verdict: Verdict) -> u8 {
 }
 
 /// A duration as people say it: `0.3 s`, `42 s`, `04:11`, `3 h 04 min`, `12 d 4 h`.
-pub(crate) fn age(ms: u64) -> String {
+pub fn age(ms: u64) -> String {
     let s = ms / 1_000;
     match s {
         0..10 => format!("{}.{} s", s, ms % 1_000 / 100),

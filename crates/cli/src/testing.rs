@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hb_config::settings::{AutoFailback, Timing};
 use hb_messaging::engine::Counters;
 use hb_node::api::{
-    GroupStatus, HistoryEntry, KeyStatus, LinkStatus, PeerNode, PingStatus, Problem,
+    Activity, GroupStatus, HistoryEntry, KeyStatus, LinkStatus, PeerNode, PingStatus, Problem,
     ResourceStatus, StatusSnapshot, ThisNode, VERSION, Verdict,
 };
 use hb_resource::input::GroupClaim;
@@ -19,6 +19,9 @@ pub(crate) fn snapshot() -> StatusSnapshot {
         failure: None,
         peer_hears: None,
         loss_permille: None,
+        rtt_us: None,
+        intervals: None,
+        counters: None,
     };
     let resource = |text: &str| ResourceStatus {
         text: text.into(),
@@ -41,6 +44,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
         config: Vec::new(),
         problems: vec![Problem {
             id: "peer_dead".into(),
+            subject: "node2".into(),
             text: "node2 is dead: nothing heard for longer than deadtime 1000 ms".into(),
             hint: "look at node2; there is no redundancy until it is back".into(),
             since_ms: 7_400,
@@ -72,6 +76,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             keys: Some(vec![signing_key()]),
             clients: ["ipfail".to_owned()].into(),
             links: vec![link("eth0", false), link("eth1", true)],
+            intervals: None,
         }),
         pings: vec![PingStatus {
             name: "10.0.0.254".into(),
@@ -112,6 +117,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
         auto_failback: AutoFailback::On,
         parameters: BTreeMap::from([("keepalive".into(), "200ms".into())]),
         counters: Counters::default(),
+        activity: Activity::default(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hb_config::settings::{AuthKeys, Framing, NodeName, PingTarget, Timing};
 use serde::{Deserialize, Serialize};
 
+use crate::measure::{Intervals, LinkCounters};
 use crate::message::{Body, Extensions, NodeStatus};
 use crate::time::Instant;
 
@@ -26,6 +27,12 @@ pub struct LinkId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PingId(pub u16);
+
+impl PingId {
+    /// No configured target but the other member's own machine, at the addresses from which its
+    /// verified packets came. The engine never asks it.
+    pub const PEER: Self = Self(u16::MAX);
+}
 
 /// What the engine must know; built by the node from `Settings`.
 #[derive(Clone, Debug)]
@@ -258,6 +265,17 @@ pub struct LinkView {
     /// Of a thousand packets of that node, how many lately did not come on it; `None` until enough
     /// were numbered to tell.
     pub loss_permille: Option<u16>,
+}
+
+/// What was measured of a link to a node since the start; for status only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkMeasures {
+    /// Smoothed round trip in µs; `None` while the link is down or the node has not echoed.
+    pub rtt_us: Option<u64>,
+    /// How far apart the node's heartbeats came on it.
+    pub intervals: Intervals,
+    /// What became of the packets that arrived on it, whoever sent them.
+    pub counters: LinkCounters,
 }
 
 /// Counters of the engine since start.

@@ -60,6 +60,9 @@ pub const EXTENSION_PREFIX: &str = "x_";
 /// `x_after`: hex sequence number of the sender's previous message for the resource layer, so that
 /// a receiver need not wait for a lost `status` (see `order`).
 pub const AFTER: &str = "x_after";
+/// `x_echo` on `status`: the receiver's last heartbeat on each link and how long ago it came (see
+/// `echo`).
+pub const ECHO: &str = "x_echo";
 /// `x_keys` on `status`: the keys that the sender accepts and the one that it signs with, by
 /// fingerprint (see `auth`).
 pub const KEYS: &str = "x_keys";
@@ -130,6 +133,18 @@ impl FieldList {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// Bytes that the fields take in either framing, at most: names, values and what surrounds them.
+    pub fn room(&self) -> usize {
+        // `(0)=` and a line end, or three lengths of up to four digits with `:` and `,`.
+        const AROUND: usize = 16;
+        let value = |value: &Value| match value {
+            Value::Text(bytes) => bytes.len(),
+            // Base64 in the classic framing.
+            Value::Binary(bytes) => bytes.len() * 4 / 3 + 4,
+        };
+        self.0.iter().map(|field| field.name.len() + value(&field.value) + AROUND).sum()
     }
 
     /// All fields in order.

@@ -7,11 +7,13 @@
 #![forbid(unsafe_code)]
 
 pub mod auth;
+mod echo;
 pub mod engine;
 pub mod error;
 pub mod fields;
 mod history;
 mod liveness;
+pub mod measure;
 pub mod message;
 #[cfg(feature = "net")]
 pub mod net;

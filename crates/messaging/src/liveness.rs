@@ -7,7 +7,9 @@ use std::time::Duration;
 use hb_config::settings::{AuthMethod, NodeName};
 use serde::{Deserialize, Serialize};
 
+use crate::echo::Way;
 use crate::engine::{LinkId, LinkView, NodeView};
+use crate::measure::{Intervals, LinkCounters};
 use crate::message::{Extensions, NodeStatus};
 use crate::order::Order;
 use crate::random::Random;
@@ -25,6 +27,9 @@ const LINK_LAG_MAX: u64 = 250;
 /// Packets over which the loss of a link is counted: enough to see one in fifty, and known after a
 /// minute with a heartbeat each second.
 const LOSS_WINDOW: u64 = 50;
+/// Packets of the first window after which its share is told before it is full: one that was lost
+/// shows as 5 %, which is what is known then.
+const LOSS_FIRST: u64 = 20;
 
 /// Silence since a moment. After this node itself stood still, the end is put off once.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -58,6 +63,9 @@ pub(crate) struct LocalLink {
     pub(crate) media: Vec<LinkId>,
     /// Media whose sockets do not work.
     pub(crate) failures: BTreeMap<LinkId, String>,
+    /// What became of what arrived here.
+    #[serde(default)]
+    pub(crate) counters: LinkCounters,
 }
 
 impl LocalLink {
@@ -71,6 +79,7 @@ impl LocalLink {
                     name: name.clone(),
                     media: vec![id],
                     failures: BTreeMap::new(),
+                    counters: LinkCounters::default(),
                 }),
             }
         }
@@ -92,6 +101,13 @@ pub(crate) struct PeerLink {
     /// Highest sequence number that came on it in this session.
     sequence: u64,
     loss: Loss,
+    /// The last heartbeat that came on it in this run of the peer.
+    #[serde(default)]
+    beat: Option<Instant>,
+    #[serde(default)]
+    pub(crate) intervals: Intervals,
+    #[serde(default)]
+    pub(crate) way: Way,
 }
 
 /// How many of the numbered packets came on a link. A sender puts each packet on every link under
@@ -102,11 +118,14 @@ struct Loss {
     from: u64,
     got: u64,
     permille: Option<u16>,
+    /// A whole window was counted before this one.
+    #[serde(default)]
+    is_whole: bool,
 }
 
 impl Loss {
     fn begin(from: u64, permille: Option<u16>) -> Self {
-        Self { from, got: 0, permille }
+        Self { from, got: 0, permille, is_whole: false }
     }
 
     /// Packet `sequence` came; numbers only grow.
@@ -114,16 +133,31 @@ impl Loss {
         self.got += 1;
         let sent = sequence.saturating_sub(self.from);
         if sent >= LOSS_WINDOW {
-            let lost = sent.saturating_sub(self.got).saturating_mul(1_000) / sent;
-            *self = Self::begin(sequence, u16::try_from(lost).ok());
+            *self = Self { is_whole: true, ..Self::begin(sequence, self.share(sent)) };
+        } else if sent >= LOSS_FIRST && !self.is_whole {
+            self.permille = self.share(sent);
         }
+    }
+
+    fn share(&self, sent: u64) -> Option<u16> {
+        let lost = sent.saturating_sub(self.got).saturating_mul(1_000) / sent.max(1);
+        u16::try_from(lost).ok()
     }
 }
 
 impl PeerLink {
     fn new() -> Self {
         let silence = Silence::since(Instant::ZERO);
-        Self { up: false, heard: None, silence, sequence: 0, loss: Loss::default() }
+        Self {
+            up: false,
+            heard: None,
+            silence,
+            sequence: 0,
+            loss: Loss::default(),
+            beat: None,
+            intervals: Intervals::default(),
+            way: Way::default(),
+        }
     }
 
     /// Whether message `sequence` shows that the link works, when `newest` is the newest one known.
@@ -142,6 +176,13 @@ impl PeerLink {
             self.loss.count(sequence);
         }
         self.sequence = sequence;
+    }
+
+    /// A heartbeat came on it. `counts`: this node was there to see when.
+    pub(crate) fn beat(&mut self, now: Instant, deadtime: Duration, counts: bool) {
+        if let Some(last) = self.beat.replace(now).filter(|_| counts) {
+            self.intervals.observe(whole_micros(now.since(last)), whole_micros(deadtime));
+        }
     }
 }
 
@@ -170,6 +211,9 @@ pub(crate) struct Peer {
     pub(crate) order: Order,
     /// In the order of the local links.
     pub(crate) links: Vec<PeerLink>,
+    /// How far apart its heartbeats came, on whichever link each came first.
+    #[serde(default)]
+    pub(crate) intervals: Intervals,
 }
 
 impl Peer {
@@ -194,6 +238,7 @@ impl Peer {
             inbound: Inbound::new(random),
             order: Order::default(),
             links: (0..links).map(|_| PeerLink::new()).collect(),
+            intervals: Intervals::default(),
         }
     }
 
@@ -227,6 +272,14 @@ impl Peer {
         }
     }
 
+    /// It runs anew: what was heard before is no beginning of an interval.
+    pub(crate) fn begin_run(&mut self) {
+        for link in &mut self.links {
+            link.beat = None;
+            link.way = Way::default();
+        }
+    }
+
     pub(crate) fn view(&self, now: Instant, links: &[LocalLink]) -> NodeView {
         let link_view = |(local, link): (&LocalLink, &PeerLink)| LinkView {
             name: local.name.clone(),
@@ -251,6 +304,11 @@ pub(crate) fn millis_since(now: Instant, then: Option<Instant>) -> Option<u64> {
     then.map(|then| whole_millis(now.since(then)))
 }
 
+/// Whole microseconds.
+pub(crate) fn whole_micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
 /// Whole milliseconds, for events and log texts.
 pub(crate) fn whole_millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
@@ -272,7 +330,10 @@ mod tests {
             heard.for_each(|sequence| link.hear(Instant::ZERO, sequence));
             assert_eq!(link.loss.permille, expect);
         };
-        check(&mut (100..149), None);
+        check(&mut (100..120), None);
+        check(&mut (100..121), Some(0));
+        check(&mut (100..121).filter(|number| *number != 110), Some(50));
+        check(&mut (100..149).filter(|number| *number != 110), Some(20));
         check(&mut (100..151), Some(0));
         check(&mut (100..151).filter(|number| number % 5 != 1), Some(200));
         // What came later counts for itself, and a long cut is one window.

@@ -65,6 +65,9 @@ pub(crate) struct Inbound {
     missing: BTreeMap<u64, Instant>,
     ack_digit: u64,
     acked: u64,
+    /// Highest number that was asked for.
+    #[serde(default)]
+    asked: u64,
 }
 
 impl Inbound {
@@ -77,6 +80,7 @@ impl Inbound {
             missing: BTreeMap::new(),
             ack_digit: random.below(ACK_INTERVAL),
             acked: 0,
+            asked: 0,
         }
     }
 
@@ -90,6 +94,7 @@ impl Inbound {
     /// The sender died. Generation and last status stay known, so that old packets stay old.
     pub(crate) fn end_session(&mut self) {
         self.last = None;
+        self.asked = 0;
         self.missing.clear();
     }
 
@@ -155,6 +160,11 @@ impl Inbound {
         self.missing.values().min().copied()
     }
 
+    /// Whether `sequence` may come late because it was asked for.
+    pub(crate) fn may_be_copy(&self, sequence: u64) -> bool {
+        sequence <= self.asked
+    }
+
     /// Numbers to ask for at `now`; each is due again after `repeat`.
     pub(crate) fn due_requests(&mut self, now: Instant, repeat: Duration) -> Vec<u64> {
         let mut due = Vec::new();
@@ -162,6 +172,7 @@ impl Inbound {
             due.push(*number);
             *at = now + repeat;
         }
+        self.asked = self.asked.max(due.last().copied().unwrap_or(0));
         due
     }
 

@@ -61,6 +61,11 @@ impl Activity {
         under_way.map(|under_way| under_way.cancelled = true).is_some()
     }
 
+    /// Whether an operation under way was cancelled.
+    pub(crate) fn is_cancelled(&self, op: OpId) -> bool {
+        self.under_way.get(&op).is_some_and(|under_way| under_way.cancelled)
+    }
+
     /// The operation that ended and how long it took; `None` when it is not under way.
     pub(crate) fn end(
         &mut self,

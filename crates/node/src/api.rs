@@ -8,8 +8,10 @@ use hb_messaging::engine::Counters;
 use hb_resource::input::{GroupClaim, Which};
 use serde::{Deserialize, Serialize};
 
+pub mod activity;
 mod entry;
 
+pub use activity::{Activity, Bucket, Histogram, Intervals, LinkCounters};
 pub use entry::{EntryKind, HistoryEntry, HistoryStep, OutageSince};
 
 /// Version of this schema; changes only when an old reader would misread.
@@ -204,6 +206,9 @@ pub struct StatusSnapshot {
     pub parameters: BTreeMap<String, String>,
     /// Packet counters.
     pub counters: Counters,
+    /// Totals since the daemon's start.
+    #[serde(default)]
+    pub activity: Activity,
 }
 
 /// The last status of a daemon, for the time in which it cannot be asked.
@@ -222,6 +227,10 @@ pub struct SavedStatus {
 pub struct Problem {
     /// Stable id, `snake_case`: `link_down`, `peer_dead`, `split`, `group_failed` …
     pub id: String,
+    /// What it is about: a group, a link, a node … Together with `id` it identifies the problem over
+    /// time. Empty where there can be one only, and from versions that did not say it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
     /// What and why.
     pub text: String,
     /// What to do about it.
@@ -299,6 +308,9 @@ pub struct PeerNode {
     pub clients: BTreeSet<String>,
     /// Links to it.
     pub links: Vec<LinkStatus>,
+    /// How far apart its heartbeats came since the daemon's start, on whichever link each came first.
+    #[serde(default)]
+    pub intervals: Option<Intervals>,
 }
 
 /// One link to the peer.
@@ -319,6 +331,16 @@ pub struct LinkStatus {
     /// not known.
     #[serde(default)]
     pub loss_permille: Option<u16>,
+    /// Smoothed round trip in µs, this node and back; `None` while it is not known (a 3.0.6 peer, a
+    /// link that carries in one direction only).
+    #[serde(default)]
+    pub rtt_us: Option<u64>,
+    /// How far apart the peer's heartbeats came on it since the daemon's start.
+    #[serde(default)]
+    pub intervals: Option<Intervals>,
+    /// What became of the packets that arrived on it since the daemon's start.
+    #[serde(default)]
+    pub counters: Option<LinkCounters>,
 }
 
 /// One part of the configuration, as it is compared between the nodes.

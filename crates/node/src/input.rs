@@ -49,7 +49,7 @@ pub enum Input {
         /// As read.
         bytes: Vec<u8>,
     },
-    /// A ping target answered.
+    /// A ping target, or the peer's machine, answered.
     EchoReply {
         /// Which target.
         ping: PingId,
@@ -123,6 +123,14 @@ pub enum Input {
         question: u64,
         /// What it said.
         answer: WitnessAnswer,
+    },
+    /// What the guard of the held addresses did since the last one, at most each second or so. For
+    /// status only.
+    Guarded {
+        /// Announcements in defence, by refresh and after a link had come back.
+        announced: u64,
+        /// Other hosts that began to claim a held address.
+        conflicts: u64,
     },
     /// The machine slept: time passed that the clock of `handle` did not count.
     Slept {

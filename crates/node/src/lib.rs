@@ -26,6 +26,7 @@ mod since;
 mod snapshot;
 mod split;
 pub mod timers;
+mod totals;
 pub mod translate;
 mod unheard;
 mod wake;

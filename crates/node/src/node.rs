@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
-use hb_messaging::engine::{self as messaging, Event, Messaging};
+use hb_messaging::engine::{self as messaging, Event, Messaging, PingId};
 use hb_messaging::message::{AskStep, Body};
 use hb_messaging::time::Instant;
 use hb_resource::group::ResourceState;
@@ -30,6 +30,7 @@ use crate::requests::Requests;
 use crate::since::Since;
 use crate::split::Splits;
 use crate::timers::TimerTable;
+use crate::totals::Totals;
 use crate::translate::Translator;
 use crate::unheard::Unheard;
 use crate::wake::Pause;
@@ -113,6 +114,9 @@ pub struct Node {
     pub(crate) config: BTreeMap<String, String>,
     /// What is done to each resource, and what was.
     pub(crate) activity: Activity,
+    /// What is counted for status.
+    #[serde(default)]
+    pub(crate) totals: Totals,
     /// Groups that both nodes have.
     pub(crate) splits: Splits,
     /// What this node said of itself last.
@@ -249,6 +253,7 @@ impl Node {
             hears: Since::default(),
             config: equal::digests(settings),
             activity: Activity::default(),
+            totals: Totals::new(settings),
             splits: Splits::default(),
             said: Saying::default(),
             peer_clients: BTreeSet::new(),
@@ -373,6 +378,11 @@ impl Node {
             Input::Datagram { link, bytes } => {
                 self.feed_messaging(messaging::Input::Datagram { link, bytes }, turn);
             }
+            Input::EchoReply { ping: PingId::PEER, sequence } => {
+                if let Some(doubt) = &mut self.doubt {
+                    doubt.machine_answered(self.now, sequence);
+                }
+            }
             Input::EchoReply { ping, sequence } => {
                 self.feed_messaging(messaging::Input::EchoReply { ping, sequence }, turn);
             }
@@ -399,6 +409,9 @@ impl Node {
             }
             Input::Fenced { attempt, outcome } => self.take_fence(attempt, &outcome, turn),
             Input::Witness { question, answer } => self.take_witness(question, answer, turn),
+            Input::Guarded { announced, conflicts } => {
+                self.totals.note_guard(announced, conflicts);
+            }
             Input::Slept { ms } => self.note_sleep(ms, turn),
             Input::Reload { release } => self.reload(release, turn),
             Input::Shutdown => self.stop(turn),
@@ -427,9 +440,13 @@ impl Node {
     }
 
     fn take_result(&mut self, op: OpId, outcome: Outcome, turn: &mut Turn<'_>) {
+        let counts = !self.activity.is_cancelled(op);
         let ended = self.activity.end(op, &outcome, self.now);
         match &ended {
             Some((operation, elapsed)) => {
+                if counts {
+                    self.totals.note_end(operation, &outcome, *elapsed);
+                }
                 self.history.note_step(operation, &outcome, *elapsed, self.now);
                 turn.log(report::operation_ended(operation, &outcome, *elapsed));
             }
@@ -542,6 +559,9 @@ impl Node {
 
     fn note_transition(&mut self, transition: &Transition, turn: &mut Turn<'_>) {
         let entry = self.history.note(transition, self.moment_now());
+        if let Some(entry) = &entry {
+            self.totals.note_move(entry);
+        }
         turn.log(report::transition(transition, entry.as_ref().map(|entry| entry.elapsed_ms)));
         turn.effects.extend(entry.map(|entry| Effect::History(Box::new(entry))));
     }

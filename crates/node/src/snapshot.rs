@@ -2,7 +2,8 @@
 //! and never changes anything; what is not known is left out, not guessed.
 
 use hb_config::settings::NodeName;
-use hb_messaging::engine::{LinkView, NodeView};
+use hb_messaging::engine::{LinkMeasures, LinkView, NodeView};
+use hb_messaging::measure::Intervals;
 use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 use hb_resource::group::Group;
@@ -78,6 +79,7 @@ impl Node {
             auto_failback: self.profile.auto_failback,
             parameters: self.profile.parameters.clone(),
             counters: self.messaging.counters(),
+            activity: self.totals.activity().clone(),
         }
     }
 }
@@ -206,6 +208,7 @@ impl View<'_> {
     fn peer_node(&self) -> Option<PeerNode> {
         let peer = self.peer()?;
         let manager = &self.node.manager;
+        let (intervals, measures) = self.node.messaging.measured(&peer.name).unwrap_or_default();
         Some(PeerNode {
             name: peer.name.to_string(),
             status: peer.status.word().to_owned(),
@@ -218,9 +221,13 @@ impl View<'_> {
             links: peer
                 .links
                 .iter()
+                .zip(measures)
                 .enumerate()
-                .map(|(index, link)| link_status(link, self.peer_hears(index)))
+                .map(|(index, (link, measures))| {
+                    link_status(link, measures, self.peer_hears(index))
+                })
                 .collect(),
+            intervals: seen(intervals),
             clients: self.node.peer_clients.clone(),
         })
     }
@@ -310,7 +317,11 @@ impl View<'_> {
     }
 }
 
-fn link_status(link: &LinkView, peer_hears: Option<bool>) -> LinkStatus {
+fn seen(intervals: Intervals) -> Option<Intervals> {
+    (intervals != Intervals::default()).then_some(intervals)
+}
+
+fn link_status(link: &LinkView, measures: LinkMeasures, peer_hears: Option<bool>) -> LinkStatus {
     LinkStatus {
         name: link.name.clone(),
         up: link.up,
@@ -318,5 +329,8 @@ fn link_status(link: &LinkView, peer_hears: Option<bool>) -> LinkStatus {
         failure: link.failure.clone(),
         peer_hears,
         loss_permille: link.loss_permille,
+        rtt_us: measures.rtt_us,
+        intervals: seen(measures.intervals),
+        counters: Some(measures.counters),
     }
 }

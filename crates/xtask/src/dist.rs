@@ -88,7 +88,10 @@ pub(crate) fn run(
 
 fn build(root: &Path, debug: bool) -> Result<(), String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["build", "--package", "hb-heartbeat", "--package", "hb-cli"]);
+    cargo.current_dir(root).arg("build");
+    for package in ["hb-heartbeat", "hb-cli", "hb-serve", "hb-notify"] {
+        cargo.args(["--package", package]);
+    }
     if !debug {
         cargo.arg("--release");
     }

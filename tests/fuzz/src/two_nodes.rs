@@ -242,6 +242,7 @@ impl<'a> World<'a> {
             | Effect::Cancel(_)
             | Effect::Fence { .. }
             | Effect::Witness { .. }
+            | Effect::PeerAddress { .. }
             | Effect::PeerEthernet(_)
             | Effect::Alive
             | Effect::LetWatchdogBite { .. }

@@ -124,6 +124,7 @@ fn describe_input(input: &Input) -> Option<String> {
         | Input::Request { .. }
         | Input::ClientGone { .. }
         | Input::Look { .. }
+        | Input::Guarded { .. }
         | Input::Slept { .. }
         | Input::Fenced { .. }
         | Input::Witness { .. }
@@ -150,6 +151,7 @@ fn describe_effect(effect: &Effect) -> Option<String> {
         Effect::Notify { status } => Some(format!("shows {status}")),
         Effect::Echo { .. } | Effect::Alive | Effect::History(_) | Effect::Reply { .. } => None,
         Effect::Cancel(_)
+        | Effect::PeerAddress { .. }
         | Effect::PeerEthernet(_)
         | Effect::Fence { .. }
         | Effect::Witness { .. }

@@ -117,6 +117,7 @@ impl Trace {
             | Input::ClientGone { .. }
             | Input::Look { .. }
             | Input::Left { .. }
+            | Input::Guarded { .. }
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }
@@ -170,6 +171,7 @@ impl Trace {
             | Effect::Restart { .. }
             | Effect::KeepConfiguration { .. }
             | Effect::Cancel(_)
+            | Effect::PeerAddress { .. }
             | Effect::PeerEthernet(_)
             | Effect::Fence { .. }
             | Effect::Witness { .. }

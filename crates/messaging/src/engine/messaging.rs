@@ -8,10 +8,14 @@ use hb_config::settings::{AuthKeys, AuthMethod, Framing, NodeName, PingTarget};
 use serde::{Deserialize, Serialize};
 
 use super::receive::Refusal;
-use super::{Config, Counters, Event, Input, LinkId, NodeView, Output, PingId, Unverified};
+use super::{
+    Config, Counters, Event, Input, LinkId, LinkMeasures, NodeView, Output, PingId, Unverified,
+};
 use crate::auth::Authenticator;
+use crate::echo::SentTimes;
 use crate::history::History;
-use crate::liveness::{LocalLink, Peer, Silence};
+use crate::liveness::{LocalLink, Peer, PeerLink, Silence};
+use crate::measure::Intervals;
 use crate::message::{Body, Extensions, NodeStatus};
 use crate::ping::PingNode;
 use crate::random::Random;
@@ -42,6 +46,9 @@ pub struct Messaging {
     pub(super) peers: Vec<Peer>,
     pub(super) pings: Vec<PingNode>,
     pub(super) history: History,
+    /// When the last heartbeats left.
+    #[serde(default)]
+    pub(super) sent_times: SentTimes,
     /// Number of the last message with a body; 0 for none.
     pub(super) last_body: u64,
     /// The last `resource` message and its number, until this node leaves.
@@ -128,6 +135,7 @@ impl Messaging {
             inner_auth: config.inner_auth,
             announce: config.announce,
             history: History::default(),
+            sent_times: SentTimes::default(),
             last_body: 0,
             last_resource: None,
             unix_s: 0,
@@ -178,6 +186,19 @@ impl Messaging {
     pub fn last_unverified(&self, node: &NodeName) -> Option<Unverified> {
         let index = self.peers.iter().position(|peer| peer.name == *node)?;
         self.unverified.get(&index).copied()
+    }
+
+    /// How far apart the heartbeats of `node`, a member, came, on whichever link each came first;
+    /// and what was measured of each link to it, in the order of [`NodeView::links`].
+    pub fn measured(&self, node: &NodeName) -> Option<(Intervals, Vec<LinkMeasures>)> {
+        let peer = self.peers.iter().find(|peer| peer.name == *node)?;
+        let of = |(local, link): (&LocalLink, &PeerLink)| LinkMeasures {
+            rtt_us: link.way.rtt_us().filter(|_| link.up),
+            intervals: link.intervals.clone(),
+            counters: local.counters,
+        };
+        let links = self.links.iter().zip(&peer.links).map(of).collect();
+        Some((peer.intervals.clone(), links))
     }
 
     /// Counters since start.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::messaging::{Messaging, Phase};
 use super::status::Begin;
 use super::{Event, LinkId, Output, Unverified};
+use crate::echo;
 use crate::error::{AuthError, DecodeError, PeerError};
 use crate::fields::{self, FieldList};
 use crate::message::codec::{ACK, ASK_NODES, CONTROL_PREFIX, NAK, NODES, REXMIT, STATUS};
@@ -72,13 +73,13 @@ impl Messaging {
         let taken = match self.admit(link, bytes) {
             Ok(None) => Ok(()),
             Ok(Some(packet)) if packet.kind.starts_with(CONTROL_PREFIX) => {
-                self.control(&packet, outputs)
+                self.control(local, &packet, outputs)
             }
             Ok(Some(packet)) => self.sequenced(local, &packet, outputs),
             Err(refused) => Err(refused),
         };
         if let Err(refused) = taken {
-            self.refuse(link, refused, outputs);
+            self.refuse(link, local, refused, outputs);
         }
     }
 
@@ -159,7 +160,7 @@ impl Messaging {
             Standing::Current => None,
             Standing::Begins(begin) => Some(begin),
             Standing::Stale => {
-                self.counters.replay += 1;
+                self.count_replay(local);
                 let node = &self.peers[index].name;
                 let words = format!("replay of generation {} of {node}", packet.generation);
                 return Err(Refused(Refusal::Replay, words));
@@ -171,8 +172,10 @@ impl Messaging {
         }
         let peer = &mut self.peers[index];
         let verdict = peer.inbound.observe(self.now, sequence, self.rexmit_delay, &mut self.random);
-        self.count(index, sequence, verdict);
-        self.hear_link(index, local, sequence, outputs);
+        self.count(index, local, sequence, verdict);
+        if self.hear_link(index, local, sequence, outputs) && packet.kind == STATUS {
+            self.measure(index, local, sequence, &packet.fields);
+        }
         if !verdict.is_accepted() {
             return Ok(());
         }
@@ -204,28 +207,47 @@ impl Messaging {
         }
     }
 
-    fn count(&mut self, index: usize, sequence: u64, verdict: Verdict) {
+    fn count(&mut self, index: usize, local: usize, sequence: u64, verdict: Verdict) {
         let newest = self.peers[index].inbound.last().unwrap_or(sequence);
         match verdict {
-            Verdict::InOrder | Verdict::Filled => self.counters.accepted += 1,
+            Verdict::InOrder | Verdict::Filled => self.count_accepted(local),
             Verdict::Gap(missing) => {
-                self.counters.accepted += 1;
+                self.count_accepted(local);
                 self.counters.lost = self.counters.lost.saturating_add(missing);
             }
-            Verdict::Duplicate => self.counters.duplicate += 1,
-            Verdict::Old if sequence.saturating_add(COPY_AGE_MAX) >= newest => {
-                self.counters.duplicate += 1;
+            Verdict::Old if sequence.saturating_add(COPY_AGE_MAX) < newest => {
+                self.count_replay(local);
             }
-            Verdict::Old => self.counters.replay += 1,
+            Verdict::Duplicate | Verdict::Old => {
+                self.counters.duplicate += 1;
+                self.links[local].counters.dup += 1;
+            }
         }
     }
 
-    fn hear_link(&mut self, index: usize, local: usize, sequence: u64, outputs: &mut Vec<Output>) {
+    fn count_accepted(&mut self, local: usize) {
+        self.counters.accepted += 1;
+        self.links[local].counters.ok += 1;
+    }
+
+    fn count_replay(&mut self, local: usize) {
+        self.counters.replay += 1;
+        self.links[local].counters.replay += 1;
+    }
+
+    /// Books a packet that shows that a link works; whether it is one.
+    fn hear_link(
+        &mut self,
+        index: usize,
+        local: usize,
+        sequence: u64,
+        outputs: &mut Vec<Output>,
+    ) -> bool {
         let peer = &mut self.peers[index];
         let newest = peer.inbound.last().unwrap_or(sequence);
         let link = &mut peer.links[local];
         if self.links[local].is_failed() || !link.is_news(sequence, newest) {
-            return;
+            return false;
         }
         link.hear(self.now, sequence);
         if !std::mem::replace(&mut link.up, true) {
@@ -235,6 +257,29 @@ impl Messaging {
                 up: true,
                 cause: "its packets arrive".to_owned(),
             }));
+        }
+        true
+    }
+
+    /// A heartbeat came on a link on which it is news: when, and what it says of the way.
+    fn measure(&mut self, index: usize, local: usize, sequence: u64, list: &FieldList) {
+        // What waited in a socket while this node stood still came at a moment that nobody knows.
+        let stood_still = self.next_keepalive + self.times.keepalive < self.now;
+        let names: Vec<&str> = self.links.iter().map(|link| link.name.as_str()).collect();
+        let trip = list
+            .text(fields::ECHO)
+            .and_then(|text| echo::round_trip(text, &names, local, &self.sent_times, self.now));
+        let peer = &mut self.peers[index];
+        let is_copy = peer.inbound.may_be_copy(sequence);
+        let (now, deadtime) = (self.now, peer.deadtime);
+        let link = &mut peer.links[local];
+        link.beat(now, deadtime, !stood_still);
+        if stood_still || is_copy {
+            return;
+        }
+        link.way.hear(sequence, now);
+        if let Some(trip) = trip {
+            link.way.take(trip);
         }
     }
 
@@ -319,17 +364,22 @@ impl Messaging {
 
     /// `NS_*`: without sequence number. 3.0.6 takes them from any generation; an older one can
     /// only be a replay.
-    fn control(&mut self, packet: &Packet, outputs: &mut Vec<Output>) -> Result<(), Refused> {
+    fn control(
+        &mut self,
+        local: usize,
+        packet: &Packet,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Refused> {
         let index = packet.peer;
         if packet.generation < self.peers[index].inbound.generation {
-            self.counters.replay += 1;
+            self.count_replay(local);
             let node = &self.peers[index].name;
             return Err(Refused(Refusal::Replay, format!("replay of {} of {node}", packet.kind)));
         }
         if !self.is_for_us(&packet.fields) {
             return Ok(());
         }
-        self.counters.accepted += 1;
+        self.count_accepted(local);
         match packet.kind.as_str() {
             ACK => {
                 let acked = hex(&packet.fields, fields::ACK_SEQUENCE)?;
@@ -353,14 +403,22 @@ impl Messaging {
         Ok(())
     }
 
-    fn refuse(&mut self, link: LinkId, refused: Refused, outputs: &mut Vec<Output>) {
+    fn refuse(&mut self, link: LinkId, local: usize, refused: Refused, outputs: &mut Vec<Output>) {
         let Refused(kind, reason) = refused;
+        let there = &mut self.links[local].counters;
         match kind {
             Refusal::Malformed | Refusal::Unsupported | Refusal::Content => {
                 self.counters.malformed += 1;
+                there.malformed += 1;
             }
-            Refusal::BadAuth | Refusal::Downgrade => self.counters.bad_auth += 1,
-            Refusal::Foreign | Refusal::OwnName => self.counters.foreign += 1,
+            Refusal::BadAuth | Refusal::Downgrade => {
+                self.counters.bad_auth += 1;
+                there.badauth += 1;
+            }
+            Refusal::Foreign | Refusal::OwnName => {
+                self.counters.foreign += 1;
+                there.foreign += 1;
+            }
             // Counted where it is found.
             Refusal::Replay => {}
         }

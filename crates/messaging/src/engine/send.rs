@@ -7,6 +7,7 @@ use hb_config::settings::NodeName;
 
 use super::messaging::{Messaging, Phase};
 use super::{LinkId, Output};
+use crate::echo;
 use crate::fields::{self, FieldList};
 use crate::history::Lookup;
 use crate::liveness::whole_millis;
@@ -14,6 +15,9 @@ use crate::message::codec::{ACK, ASK_NODES, CONTROL_PREFIX, NAK, NODES, RESOURCE
 use crate::message::{Body, NodeStatus, codec};
 use crate::wire;
 
+/// Bytes of the fields before it up to which a heartbeat has room for `x_echo`: with the field itself,
+/// the common fields and the signature it stays below the 1,472 bytes of one Ethernet frame.
+const ECHO_ROOM: usize = 800;
 /// Numbers answered for one request (Heartbeat 3.0.6).
 const RESEND_MAX: u64 = 50;
 /// Refused retransmissions in a second: what one full request may cause.
@@ -35,7 +39,24 @@ impl Messaging {
         if self.stopping {
             list.push_text(fields::STOPPING, "1");
         }
-        self.send_sequenced(list, outputs);
+        if let Some(echo) = self.echo(&list) {
+            list.push_text(fields::ECHO, echo);
+        }
+        if self.send_sequenced(list, outputs) {
+            self.sent_times.push(self.history.highest(), self.now);
+        }
+    }
+
+    /// What the peer needs to reckon the round trip of each link, when it understands that and the
+    /// heartbeat stays within one frame with it. One field goes out on all links, so it can speak of
+    /// one peer only.
+    fn echo(&self, list: &FieldList) -> Option<String> {
+        let [peer] = self.peers.as_slice() else { return None };
+        if self.announce.is_empty() || !peer.puts_in_order() || list.room() > ECHO_ROOM {
+            return None;
+        }
+        let ways = self.links.iter().zip(&peer.links);
+        echo::write(ways.map(|(local, link)| (local.name.as_str(), &link.way)), self.now)
     }
 
     /// A message of the resource layer. The engine's own types are not for it.

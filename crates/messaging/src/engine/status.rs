@@ -5,7 +5,7 @@ use hb_config::settings::NodeName;
 use super::messaging::Messaging;
 use super::{Event, Output};
 use crate::fields::{self, FieldList};
-use crate::liveness::{Silence, whole_millis};
+use crate::liveness::{Silence, whole_micros, whole_millis};
 use crate::message::{NodeStatus, codec};
 
 /// How a session begins.
@@ -31,6 +31,7 @@ impl Messaging {
         if begin == Begin::Return {
             return;
         }
+        peer.begin_run();
         let known_before = peer.inbound.generation > 0;
         peer.inbound.restart(generation);
         peer.acked = 0;
@@ -59,6 +60,11 @@ impl Messaging {
         }
         peer.inbound.last_status = sequence;
         let interval = peer.heartbeat.map(|last| self.now.since(last));
+        if let Some(interval) =
+            interval.filter(|_| self.next_keepalive + self.times.keepalive >= self.now)
+        {
+            peer.intervals.observe(whole_micros(interval), whole_micros(peer.deadtime));
+        }
         peer.heartbeat = Some(self.now);
         peer.silence = Silence::since(self.now);
         peer.adopt_deadtime(list.text(fields::DEADTIME).and_then(fields::parse_hex));

@@ -161,10 +161,15 @@ impl Body {
     }
 }
 
-/// `x_*` fields other than the engine's own `x_after`.
+/// Fields that differ from message to message and that the engine reads itself.
+fn is_passing(name: &str) -> bool {
+    name == fields::AFTER || name == fields::ECHO
+}
+
+/// `x_*` fields other than the engine's own `x_after` and `x_echo`.
 pub(crate) fn extensions(list: &FieldList) -> Extensions {
     list.texts()
-        .filter(|(name, _)| name.starts_with(fields::EXTENSION_PREFIX) && *name != fields::AFTER)
+        .filter(|(name, _)| name.starts_with(fields::EXTENSION_PREFIX) && !is_passing(name))
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
 }
@@ -172,7 +177,7 @@ pub(crate) fn extensions(list: &FieldList) -> Extensions {
 /// Appends the entries that are named as extensions must be; the engine's own names are left out.
 pub(crate) fn push_extensions(list: &mut FieldList, extensions: &Extensions) {
     for (name, value) in extensions {
-        if name.starts_with(fields::EXTENSION_PREFIX) && name != fields::AFTER {
+        if name.starts_with(fields::EXTENSION_PREFIX) && !is_passing(name) {
             list.push_text(name, value.as_str());
         }
     }

@@ -268,6 +268,7 @@ impl Node {
         elapsed_ms: u64,
         turn: &mut Turn<'_>,
     ) {
+        self.totals.note_fence(what);
         let entry = HistoryEntry {
             kind: EntryKind::Fence,
             subject: Some(self.view(self.now).peer_name()),

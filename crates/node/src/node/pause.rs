@@ -43,6 +43,7 @@ impl Node {
         let text = format!("this process stood still for {late_ms} ms");
         turn.log(LogEvent::new(Level::Warn, "core_stalled", text).with("elapsed_ms", late_ms));
         self.watch.note_stall(self.now, late_ms);
+        self.totals.note_pause(late_ms);
         if late_ms.saturating_add(keepalive_ms) >= deadtime_ms {
             self.tell_pause(late_ms, turn);
         }

@@ -42,7 +42,10 @@ impl Node {
         let sides: Vec<(String, Sides)> = self.manager.groups().map(side).collect();
         for (group, sides) in sides {
             match self.splits.note(&group, sides, self.now) {
-                Some(Change::Found { group, apart }) => self.tell_split(&group, apart, turn),
+                Some(Change::Found { group, apart }) => {
+                    self.totals.note_split();
+                    self.tell_split(&group, apart, turn);
+                }
                 Some(Change::Ended { group, apart, overlap, kept }) => {
                     self.tell_end(group, apart, millis(overlap), kept, turn);
                 }

@@ -80,7 +80,13 @@ impl Entry {
 
 /// The programs and the names under which scripts of Heartbeat know them. Old releases had them in
 /// `/usr/lib/heartbeat`, 3.0.6 has them in `/usr/share/heartbeat`.
-const PROGRAMS: [(&str, &str); 2] = [("/usr/sbin/heartbeat", "heartbeat"), ("/usr/bin/hb", "hb")];
+const PROGRAMS: [(&str, &str); 3] = [
+    ("/usr/sbin/heartbeat", "heartbeat"),
+    ("/usr/bin/hb", "hb"),
+    // Called by `hb serve`, `hb notify` and by their units, never by their names.
+    ("/usr/lib/heartbeat/hb-serve", "hb-serve"),
+    ("/usr/lib/heartbeat/hb-notify", "hb-notify"),
+];
 const LINKS: [(&str, &str); 6] = [
     ("/usr/bin/cl_status", "hb"),
     ("/usr/lib/heartbeat/heartbeat", "../../sbin/heartbeat"),
@@ -90,9 +96,15 @@ const LINKS: [(&str, &str); 6] = [
     ("/usr/share/heartbeat/hb_takeover", "../../bin/hb"),
 ];
 /// Single files.
-const FILES: [(&str, &str, u32); 2] = [
+const FILES: [(&str, &str, u32); 4] = [
     ("/usr/lib/sysusers.d/twinbeat.conf", "etc/sysusers.d/twinbeat.conf", 0o644),
     ("/usr/lib/tmpfiles.d/twinbeat.conf", "etc/tmpfiles.d/twinbeat.conf", 0o644),
+    (
+        "/usr/share/doc/twinbeat/examples/twinbeat.rules.yml",
+        "etc/prometheus/twinbeat.rules.yml",
+        0o644,
+    ),
+    ("/usr/share/doc/twinbeat/examples/grafana.json", "etc/grafana/twinbeat.json", 0o644),
 ];
 const CONFIGURATION: [(&str, &str, u32); 2] = [
     ("/etc/init.d/heartbeat", "etc/init.d/heartbeat", 0o755),

@@ -57,7 +57,7 @@ pub(super) fn step(reader: &mut Reader<'_>, peer: &mut Peer, watch: &Watch) -> S
             Step::Input(Input::Link { link, failure })
         }
         0xc8..=0xcf => {
-            let ping = PingId(u16::from(code % PINGS));
+            let ping = if code == 0xcf { PingId::PEER } else { PingId(u16::from(code % PINGS)) };
             let sequence = if code & 4 == 0 { watch.echo(ping) } else { reader.u16() };
             Step::Input(Input::EchoReply { ping, sequence })
         }

@@ -30,6 +30,9 @@ fn snapshot() -> StatusSnapshot {
         failure: None,
         peer_hears: None,
         loss_permille: None,
+        rtt_us: None,
+        intervals: None,
+        counters: None,
     };
     snapshot.peer = Some(PeerNode {
         name: "node2".into(),
@@ -42,6 +45,7 @@ fn snapshot() -> StatusSnapshot {
         clients: ["ccm".to_owned()].into(),
         generation: 0,
         links: vec![link("eth0", true), link("eth1", false)],
+        intervals: None,
     });
     let ping = PingStatus { name: "10.0.0.254".into(), status: "ping".into(), heard_ms_ago: None };
     snapshot.pings = vec![ping];

@@ -89,6 +89,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             here: GroupClaim::Held,
             peer: None,
             active_on: Some("node1".into()),
+            maybe_on: None,
             since_ms: 7_100,
             reason: "node2 is dead".into(),
             resources: vec![resource(key), resource("nginx")],

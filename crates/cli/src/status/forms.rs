@@ -70,6 +70,11 @@ fn performance(snapshot: &StatusSnapshot) -> String {
             Some(format!("'loss_{}'={}.{}%;;;0;100", link.name, permille / 10, permille % 10))
         });
         values.extend(links);
+        let trips = peer
+            .links
+            .iter()
+            .filter_map(|link| Some(format!("'rtt_{}'={}us;;;0", link.name, link.rtt_us?)));
+        values.extend(trips);
     }
     if let Some(ms) = snapshot.last_move.as_ref().and_then(|last| last.outage_ms) {
         values.push(format!("last_outage={ms}ms;;;0"));

@@ -117,6 +117,7 @@ impl Watches {
             sessions: BTreeSet::new(),
             watched: Vec::new(),
             deaths: JoinSet::new(),
+            last_death: String::new(),
             is_in_doubt: false,
             doubts: 0,
             budget: Budget::default(),
@@ -162,6 +163,8 @@ struct Watcher {
     /// Processes whose end is awaited in `deaths`.
     watched: Vec<Watched>,
     deaths: JoinSet<Watched>,
+    /// What was said of the last death.
+    last_death: String,
     /// A process has ended and no check has been seen since.
     is_in_doubt: bool,
     /// Checks in a row that said "runs" while nothing was to be found.
@@ -259,7 +262,8 @@ impl Watcher {
         self.record.set(&self.owner, self.watched.clone());
         self.is_in_doubt = true;
         let Watched { pid, name, .. } = process;
-        self.hint(Evidence::ProcessEnded, format!("process {pid} ({name}) ended"));
+        self.last_death = format!("process {pid} ({name}) ended");
+        self.hint(Evidence::ProcessEnded, self.last_death.clone());
     }
 
     /// The last process that was watched may have been the service itself. That is said only when there
@@ -274,9 +278,8 @@ impl Watcher {
         if let Some(since) = self.since {
             self.look(Some(since), true).await;
             if self.watched.is_empty() {
-                let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-                let names = names.join(", ");
-                self.hint(Evidence::NothingLeft, format!("no process of it ({names}) is left"));
+                let reason = format!("{}, and nothing of it is left", self.last_death);
+                self.hint(Evidence::NothingLeft, reason);
             }
         }
     }

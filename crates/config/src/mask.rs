@@ -105,7 +105,11 @@ impl Masked {
 /// A whole file, covered.
 pub(crate) fn whole(file: FileId, source: &SourceFile) -> String {
     let masked = Masked::new(&Covers::default(), file, source, 0..source.text().len(), usize::MAX);
-    masked.map(|masked| masked.text).unwrap_or_default()
+    // A last line feed belongs to no line.
+    let end = if source.text().ends_with('\n') { "\n" } else { "" };
+    masked
+        .map(|masked| format!("{}{end}", masked.text().trim_end_matches('\n')))
+        .unwrap_or_default()
 }
 
 /// The parts of a file that [`whole`] covers.

@@ -85,7 +85,7 @@ pub(crate) fn run(
     control::documents(root, &stage, &about)?;
     let package = debian(root, &stage, &out, &about, &entries, options.debug)?;
     let spec = out.join("twinbeat.spec");
-    write(&spec, &spec::text(&about, &entries, &table::packages(root)))?;
+    write(&spec, &spec::text(&about, &entries, &table::packages()))?;
     fs::remove_dir_all(&stage).map_err(in_words(&stage))?;
     let mut made = vec![package, spec.clone()];
     if options.rpm {
@@ -97,7 +97,7 @@ pub(crate) fn run(
 fn build(root: &Path, debug: bool) -> Result<(), String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).arg("build");
-    for package in table::packages(root) {
+    for package in table::packages() {
         cargo.args(["--package", &package]);
     }
     if !debug {

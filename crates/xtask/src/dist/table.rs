@@ -80,8 +80,7 @@ impl Entry {
 
 /// The programs and the names under which scripts of Heartbeat know them. Old releases had them in
 /// `/usr/lib/heartbeat`, 3.0.6 has them in `/usr/share/heartbeat`.
-/// Each with the folder of its crate below `crates`, which has its name after `hb-`. A crate that is
-/// not in the tree is left out.
+/// Each with the folder of its crate below `crates`, which has its name after `hb-`.
 const PROGRAMS: [(&str, &str, &str); 4] = [
     ("/usr/sbin/heartbeat", "heartbeat", "heartbeat"),
     ("/usr/bin/hb", "hb", "cli"),
@@ -100,8 +99,7 @@ const CONFIGURATION: [(&str, &str, u32); 2] = [
     ("/etc/init.d/heartbeat", "etc/init.d/heartbeat", 0o755),
     ("/etc/logrotate.d/heartbeat", "etc/logrotate.d/heartbeat", 0o644),
 ];
-/// Folders of the tree of which every file goes to one folder of the machine. What is not there yet
-/// is left out.
+/// Folders of the tree of which every file goes to one folder of the machine.
 const FOLDERS: [(&str, &str); 9] = [
     ("etc/systemd", "/lib/systemd/system"),
     ("etc/sysusers.d", "/usr/lib/sysusers.d"),
@@ -125,7 +123,7 @@ const GUIDES: [&str; 3] =
 /// When a folder of the tree cannot be read.
 pub(crate) fn entries(root: &Path) -> Result<Vec<Entry>, String> {
     let mut all: Vec<Entry> = Vec::new();
-    all.extend(programs(root).map(|(path, name, _)| Entry::new(path, Kind::Program { name })));
+    all.extend(PROGRAMS.map(|(path, name, _)| Entry::new(path, Kind::Program { name })));
     all.extend(LINKS.map(|(path, to)| Entry::new(path, Kind::Link { to })));
     all.extend(CONFIGURATION.map(|(path, source, mode)| Entry::configuration(path, source, mode)));
     for (folder, place) in FOLDERS {
@@ -155,22 +153,14 @@ pub(crate) fn entries(root: &Path) -> Result<Vec<Entry>, String> {
     Ok(all)
 }
 
-fn programs(root: &Path) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    let is_there = |folder: &str| root.join("crates").join(folder).is_dir();
-    PROGRAMS.into_iter().filter(move |(_, _, folder)| is_there(folder))
-}
-
 /// The packages of cargo that make the programs.
-pub(crate) fn packages(root: &Path) -> Vec<String> {
-    programs(root).map(|(_, _, folder)| format!("hb-{folder}")).collect()
+pub(crate) fn packages() -> [String; PROGRAMS.len()] {
+    PROGRAMS.map(|(_, _, folder)| format!("hb-{folder}"))
 }
 
-/// Names and places in the tree of the files of `folder`, sorted; none when it is not there.
+/// Names and places in the tree of the files of `folder`, sorted.
 fn files(root: &Path, folder: &str) -> Result<Vec<(String, String)>, String> {
     let place = root.join(folder);
-    if !place.is_dir() {
-        return Ok(Vec::new());
-    }
     let mut found = Vec::new();
     for entry in std::fs::read_dir(&place).map_err(in_words(&place))? {
         let entry = entry.map_err(in_words(&place))?;

@@ -51,12 +51,13 @@ fn doctor_finds_and_its_cure_holds(pair: &mut Pair) {
     assert!(says("boot", "unit_changed"));
     pair.sh(node, &format!("rm -r {drop_in} && systemctl daemon-reload"));
     assert!(!says("boot", "unit_changed"));
-    // A configuration of nginx that cannot start: its agent says so on either node.
-    let part = "/etc/nginx/conf.d/broken.conf";
+    // The floating address in a file that is read at boot.
+    let folder = "/etc/network/interfaces.d";
+    let line = "iface eth0:0 inet static\\n  address 192.0.2.100/24\\n";
     assert!(!says("system", "static_address"));
-    pair.sh(node, "printf 'auto eth0:0\\niface eth0:0 inet static\\n  address 192.0.2.100/24\\n' >/etc/network/interfaces.d.test; mkdir -p /etc/network/interfaces.d; mv /etc/network/interfaces.d.test /etc/network/interfaces.d/x");
+    pair.sh(node, &format!("mkdir -p {folder} && printf '{line}' >{folder}/x"));
     assert!(says("system", "static_address"));
-    pair.sh(node, &format!("rm -f /etc/network/interfaces.d/x {part}"));
+    pair.sh(node, &format!("rm -r {folder}"));
     assert!(!says("system", "static_address"));
     pair.wait_well();
 }

@@ -6,7 +6,8 @@
 //! `cargo run -p hb-boot`, as root, with debootstrap and systemd-container of Debian. Words on the
 //! command line choose steps by name; those before are still run, as each begins where the one before
 //! it has ended. `HB_BOOT_CACHE` names a folder that keeps the Debian system for the next run,
-//! `HB_BOOT_MIRROR` another mirror than debootstrap's own. Where it cannot run it says SKIP, which
+//! `HB_BOOT_MIRROR` another mirror than debootstrap's own; with `HB_BOOT_RELEASE=1` the packages hold
+//! programs as users get them. Where it cannot run it says SKIP, which
 //! `HB_FORBID_SKIPS=1` makes a failure.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "says what it does, as a harness")]
 #![allow(clippy::disallowed_methods, reason = "real time, files and processes")]

@@ -313,7 +313,7 @@ impl<'a> Course<'a> {
         };
         self.wait(limit, false, well).map_err(|stop| match stop {
             Stop::Limit(_) => Stop::Failed("the nodes were not well again in time".to_owned()),
-            other => other,
+            stop @ (Stop::Trip(_) | Stop::Asked(_) | Stop::Failed(_)) => stop,
         })?;
         self.note("both nodes are well".to_owned());
         Ok(())

@@ -172,10 +172,13 @@ pub(super) fn undo(run_dir: &Path, ledger: &Ledger) -> Result<(), String> {
     lift(ledger)?;
     let removed = fs::remove_file(run_dir.join(LEDGER_FILE));
     let _ = fs::remove_file(run_dir.join(FAILED_FILE));
-    removed.or_else(|error| match error.kind() {
-        io::ErrorKind::NotFound => Ok(()),
-        _ => Err(format!("{LEDGER_FILE}: {error}")),
-    })?;
+    match removed {
+        // Its helper has noticed, and has done so.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(format!("{LEDGER_FILE}: {error}"));
+        }
+        Ok(()) | Err(_) => {}
+    }
     if ledger.back { bring_back(ledger) } else { Ok(()) }
 }
 

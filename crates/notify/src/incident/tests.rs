@@ -225,6 +225,30 @@ fn a_power_loss_is_one_message_and_the_return_another() {
 }
 
 #[test]
+fn who_hears_of_the_beginning_hears_of_the_end() {
+    let mut world = World::of("ha1");
+    world.peer("dead");
+    world.problem("peer_dead", "ha2");
+    world.status.groups[0].active_on = None;
+    world.pass(20);
+    world.status.groups[0].active_on = Some("ha1".into());
+    world.solved("peer_dead");
+    world.pass(60);
+    let told: Vec<_> = world.told.iter().map(|it| (it.phase, it.severity)).collect();
+    assert_eq!(told, [(Phase::Begin, Gravity::Critical), (Phase::Resolved, Gravity::Critical)]);
+}
+
+#[test]
+fn ids_hold_nothing_but_letters_digits_and_dashes() {
+    let mut world = World::of("ha1");
+    world.status.cluster = "my web\0 <pair>".into();
+    world.problem("split", "www");
+    world.pass(1);
+    assert_eq!(world.told[0].id, format!("mywebpair-ha1-{START:x}-1"));
+    assert_eq!(world.told[0].subject, "[my web  <pair>] split of www");
+}
+
+#[test]
 fn a_death_without_a_takeover_is_told_when_it_lasts() {
     let mut world = World::of("ha1");
     world.peer("dead");

@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, companion, completions, demo, explain, history, key, lab, migrate,
-    operate, plan, probe, reload, status, why, witness,
+    address, check, cl_status, companion, completions, demo, doctor, drill, explain, history, key, lab,
+    migrate, operate, plan, probe, push, reload, report, status, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -44,7 +44,11 @@ enum Verb {
     Maintenance(operate::MaintenanceArgs),
     Fence(operate::FenceArgs),
     Reload(reload::ReloadArgs),
+    PushConfig(push::PushArgs),
+    Drill(drill::DrillArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
+    Report(report::ReportArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
     Key(key::KeyArgs),
@@ -88,9 +92,13 @@ pub fn main() -> ExitCode {
         Verb::Maintenance(args) => operate::maintenance(run_dir, &args),
         Verb::Fence(args) => operate::fence(run_dir, &args),
         Verb::Reload(args) => reload::run(run_dir, &args),
-        Verb::Probe(args) => probe::run(&args),
+        Verb::PushConfig(args) => push::run(&args),
+        Verb::Drill(args) => drill::run(run_dir, state_dir, &args),
+        Verb::Probe(args) => probe::run(run_dir, &args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
+        Verb::Report(args) => report::run(run_dir, state_dir, &args),
+        Verb::Doctor(args) => doctor::run(run_dir, state_dir, &args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Migrate(args) => migrate::run(&args),
         Verb::Key(args) => key::run(run_dir, &args),

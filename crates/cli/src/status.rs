@@ -20,8 +20,8 @@ mod screen;
 mod watch;
 
 pub use forms::{json, oneline, word_of};
-pub use screen::if_it_dies;
 use screen::{Style, screen};
+pub use screen::{claim_word, heard, hears, if_it_dies, is_heard, peer_holdings, split_word};
 
 /// Options of `hb status`.
 #[derive(Clone, Debug, Args)]

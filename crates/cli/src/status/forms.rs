@@ -10,10 +10,14 @@ use super::{Known, age, verdict_code};
 pub fn json(known: &Known) -> String {
     let value = match (&known.snapshot, &known.down) {
         (Some(snapshot), None) => serde_json::to_value(snapshot),
-        (None, None) => Ok(json!({ "v": api::VERSION })),
-        (None, Some(down)) => Ok(json!({ "v": api::VERSION, "error": down.error.to_string() })),
+        (None, None) => Ok(json!({ "v": api::VERSION, "daemon": "down" })),
+        (None, Some(down)) => {
+            let error = down.error.to_string();
+            Ok(json!({ "v": api::VERSION, "daemon": "down", "error": error }))
+        }
         (Some(snapshot), Some(down)) => Ok(json!({
             "v": api::VERSION,
+            "daemon": "down",
             "error": down.error.to_string(),
             "age_ms": down.age_ms,
             "saved_unix_ms": down.saved_unix_ms,

@@ -237,7 +237,7 @@ fn nodes(snapshot: &StatusSnapshot) -> String {
 }
 
 /// The direction from the peer to this node.
-fn hears(link: &LinkStatus) -> String {
+pub fn hears(link: &LinkStatus) -> String {
     let loss = match link.loss_permille {
         Some(permille) => format!(", {}.{} % lost", permille / 10, permille % 10),
         None => String::new(),
@@ -253,7 +253,7 @@ fn hears(link: &LinkStatus) -> String {
 }
 
 /// The direction from this node to the peer, as the peer says it.
-fn is_heard(link: &LinkStatus) -> String {
+pub fn is_heard(link: &LinkStatus) -> String {
     let word = match link.peer_hears {
         Some(true) => "hears",
         Some(false) => "does NOT HEAR this node",
@@ -309,7 +309,8 @@ fn further_keys(here: &[KeyStatus], there: Option<&[KeyStatus]>) -> String {
     row("also accepts", &shown(here), &shown(there))
 }
 
-fn peer_holdings(peer: &PeerNode) -> String {
+/// What the other node says that it holds.
+pub fn peer_holdings(peer: &PeerNode) -> String {
     match (&peer.holdings, peer.stable) {
         (None, _) => "unknown".to_owned(),
         (Some(word), Some(false)) => format!("{word}, in transition"),
@@ -413,7 +414,7 @@ fn resource_line(resource: &ResourceStatus, group: &GroupStatus, style: Style) -
 }
 
 /// What a node that may still run a group does with it.
-fn split_word(claim: Option<GroupClaim>) -> &'static str {
+pub fn split_word(claim: Option<GroupClaim>) -> &'static str {
     match claim {
         Some(GroupClaim::Held) => "serves",
         Some(GroupClaim::Acquiring) => "is starting",
@@ -424,7 +425,8 @@ fn split_word(claim: Option<GroupClaim>) -> &'static str {
     }
 }
 
-fn claim_word(claim: GroupClaim) -> &'static str {
+/// A group's state on one node, in a word.
+pub fn claim_word(claim: GroupClaim) -> &'static str {
     match claim {
         GroupClaim::Released => "released",
         GroupClaim::Acquiring => "acquiring",
@@ -435,7 +437,8 @@ fn claim_word(claim: GroupClaim) -> &'static str {
     }
 }
 
-fn heard(ms: Option<u64>) -> String {
+/// The age of what is known of a node.
+pub fn heard(ms: Option<u64>) -> String {
     match ms {
         Some(ms) => format!("heard {} ago", age(ms)),
         None => "never heard".to_owned(),

@@ -38,7 +38,11 @@ pub fn main() -> ExitCode {
                 Some(path) => Settings::prepared(path),
                 None => read(),
             };
-            let done = settings.and_then(|it| run::run(it, &run_dir, &state_dir, &args.notify_dir));
+            let settings = match settings {
+                Ok(settings) if !settings.notify.channels.is_empty() => settings,
+                settings => return useless(settings),
+            };
+            let done = run::run(settings, &run_dir, &state_dir, &args.notify_dir);
             done.map_or_else(fail, |()| exit::code(exit::OK))
         }
         NotifyVerb::Test { channel } => match read() {
@@ -47,11 +51,21 @@ pub fn main() -> ExitCode {
         },
         NotifyVerb::Status { json } => status::run(&args.notify_dir, *json),
         NotifyVerb::Prepare { out } => {
-            let written = read().and_then(|settings| {
-                let shown = |error| format!("{}: {error}", out.display());
-                prepare::write(&settings, out).map_err(shown)
-            });
-            written.map_or_else(fail, |()| exit::code(exit::OK))
+            // What is wrong is said by the service, which then need not be tried again.
+            let settings = read()
+                .unwrap_or_else(|text| Settings { complaints: vec![text], ..Settings::default() });
+            let shown = |error| fail(format!("{}: {error}", out.display()));
+            prepare::write(&settings, out).map_or_else(shown, |()| exit::code(exit::OK))
         }
     }
+}
+
+/// Without a channel there is nothing to do, and trying again does not help.
+fn useless(settings: Result<Settings, String>) -> ExitCode {
+    let complaints = settings.map_or_else(|text| vec![text], |settings| settings.complaints);
+    for text in complaints {
+        status::err(&format!("hb notify: {}\n", text.trim_end()));
+    }
+    status::err("hb notify: [notify] of hb.toml has no channel that can be used: nobody is told\n");
+    exit::code(exit::USAGE)
 }

@@ -30,6 +30,8 @@ const MOVES_WAIT_MS: u64 = 60_000;
 /// How long the other node has for a message that is its to send before it dies, in ms. Within this
 /// time the survivor tells it in its place.
 const LEFT_TO_PEER_MS: u64 = 60_000;
+/// Characters of a name that become part of an id.
+const NAME_MAX: usize = 64;
 /// Doublings of the time that something must be gone, at most.
 const DOUBLINGS_MAX: u32 = 4;
 /// Keys of the incidents that there is one of.
@@ -336,6 +338,8 @@ impl Incidents {
                     if open.left_ms.is_none_or(in_time) {
                         let message = self.begin(&open, status, now_ms);
                         open.told = Some(message.id.clone());
+                        // Who hears of the beginning hears of the end.
+                        open.severity = message.severity;
                         out.push(message);
                     }
                 } else {
@@ -402,7 +406,8 @@ impl Incidents {
     fn message(&mut self, draft: Draft, status: Option<&StatusSnapshot>, now_ms: u64) -> Message {
         self.state.seq += 1;
         let State { epoch_ms, seq, brief, .. } = &self.state;
-        let id = format!("{}-{}-{epoch_ms:x}-{seq}", brief.cluster, brief.node);
+        let (cluster, node) = (token(&brief.cluster), token(&brief.node));
+        let id = format!("{cluster}-{node}-{epoch_ms:x}-{seq}");
         let views = match status {
             Some(status) => words::views(status),
             None => vec![format!("nothing is known since {}", words::utc(self.state.seen_ms))],
@@ -522,6 +527,12 @@ fn shared_is_ours(subject: &str, status: &StatusSnapshot) -> bool {
         Some(owner) if owner == peer => false,
         Some(_) | None => here < peer,
     }
+}
+
+/// What may stand in headers, file names and variables.
+fn token(name: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    name.chars().filter(|c| fits(*c)).take(NAME_MAX).collect()
 }
 
 /// Nothing is on its way.

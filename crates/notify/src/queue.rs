@@ -104,7 +104,7 @@ mod tests {
     fn queue(messages: impl IntoIterator<Item = Message>) -> Queue {
         let mut queue = Queue::default();
         for message in messages {
-            assert_eq!(queue.push(message), []);
+            assert_eq!(queue.push(message), Vec::<u64>::new());
         }
         queue
     }
@@ -146,7 +146,7 @@ mod tests {
             let begin = |seq| message(seq, Phase::Begin);
             let mut queue = queue((1..QUEUE_MAX as u64).map(begin));
             let odd = Message { severity, ..message(500, phase) };
-            assert_eq!(queue.push(odd), []);
+            assert_eq!(queue.push(odd), Vec::<u64>::new());
             assert_eq!(queue.push(begin(501)), [expect], "{phase:?}");
             assert_eq!((queue.len(), queue.due(0).map(|it| it.seq)), (QUEUE_MAX, Some(1)));
         };

@@ -90,9 +90,6 @@ pub(crate) fn run(
     }
     let Settings { notify, contents, complaints } = settings;
     complaints.iter().for_each(|text| log(text));
-    if notify.channels.is_empty() {
-        return Err("[notify] of hb.toml has no channel that can be used: nobody is told".into());
-    }
     let names: Vec<&str> = notify.channels.iter().map(|it| it.name.as_str()).collect();
     match store.forget_others(&names) {
         Ok(0) => {}

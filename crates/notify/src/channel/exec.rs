@@ -23,6 +23,9 @@ const LOOK: Duration = Duration::from_millis(10);
 const GRACE: Duration = Duration::from_secs(2);
 /// Output that is kept.
 const OUTPUT_MAX: usize = 16 * 1024;
+/// Characters of the text that fit into a variable: the kernel takes 128 KiB for each, and a
+/// character has four bytes at most.
+const VARIABLE_MAX: usize = 16_000;
 /// Output that is shown, in characters.
 const SHOWN_MAX: usize = 300;
 
@@ -43,10 +46,10 @@ pub(super) fn send(
         ("HB_SEVERITY", message.severity.word().to_owned()),
         ("HB_CLUSTER", message.cluster.clone()),
         ("HB_NODE", message.node.clone()),
-        ("HB_GROUP", message.groups.join(" ")),
+        ("HB_GROUP", message.groups.join(" ").chars().take(VARIABLE_MAX).collect()),
         ("HB_CAUSE", message.cause.clone()),
         ("HB_SUBJECT", message.subject.clone()),
-        ("HB_TEXT", message.text(dropped)),
+        ("HB_TEXT", message.text(dropped).chars().take(VARIABLE_MAX).collect()),
         ("HB_DURATION_MS", number(message.duration_ms)),
         ("HB_OUTAGE_MS", number(message.outage_ms)),
         ("HB_DROPPED", dropped.to_string()),

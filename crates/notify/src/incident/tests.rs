@@ -3,9 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hb_config::settings::{AutoFailback, Timing};
-use hb_node::api::{
-    GroupStatus, HistoryStep, LinkStatus, PeerNode, PingStatus, ThisNode, VERSION as API,
-};
+use hb_node::api::{GroupStatus, HistoryStep, PingStatus, ThisNode, VERSION as API};
 use proptest::prelude::*;
 
 use super::*;
@@ -23,10 +21,7 @@ struct World {
 }
 
 fn status(here: &str, peer: &str) -> StatusSnapshot {
-    let link = |name: &str| -> LinkStatus {
-        let text = format!(r#"{{"name":"{name}","up":true,"heard_ms_ago":90,"failure":null}}"#);
-        serde_json::from_str(&text).expect("a link")
-    };
+    let link = |name: &str| serde_json::json!({"name": name, "up": true, "heard_ms_ago": 90, "failure": null});
     let mut status: StatusSnapshot = serde_json::from_value(serde_json::json!({
         "v": API, "cluster": "web", "version": "0", "pid": 1, "uptime_ms": 1, "verdict": "healthy",
         "problems": [], "failover_ready": true, "members": ["ha1", "ha2"],
@@ -35,10 +30,9 @@ fn status(here: &str, peer: &str) -> StatusSnapshot {
             rscstatus: "local".into(), generation: 1, key: "#1 sha256".into(), keys: Vec::new(),
             clients: BTreeSet::new(),
         },
-        "peer": PeerNode {
-            name: peer.into(), status: "active".into(), heard_ms_ago: Some(90),
-            holdings: None, stable: Some(true), native: Some(true), generation: 1, keys: None,
-            clients: BTreeSet::new(), links: vec![link("eth0"), link("eth1")],
+        "peer": {
+            "name": peer, "status": "active", "heard_ms_ago": 90, "holdings": null, "stable": true,
+            "native": true, "generation": 1, "links": [link("eth0"), link("eth1")],
         },
         "pings": Vec::<PingStatus>::new(), "groups": Vec::<GroupStatus>::new(), "last_move": null,
         "timing": Timing {
@@ -228,6 +222,30 @@ fn a_power_loss_is_one_message_and_the_return_another() {
     let resolved = world.told[0].clone();
     world.tells(&["resolved [web] resolved: ha1 is back after 1 min 46 s — www is on ha2"]);
     assert_eq!((resolved.incident, resolved.seq), (message.id, message.seq + 1));
+}
+
+#[test]
+fn who_hears_of_the_beginning_hears_of_the_end() {
+    let mut world = World::of("ha1");
+    world.peer("dead");
+    world.problem("peer_dead", "ha2");
+    world.status.groups[0].active_on = None;
+    world.pass(20);
+    world.status.groups[0].active_on = Some("ha1".into());
+    world.solved("peer_dead");
+    world.pass(60);
+    let told: Vec<_> = world.told.iter().map(|it| (it.phase, it.severity)).collect();
+    assert_eq!(told, [(Phase::Begin, Gravity::Critical), (Phase::Resolved, Gravity::Critical)]);
+}
+
+#[test]
+fn ids_hold_nothing_but_letters_digits_and_dashes() {
+    let mut world = World::of("ha1");
+    world.status.cluster = "my web\0 <pair>".into();
+    world.problem("split", "www");
+    world.pass(1);
+    assert_eq!(world.told[0].id, format!("mywebpair-ha1-{START:x}-1"));
+    assert_eq!(world.told[0].subject, "[my web  <pair>] split of www");
 }
 
 #[test]

@@ -19,14 +19,14 @@ trait Stream: Read + Write {}
 impl<T: Read + Write> Stream for T {}
 
 /// A certificate for `localhost` that nobody trusts by itself.
-pub struct Certificate {
+pub(crate) struct Certificate {
     /// For `ca_file`.
-    pub pem: String,
+    pub(crate) pem: String,
     config: Arc<ServerConfig>,
 }
 
 impl Certificate {
-    pub fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -46,7 +46,7 @@ fn encrypted(config: &Arc<ServerConfig>, stream: TcpStream) -> Box<dyn Stream> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encryption {
+pub(crate) enum Encryption {
     None,
     Starttls,
     Implicit,
@@ -54,16 +54,16 @@ pub enum Encryption {
 
 /// What an SMTP server got.
 #[derive(Clone, Debug, Default)]
-pub struct Mail {
-    pub encrypted: bool,
-    pub auth: Option<String>,
-    pub from: String,
-    pub to: Vec<String>,
-    pub data: String,
+pub(crate) struct Mail {
+    pub(crate) encrypted: bool,
+    pub(crate) auth: Option<String>,
+    pub(crate) from: String,
+    pub(crate) to: Vec<String>,
+    pub(crate) data: String,
 }
 
-pub struct Smtp {
-    pub port: u16,
+pub(crate) struct Smtp {
+    pub(crate) port: u16,
     mails: Receiver<Mail>,
     secrets: Arc<AtomicUsize>,
     refusal: Arc<Mutex<Option<String>>>,
@@ -78,7 +78,7 @@ struct Session {
 }
 
 impl Smtp {
-    pub fn start(encryption: Encryption, certificate: Option<&Certificate>) -> Self {
+    pub(crate) fn start(encryption: Encryption, certificate: Option<&Certificate>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, mails) = mpsc::channel();
@@ -101,17 +101,17 @@ impl Smtp {
     }
 
     /// Answers `MAIL` with this.
-    pub fn refusing(self, answer: &str) -> Self {
+    pub(crate) fn refusing(self, answer: &str) -> Self {
         *self.refusal.lock().unwrap() = Some(answer.to_owned());
         self
     }
 
-    pub fn mail(&self) -> Mail {
+    pub(crate) fn mail(&self) -> Mail {
         self.mails.recv_timeout(LIMIT).unwrap()
     }
 
     /// How often somebody has tried to log in.
-    pub fn secrets(&self) -> usize {
+    pub(crate) fn secrets(&self) -> usize {
         self.secrets.load(Ordering::SeqCst)
     }
 }
@@ -189,20 +189,20 @@ fn address(line: &str) -> String {
 
 /// What the HTTP server does with a request.
 #[derive(Clone, Copy, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     Status(u16),
     /// Reads it and says nothing.
     Hang,
 }
 
-pub struct Http {
-    pub port: u16,
+pub(crate) struct Http {
+    pub(crate) port: u16,
     requests: Receiver<(String, String)>,
 }
 
 impl Http {
     /// Answers with `replies`, one after the other, and with the last for ever.
-    pub fn start(certificate: Option<&Certificate>, replies: Vec<Reply>) -> Self {
+    pub(crate) fn start(certificate: Option<&Certificate>, replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let config = certificate.map(|it| Arc::clone(&it.config));
@@ -231,7 +231,7 @@ impl Http {
     }
 
     /// The first `count` requests: head and body.
-    pub fn requests(&self, count: usize) -> Vec<(String, String)> {
+    pub(crate) fn requests(&self, count: usize) -> Vec<(String, String)> {
         (0..count).map(|_| self.requests.recv_timeout(LIMIT).unwrap()).collect()
     }
 }

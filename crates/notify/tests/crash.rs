@@ -76,7 +76,8 @@ struct Notifier(Child);
 impl Notifier {
     fn start(dir: &Path) -> Self {
         let path = |name: &str| dir.join(name).display().to_string();
-        let words = ["--run-dir", &path("run"), "--dir", &path("etc"), "--notify-dir", &path("state")];
+        let words =
+            ["--run-dir", &path("run"), "--dir", &path("etc"), "--notify-dir", &path("state")];
         let program = env!("CARGO_BIN_EXE_hb-notify");
         let mut command = Command::new(program);
         Self(command.args(words).arg("run").stderr(Stdio::null()).spawn().unwrap())

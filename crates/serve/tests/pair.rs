@@ -6,6 +6,7 @@
 
 mod support;
 
+use std::cell::RefCell;
 use std::process::ExitCode;
 
 use hb_netns::files::{ADDRESS, Setup};
@@ -24,11 +25,15 @@ fn follow() {
     let serve = Serve::start(&run_dir, &state_dir);
     let agent = agent();
     let ask = |path: &str| get(&agent, &format!("{}{path}", serve.url), &[]);
+    let seen = RefCell::new(String::new());
     let says = |path: &str, parts: &[&str]| {
         let text = ask(path).text;
         let missing: Vec<&&str> = parts.iter().filter(|part| !text.contains(**part)).collect();
-        // What is shown when a wait ends in vain.
-        println!("{path}: missing {missing:?}");
+        let told = format!("{path}: missing {missing:?}");
+        if seen.replace(told.clone()) != told {
+            // What is shown when a wait ends in vain.
+            println!("{told}");
+        }
         missing.is_empty()
     };
     let active = |node: &str, value: &str| {

@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, completions, demo, explain, history, key, lab, migrate, operate,
-    plan, probe, reload, status, tune, why, witness,
+    address, check, cl_status, companion, completions, demo, doctor, drill, explain, history, key,
+    lab, migrate, operate, plan, probe, push, reload, report, status, tune, ui, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -30,6 +30,7 @@ struct Cli {
 enum Verb {
     /// Is it fine, who is active, can it fail over, what to do
     Status(status::StatusArgs),
+    Ui(ui::UiArgs),
     /// What happened, each thing with its cause, who asked, how long each part took, and the outage
     History(history::HistoryArgs),
     /// The chain of reasons: why it is so, since when, what would come next, what to do
@@ -44,7 +45,11 @@ enum Verb {
     Maintenance(operate::MaintenanceArgs),
     Fence(operate::FenceArgs),
     Reload(reload::ReloadArgs),
+    PushConfig(push::PushArgs),
+    Drill(drill::DrillArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
+    Report(report::ReportArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
     Key(key::KeyArgs),
@@ -59,6 +64,8 @@ enum Verb {
     Probe(probe::ProbeArgs),
     #[command(hide = true)]
     Witness(witness::WitnessArgs),
+    Serve(companion::ServeArgs),
+    Notify(companion::NotifyArgs),
     Completions(completions::CompletionsArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
@@ -78,6 +85,7 @@ pub fn main() -> ExitCode {
     let state_dir = cli.state_dir.as_path();
     match cli.verb {
         Verb::Status(args) => status::run(run_dir, state_dir, &args),
+        Verb::Ui(args) => ui::run(run_dir, state_dir, &args),
         Verb::History(args) => history::run(run_dir, state_dir, &args),
         Verb::Why(args) => why::run(run_dir, state_dir, &args),
         Verb::Plan(args) => plan::run(run_dir, state_dir, &args),
@@ -87,9 +95,13 @@ pub fn main() -> ExitCode {
         Verb::Maintenance(args) => operate::maintenance(run_dir, &args),
         Verb::Fence(args) => operate::fence(run_dir, &args),
         Verb::Reload(args) => reload::run(run_dir, &args),
-        Verb::Probe(args) => probe::run(&args),
+        Verb::PushConfig(args) => push::run(&args),
+        Verb::Drill(args) => drill::run(run_dir, state_dir, &args),
+        Verb::Probe(args) => probe::run(run_dir, &args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
+        Verb::Report(args) => report::run(run_dir, state_dir, &args),
+        Verb::Doctor(args) => doctor::run(run_dir, state_dir, &args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Migrate(args) => migrate::run(&args),
         Verb::Key(args) => key::run(run_dir, &args),
@@ -97,6 +109,8 @@ pub fn main() -> ExitCode {
         Verb::Soak(args) => demo::soak::run(&args),
         Verb::Tune(args) => tune::run(run_dir, &args),
         Verb::Address(args) => address::run(&args),
+        Verb::Serve(_) => companion::become_program("hb-serve"),
+        Verb::Notify(_) => companion::become_program("hb-notify"),
         Verb::Completions(args) => completions::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }

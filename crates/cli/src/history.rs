@@ -13,8 +13,8 @@ use crate::client::{Client, ClientError, LIMIT};
 use crate::{exit, print};
 
 pub(crate) mod file;
-pub(crate) mod line;
-mod since;
+pub mod line;
+pub(crate) mod since;
 
 /// Options of `hb history`.
 #[derive(Clone, Debug, Args)]
@@ -41,13 +41,13 @@ pub(crate) struct HistoryArgs {
 
 /// What is known of the past, and from whom.
 #[derive(Clone, Debug, Serialize)]
-pub(crate) struct Past {
+pub struct Past {
     /// Schema version.
     v: u32,
     /// Whether the daemon answered; without it the entries are what it kept.
-    pub(crate) daemon: bool,
+    pub daemon: bool,
     /// Oldest first.
-    pub(crate) entries: Vec<HistoryEntry>,
+    pub entries: Vec<HistoryEntry>,
     /// Lines of the file that could not be read.
     unreadable: usize,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Past {
 ///
 /// # Errors
 /// When neither is there: why the daemon does not answer.
-pub(crate) fn past(run_dir: &Path, state_dir: &Path) -> Result<Past, ClientError> {
+pub fn past(run_dir: &Path, state_dir: &Path) -> Result<Past, ClientError> {
     let kept = file::read(&state_dir.join(api::HISTORY_FILE));
     let told = ask(run_dir);
     let daemon = told.is_ok();
@@ -157,7 +157,7 @@ fn lines(entries: &[HistoryEntry], earlier: usize, args: &HistoryArgs, now: &Zon
 }
 
 /// `08 Nov 17:20:03.412`, with the year when it is another one.
-pub(crate) fn moment(unix_ms: u64, now: &Zoned) -> String {
+pub fn moment(unix_ms: u64, now: &Zoned) -> String {
     let Some(at) = i64::try_from(unix_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok())
     else {
         return "at an unknown time".to_owned();

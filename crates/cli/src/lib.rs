@@ -3,15 +3,19 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod ask;
 mod check;
 mod cl_status;
 pub mod client;
 pub mod command;
+pub mod companion;
 pub mod completions;
 pub mod demo;
+mod doctor;
+mod drill;
 pub mod exit;
 mod explain;
-mod history;
+pub mod history;
 mod key;
 pub mod lab;
 mod migrate;
@@ -20,10 +24,14 @@ mod operate;
 mod plan;
 mod print;
 mod probe;
+mod push;
 mod reload;
-mod status;
+mod report;
+mod ssh;
+pub mod status;
 #[cfg(test)]
 mod testing;
 mod tune;
+mod ui;
 mod why;
 mod witness;

@@ -19,8 +19,11 @@ mod plain;
 mod screen;
 mod watch;
 
-pub(crate) use forms::word_of;
-use screen::{Style, screen};
+pub(crate) use aged::aged;
+pub use forms::{json, oneline, word_of};
+pub(crate) use screen::Style;
+use screen::screen;
+pub use screen::{claim_word, heard, hears, if_it_dies, is_heard, peer_holdings, split_word};
 
 /// Options of `hb status`.
 #[derive(Clone, Debug, Args)]
@@ -49,24 +52,24 @@ pub(crate) struct StatusArgs {
 
 /// What is known, and whether the daemon itself said so.
 #[derive(Debug)]
-pub(crate) struct Known {
+pub struct Known {
     /// `None`: nothing is known at all.
-    pub(crate) snapshot: Option<StatusSnapshot>,
+    pub snapshot: Option<StatusSnapshot>,
     /// Why the daemon was not asked, and how old what it kept is.
-    pub(crate) down: Option<Down>,
+    pub down: Option<Down>,
 }
 
 /// The daemon cannot be asked.
 #[derive(Debug)]
-pub(crate) struct Down {
+pub struct Down {
     /// Why.
-    pub(crate) error: ClientError,
+    pub error: ClientError,
     /// Age of the snapshot in ms.
-    pub(crate) age_ms: u64,
+    pub age_ms: u64,
     /// When it was kept, in Unix milliseconds; 0 when there is none.
-    pub(crate) saved_unix_ms: u64,
+    pub saved_unix_ms: u64,
     /// The daemon had stopped in order.
-    pub(crate) is_last: bool,
+    pub is_last: bool,
 }
 
 impl Known {
@@ -81,7 +84,7 @@ impl Known {
 }
 
 /// Asks the daemon, or reads what it kept. Every age is counted to this moment.
-pub(crate) fn known(run_dir: &Path, state_dir: &Path) -> Known {
+pub fn known(run_dir: &Path, state_dir: &Path) -> Known {
     let error = match client::snapshot(run_dir) {
         Ok(snapshot) => return Known { snapshot: Some(snapshot), down: None },
         Err(error) => error,
@@ -94,7 +97,7 @@ pub(crate) fn known(run_dir: &Path, state_dir: &Path) -> Known {
     let saved_unix_ms = saved.saved_unix_ms;
     let age_ms = now.saturating_sub(saved_unix_ms);
     let down = Down { error, age_ms, saved_unix_ms, is_last: saved.is_last };
-    Known { snapshot: Some(aged::aged(saved.status, age_ms)), down: Some(down) }
+    Known { snapshot: Some(aged(saved.status, age_ms)), down: Some(down) }
 }
 
 /// Runs `hb status`. Exit: 0 healthy, 1 degraded or in transition, 2 not served or split, 3 unknown.
@@ -129,13 +132,23 @@ fn shown(known: &Known, args: &StatusArgs) -> (String, String) {
     let style = Style { symbols: terminal, colour };
     let now = Zoned::now();
     let clock = |ms: u64| history::moment(ms, &now);
-    match &known.snapshot {
-        None => (String::new(), nothing(known)),
-        Some(snapshot) => {
-            let screen = screen(snapshot, style, &clock);
-            (banner(known, &clock) + &screen, String::new())
-        }
+    match page(known, style, &clock) {
+        Ok(page) => (page, String::new()),
+        Err(nothing) => (String::new(), nothing),
     }
+}
+
+/// The whole screen, below a line that says so when it is not of now.
+///
+/// # Errors
+/// Why nothing is known at all.
+pub(crate) fn page(
+    known: &Known,
+    style: Style,
+    clock: &dyn Fn(u64) -> String,
+) -> Result<String, String> {
+    let snapshot = known.snapshot.as_ref().ok_or_else(|| nothing(known))?;
+    Ok(banner(known, clock) + &screen(snapshot, style, clock))
 }
 
 fn nothing(known: &Known) -> String {
@@ -167,7 +180,7 @@ pub(crate) fn verdict_code(verdict: Verdict) -> u8 {
 }
 
 /// A duration as people say it: `0.3 s`, `42 s`, `04:11`, `3 h 04 min`, `12 d 4 h`.
-pub(crate) fn age(ms: u64) -> String {
+pub fn age(ms: u64) -> String {
     let s = ms / 1_000;
     match s {
         0..10 => format!("{}.{} s", s, ms % 1_000 / 100),

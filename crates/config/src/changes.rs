@@ -282,6 +282,11 @@ mod tests {
     }
 
     #[test]
+    fn what_the_daemon_does_not_read_is_no_change() {
+        assert!(from_base(HA_CF, HARESOURCES, KEYS, "[serve]\nlisten = \"[::1]:80\"\n").is_empty());
+    }
+
+    #[test]
     fn keys_alone_need_no_start_and_are_not_shown() {
         let keys = "auth 2\n1 sha256 a-key-of-the-tests-with-32-bytes\n2 sha256 geheim-geheim-geheim-geheim-1234\n";
         let changes = from_base(HA_CF, HARESOURCES, keys, "");

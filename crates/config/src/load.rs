@@ -7,7 +7,7 @@ use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Severity, Sink};
 use crate::ha_cf::{self, DEFAULT_PORT, HaCf, Stonith};
 use crate::haresources::{self, Group};
-use crate::native::{self, Places};
+use crate::native::{self, Parsed, Places};
 use crate::settings::{
     AuthKeys, AutoFailback, GenerationSource, GroupSpec, Native, NodeName, Settings, Timing,
     UuidSource, Watchdog, WitnessKind,
@@ -55,7 +55,8 @@ pub fn load(files: &Files, node: Option<&NodeName>) -> Loaded {
     let mut between = Sink::between_files();
     let timing =
         cf.as_ref().map(|cf| check::check(cf, groups.as_deref(), bad_groups, node, &mut between));
-    let native = complete(native.unwrap_or_default(), cf.as_ref(), timing, node);
+    let Parsed { native, places, companions: _ } = native.unwrap_or_default();
+    let native = complete((native, places), cf.as_ref(), timing, node);
     if let Some(cf) = &cf {
         let known = groups.as_deref().filter(|_| !bad_groups);
         check::native::check(cf, known, &native, timing, node, &mut between);

@@ -7,8 +7,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+mod companions;
 mod native;
+pub mod notify;
 
+pub use companions::*;
 pub use native::*;
 
 /// A cluster member's name, lower-cased (Heartbeat 3.0.6 compares node names in lower case).

@@ -13,6 +13,7 @@ use std::time::Duration;
 use hb_config::settings::{AddressSpec, Announce, BuiltIn, Settings};
 use hb_node::input::Input;
 use hb_resource::address::{Addresses, Health, Notice};
+use hb_resource::input::Evidence;
 use hb_resource::operation::{Action, GroupKey, Operation, Outcome};
 use tokio::runtime::Builder as RuntimeBuilder;
 use tokio::sync::{mpsc, oneshot};
@@ -81,7 +82,8 @@ impl Plan {
 
     fn hint(&self, notice: Notice) -> Option<Hint> {
         let (group, resource) = self.owners.get(&notice.ip)?.clone();
-        Some(Hint { group, resource, reason: notice.reason })
+        let evidence = Evidence::Network;
+        Some(Hint { group, resource, evidence, reason: notice.reason })
     }
 }
 
@@ -299,6 +301,7 @@ mod tests {
             let expect = expect.map(|(group, resource)| Hint {
                 group: group.into(),
                 resource: resource.into(),
+                evidence: Evidence::Network,
                 reason: "eth0 is down".into(),
             });
             assert_eq!(hint, expect);

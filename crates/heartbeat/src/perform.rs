@@ -1,6 +1,7 @@
 //! One arm per effect: what the node wants is handed to whoever does it. Nothing here waits on the
 //! outside, and nothing here decides (I/O).
 
+use std::net::SocketAddr;
 use std::process;
 
 use hb_messaging::net::{Links, Pings};
@@ -42,6 +43,8 @@ impl Ended {
 pub(crate) struct Edge {
     pub(crate) links: Links,
     pub(crate) pings: Pings,
+    /// Where the datagram came from that the node handled last.
+    pub(crate) source: Option<SocketAddr>,
     pub(crate) control: Control,
     pub(crate) operations: Operations,
     pub(crate) hints: Hints,
@@ -66,6 +69,11 @@ impl Edge {
                 self.fence.start(attempt, target, device, action, timeout);
             }
             Effect::Witness { question, acquire } => self.witness.ask(question, acquire),
+            Effect::PeerAddress { link } => {
+                if let Some(source) = self.source {
+                    self.pings.peer_is_at(link, source);
+                }
+            }
             Effect::PeerEthernet(ethernet) => self.operations.peer_is(ethernet),
             Effect::Alive => self.watchdog.feed(),
             // Why was logged by the core.

@@ -211,6 +211,7 @@ async fn open(
     let edge = Edge {
         links: Links::open(&settings.media, settings.udp_port),
         pings,
+        source: None,
         control,
         hooks: Hooks::open(&args.paths.config, operations.runner().clone(), logger),
         operations,

@@ -241,8 +241,11 @@ impl Shell {
     }
 
     fn net(&mut self, event: NetEvent) {
+        if let NetEvent::Datagram { source, .. } = event {
+            self.edge.source = source;
+        }
         self.feed(match event {
-            NetEvent::Datagram { link, bytes } => Input::Datagram { link, bytes },
+            NetEvent::Datagram { link, bytes, source: _ } => Input::Datagram { link, bytes },
             NetEvent::Failed { link, reason } => Input::Link { link, failure: Some(reason) },
             NetEvent::Restored { link } => Input::Link { link, failure: None },
         });

@@ -1,23 +1,27 @@
 //! Watches the processes of resources: one task for each resource that runs, which sleeps until the
 //! kernel says that a process has ended. That becomes a hint, and the core checks the resource. How
-//! processes are found is in `hb_resource::exec::watch`.
+//! processes are found is in `hb_resource::exec::watch`; what systemd says of units is heard in `units`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod units;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hb_config::settings::{GroupSpec, ResourceSpec, Settings};
+use hb_config::settings::{AgentSpec, GroupSpec, ResourceSpec, Settings};
 use hb_resource::exec::Runner;
-use hb_resource::exec::watch::{Search, Ticks, WATCHED_MAX, Watched};
+use hb_resource::exec::watch::{Found, Search, Ticks, WATCHED_MAX, Watched};
+use hb_resource::input::Evidence;
 use hb_resource::operation::{GroupKey, Operation};
 use tokio::sync::Notify;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::hint::{Hint, HintSender};
+use crate::hint::{Budget, Hint, HintSender};
 use crate::watch_record::Record;
+use units::Units;
 
 /// Whose processes: group and resource as written in haresources.
 pub(crate) type Owner = (GroupKey, String);
@@ -28,11 +32,6 @@ const SECOND_LOOK: Duration = Duration::from_millis(200);
 /// it may have been asked too early. It is hinted at again after these pauses.
 const DOUBTS: [Duration; 3] =
     [Duration::from_millis(20), Duration::from_millis(100), Duration::from_millis(500)];
-/// Hints within [`HINTS_WITHIN`] for one resource at most: a service whose processes come and go must
-/// not be checked all the time. What is left out is noticed by the regular check.
-const HINTS_MAX: usize = 10;
-/// See [`HINTS_MAX`].
-const HINTS_WITHIN: Duration = Duration::from_secs(10);
 /// Limit of the question to systemd which processes a unit has.
 const UNIT_TIME: Duration = Duration::from_secs(5);
 
@@ -43,6 +42,7 @@ pub(crate) struct Watches {
     hints: HintSender,
     record: Record,
     watched: BTreeMap<Owner, Watch>,
+    units: Units,
 }
 
 /// One task; it ends with this.
@@ -67,12 +67,14 @@ impl Watches {
         hints: HintSender,
     ) -> Self {
         let record = Record::open(file, &owners(settings));
-        Self { runner, hints, record, watched: BTreeMap::new() }
+        let units = Units::open(settings, &hints);
+        Self { runner, hints, record, watched: BTreeMap::new(), units }
     }
 
     /// The resource is about to be started or stopped: its processes may end.
     pub(crate) fn end(&mut self, operation: &Operation) {
         self.watched.remove(&owner(operation));
+        self.units.leave(operation);
     }
 
     /// The resource was stopped. Until then its processes stay written down: the daemon may be killed
@@ -99,6 +101,7 @@ impl Watches {
     }
 
     fn begin(&mut self, operation: &Operation, known: Vec<Watched>, since: Option<Ticks>) {
+        self.units.hear(operation);
         let checked = Arc::new(Notify::new());
         let owner = owner(operation);
         let watcher = Watcher {
@@ -109,14 +112,16 @@ impl Watches {
             record: self.record.clone(),
             names: known.iter().map(|one| one.name.clone()).collect(),
             known,
+            since,
             looked: Ticks::now(),
+            sessions: BTreeSet::new(),
             watched: Vec::new(),
             deaths: JoinSet::new(),
             is_in_doubt: false,
             doubts: 0,
-            hinted: VecDeque::new(),
+            budget: Budget::default(),
         };
-        let task = tokio::spawn(watcher.run(since, Arc::clone(&checked))).abort_handle();
+        let task = tokio::spawn(watcher.run(Arc::clone(&checked))).abort_handle();
         self.watched.insert(owner, Watch { checked, task });
     }
 }
@@ -148,8 +153,12 @@ struct Watcher {
     /// Names of all that were watched: after a restart by somebody else, only daemons of these
     /// names can be meant.
     names: BTreeSet<String>,
+    /// When the start began, where it is this daemon that has started it.
+    since: Option<Ticks>,
     /// When the last look began.
     looked: Ticks,
+    /// Sessions of daemons that are its own for certain.
+    sessions: BTreeSet<i32>,
     /// Processes whose end is awaited in `deaths`.
     watched: Vec<Watched>,
     deaths: JoinSet<Watched>,
@@ -157,21 +166,24 @@ struct Watcher {
     is_in_doubt: bool,
     /// Checks in a row that said "runs" while nothing was to be found.
     doubts: usize,
-    /// When hints were sent, within [`HINTS_WITHIN`].
-    hinted: VecDeque<Instant>,
+    budget: Budget,
 }
 
 impl Watcher {
     /// Until it is aborted.
-    async fn run(mut self, since: Option<Ticks>, checked: Arc<Notify>) {
-        self.look(since, false).await;
-        if since.is_some() {
+    async fn run(mut self, checked: Arc<Notify>) {
+        self.look(self.since, false).await;
+        if self.since.is_some() {
             self.deaths_for(SECOND_LOOK).await;
-            self.look(since, false).await;
+            self.look(self.since, false).await;
+            self.prove().await;
         }
         loop {
             tokio::select! {
-                Some(Ok(dead)) = self.deaths.join_next() => self.died(&dead),
+                Some(Ok(dead)) = self.deaths.join_next() => {
+                    self.died(&dead);
+                    self.prove().await;
+                }
                 () = checked.notified() => {
                     if self.is_in_doubt {
                         self.settle().await;
@@ -204,8 +216,9 @@ impl Watcher {
             known: known.iter().chain(&self.watched).cloned().collect(),
             since,
             names,
+            sessions: self.sessions.iter().copied().collect(),
         };
-        let found = self.runner.find(search, UNIT_TIME).await;
+        let Found { top: found, sessions } = self.runner.find(search, UNIT_TIME).await;
         self.looked = began;
         // Ended while no daemon was there to see it, or since the check.
         for process in known.iter().filter(|one| !found.contains(one) && has_ended(one)) {
@@ -215,6 +228,9 @@ impl Watcher {
             if self.watched.len() < WATCHED_MAX && !self.watched.contains(&process) {
                 self.grip(process);
             }
+        }
+        if self.sessions.len() < WATCHED_MAX {
+            self.sessions.extend(sessions);
         }
         self.record.set(&self.owner, self.watched.clone());
     }
@@ -243,7 +259,26 @@ impl Watcher {
         self.record.set(&self.owner, self.watched.clone());
         self.is_in_doubt = true;
         let Watched { pid, name, .. } = process;
-        self.hint(format!("process {pid} ({name}) ended"));
+        self.hint(Evidence::ProcessEnded, format!("process {pid} ({name}) ended"));
+    }
+
+    /// The last process that was watched may have been the service itself. That is said only when there
+    /// was a daemon of it: a helper that a script leaves in the background ends one day, and means
+    /// nothing by it, nor does what happened to be started beside it.
+    async fn prove(&mut self) {
+        let is_script = matches!(self.resource.agent, AgentSpec::Script { .. });
+        if !is_script || self.sessions.is_empty() || !self.watched.is_empty() {
+            return;
+        }
+        // All since the start: what a process on top has left behind is older than its end.
+        if let Some(since) = self.since {
+            self.look(Some(since), true).await;
+            if self.watched.is_empty() {
+                let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
+                let names = names.join(", ");
+                self.hint(Evidence::NothingLeft, format!("no process of it ({names}) is left"));
+            }
+        }
     }
 
     /// After a death a check has said that the resource runs: somebody has restarted it, or what
@@ -259,22 +294,18 @@ impl Watcher {
             self.doubts += 1;
             self.is_in_doubt = true;
             sleep(*pause).await;
-            self.hint("it is said to run, but no process of it is to be found".into());
+            let reason = "it is said to run, but no process of it is to be found";
+            self.hint(Evidence::ProcessEnded, reason.into());
         }
     }
 
-    fn hint(&mut self, reason: String) {
-        let now = Instant::now();
-        while self.hinted.front().is_some_and(|at| now.duration_since(*at) >= HINTS_WITHIN) {
-            self.hinted.pop_front();
-        }
-        if self.hinted.len() == HINTS_MAX {
+    fn hint(&mut self, evidence: Evidence, reason: String) {
+        if !self.budget.allows(Instant::now()) {
             tracing::debug!(resource = self.owner.1, reason, "one hint too many: left out");
             return;
         }
-        self.hinted.push_back(now);
         let (group, resource) = self.owner.clone();
-        self.hints.send(Hint { group, resource, reason });
+        self.hints.send(Hint { group, resource, evidence, reason });
     }
 }
 

@@ -28,6 +28,12 @@ pub struct LinkId(pub u16);
 #[serde(transparent)]
 pub struct PingId(pub u16);
 
+impl PingId {
+    /// No configured target but the other member's own machine, at the addresses from which its
+    /// verified packets came. The engine never asks it.
+    pub const PEER: Self = Self(u16::MAX);
+}
+
 /// What the engine must know; built by the node from `Settings`.
 #[derive(Clone, Debug)]
 pub struct Config {

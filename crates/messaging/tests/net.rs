@@ -367,7 +367,7 @@ fn exchange(test: &str, broadcast: Broadcast, media: fn(Side) -> Vec<Medium>) {
                     event = links.recv() => {
                         let wanted = [b'f', b'r', b'o', b'm', side.peer().number()];
                         match event {
-                            NetEvent::Datagram { link, bytes } if bytes == wanted => {
+                            NetEvent::Datagram { link, bytes, .. } if bytes == wanted => {
                                 assert_eq!(link, LinkId(0));
                                 mine.raise();
                             }

@@ -228,6 +228,10 @@ pub struct SavedStatus {
 pub struct Problem {
     /// Stable id, `snake_case`: `link_down`, `peer_dead`, `split`, `group_failed` …
     pub id: String,
+    /// What it is about: a group, a link, a node … Together with `id` it identifies the problem over
+    /// time. Empty where there can be one only, and from versions that did not say it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
     /// What and why.
     pub text: String,
     /// What to do about it.

@@ -6,12 +6,12 @@
 //! differ, must neither claim the witness nor shoot a healthy peer:
 //!
 //! 1. *Maintenance.* Nothing moves.
-//! 2. *Packets that cannot be verified*, in the peer's name, within its dead time (key mismatch). They
-//!    count only while this node has never verified the peer in this run. Anybody can forge them;
-//!    once the peer was verified they do not hold, so that nobody without the key keeps a takeover
-//!    from happening by sending in the name of a node that has died. At a start they hold for as long
-//!    as they arrive: two nodes with different keys are both alive, and the error of a minute must
-//!    not end with two owners at night. An operator's word ends it (`hb fence confirm`).
+//! 2. *Packets that cannot be verified*, in the peer's name, within its dead time (key mismatch).
+//!    Anybody can forge them. While this node has never verified the peer in this run they hold for as
+//!    long as they arrive: two nodes with different keys are both alive, and the error of a minute must
+//!    not end with two owners at night. Once the peer was verified they hold only together with
+//!    answers of its machine ([`machine`]), so that nobody keeps a takeover from happening by sending
+//!    in the name of a node that has died. An operator's word ends it (`hb fence confirm`).
 //! 3. *Ping nodes* ([`reach`]).
 //! 4. *The witness*, when one is configured: it must have given this node the right.
 //! 5. *Fencing*, when it is configured: it must have succeeded.
@@ -28,11 +28,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use hb_config::settings::{FenceFailure, NodeName, Settings, Timing};
+use hb_messaging::engine::PingId;
 use hb_messaging::time::Instant;
 use hb_resource::input::PeerStatus;
 use hb_resource::operation::{GroupKey, Outcome};
 use serde::{Deserialize, Serialize};
 
+use self::machine::Machine;
 use self::reach::{Ping, Reach};
 use crate::api::{FencingStatus, Response};
 use crate::effect::{Effect, Level, LogEvent};
@@ -40,6 +42,7 @@ use crate::fencing::{Fencing, Tested, Weight};
 use crate::input::{ClientId, WitnessAnswer};
 use crate::witness::Right;
 
+mod machine;
 pub(crate) mod reach;
 
 /// A node that holds nothing leaves the owner so many keepalives to ask the witness first: both
@@ -127,6 +130,7 @@ pub(crate) struct Doubt {
     suicide: bool,
     fencing: Option<Fencing<ClientId>>,
     right: Option<Right>,
+    machine: Machine,
     silence: Option<Silence>,
     /// The peer said that it has released everything and leaves.
     left: bool,
@@ -158,6 +162,7 @@ impl Doubt {
             suicide: native.watchdog.as_ref().is_some_and(|dog| dog.suicide_when_isolated),
             fencing: native.fencing.clone().map(|config| Fencing::new(config, peer.clone())),
             right: native.witness.as_ref().map(Right::new),
+            machine: Machine::new(Duration::from_millis(settings.timing.deadtime_ms)),
             peer,
             silence: None,
             left: false,
@@ -179,6 +184,7 @@ impl Doubt {
         }
         self.distrusted = false;
         self.told = None;
+        self.machine.begin();
         self.silence =
             Some(Silence { since: now, reach, judged: false, hold: None, recheck: None });
         steps.extend(self.weigh(now, facts));
@@ -233,6 +239,7 @@ impl Doubt {
         let mut steps = Vec::new();
         silence.reach.look(now, &facts.pings);
         silence.recheck = facts.unverified.as_ref().map(|(at, _)| *at + self.deadtime());
+        self.ask_machine(now, facts, &silence, &mut steps);
         let hold = self.find_hold(now, facts, &silence, &mut steps);
         self.tell(hold, &mut silence, &mut steps);
         self.tell_may_take(&silence, &mut steps);
@@ -281,6 +288,33 @@ impl Doubt {
         hold
     }
 
+    /// The link on which packets in the peer's name arrive that cannot be verified.
+    fn unverified_on<'a>(&self, now: Instant, facts: &'a Facts) -> Option<&'a str> {
+        let (at, link) = facts.unverified.as_ref()?;
+        (*at + self.deadtime() > now).then_some(link)
+    }
+
+    fn ask_machine(
+        &mut self,
+        now: Instant,
+        facts: &Facts,
+        silence: &Silence,
+        steps: &mut Vec<Step>,
+    ) {
+        let matters = facts.generation > 0 && !silence.judged && !self.is_certain(facts);
+        if matters
+            && self.unverified_on(now, facts).is_some()
+            && let Some(sequence) = self.machine.ask(now)
+        {
+            steps.push(Step::Effect(Effect::Echo { ping: PingId::PEER, sequence }));
+        }
+    }
+
+    /// The peer's machine has answered `Effect::Echo` to `PingId::PEER`.
+    pub(crate) fn machine_answered(&mut self, now: Instant, sequence: u16) {
+        self.machine.answer(now, sequence);
+    }
+
     fn lease(&self) -> Duration {
         self.right.as_ref().map_or(Duration::ZERO, Right::lease)
     }
@@ -307,14 +341,21 @@ impl Doubt {
                 hint: "when the work is done: hb maintenance off".to_owned(),
             });
         }
-        if let Some((at, link)) = &facts.unverified
-            && facts.generation == 0
-            && *at + self.deadtime() > now
+        let machine = if facts.generation == 0 {
+            Some("")
+        } else if self.machine.lives(now) {
+            Some(", and its machine answers")
+        } else {
+            self.machine.is_asked(now).then_some("; its machine is asked")
+        };
+        if let Some(link) = self.unverified_on(now, facts)
+            && let Some(machine) = machine
         {
             return Some(Hold {
                 id: "unverified".into(),
                 text: format!(
-                    "packets of {peer} arrive on {link} and cannot be verified (key mismatch?)"
+                    "packets of {peer} arrive on {link} and cannot be verified{machine} (key \
+                     mismatch?)"
                 ),
                 hint: format!(
                     "make authkeys the same on both nodes; if {peer} is off and somebody else sends \
@@ -457,6 +498,7 @@ impl Doubt {
         let dues = [
             silence.and_then(|silence| silence.reach.due()),
             silence.and_then(|silence| silence.recheck),
+            silence.filter(|silence| !silence.judged).and_then(|_| self.machine.due()),
             isolated.map(|since| since + limit),
             self.fencing.as_ref().and_then(Fencing::due),
             self.right.as_ref().filter(|_| silence.is_some()).and_then(Right::due),

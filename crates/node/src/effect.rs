@@ -63,7 +63,7 @@ pub enum Effect {
         /// Whole datagram.
         bytes: Arc<[u8]>,
     },
-    /// Send an echo request to each host of a ping target.
+    /// Send an echo request to each host of a ping target, or to the peer's machine.
     Echo {
         /// Target.
         ping: PingId,
@@ -93,6 +93,12 @@ pub enum Effect {
         question: u64,
         /// `true`: acquire or renew the right to go on alone. `false`: give it back.
         acquire: bool,
+    },
+    /// The datagram that the node was handed with this call is verified and the peer's: where it came
+    /// from is where `PingId::PEER` is asked on this link.
+    PeerAddress {
+        /// Link.
+        link: LinkId,
     },
     /// These are the Ethernet addresses of the peer's machine: an answer from one of them for a
     /// floating address is that machine's.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use hb_messaging::engine::{LinkId, PingId};
+use hb_resource::input::Evidence;
 use hb_resource::operation::{GroupKey, OpId, Outcome};
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +49,7 @@ pub enum Input {
         /// As read.
         bytes: Vec<u8>,
     },
-    /// A ping target answered.
+    /// A ping target, or the peer's machine, answered.
     EchoReply {
         /// Which target.
         ping: PingId,
@@ -103,6 +104,9 @@ pub enum Input {
         group: GroupKey,
         /// As written in haresources.
         resource: String,
+        /// What it rests on.
+        #[serde(default)]
+        evidence: Evidence,
         /// In words.
         reason: String,
     },

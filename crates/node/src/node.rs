@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
-use hb_messaging::engine::{self as messaging, Event, Messaging};
+use hb_messaging::engine::{self as messaging, Event, Messaging, PingId};
 use hb_messaging::message::{AskStep, Body};
 use hb_messaging::time::Instant;
 use hb_resource::group::ResourceState;
@@ -378,6 +378,11 @@ impl Node {
             Input::Datagram { link, bytes } => {
                 self.feed_messaging(messaging::Input::Datagram { link, bytes }, turn);
             }
+            Input::EchoReply { ping: PingId::PEER, sequence } => {
+                if let Some(doubt) = &mut self.doubt {
+                    doubt.machine_answered(self.now, sequence);
+                }
+            }
             Input::EchoReply { ping, sequence } => {
                 self.feed_messaging(messaging::Input::EchoReply { ping, sequence }, turn);
             }
@@ -398,8 +403,9 @@ impl Node {
                 self.names.remove(&client);
                 self.requests.forget(client);
             }
-            Input::Look { group, resource, reason } => {
-                self.feed_manager(resource::Input::Look { group, resource, reason }, turn);
+            Input::Look { group, resource, evidence, reason } => {
+                let look = resource::Input::Look { group, resource, evidence, reason };
+                self.feed_manager(look, turn);
             }
             Input::Fenced { attempt, outcome } => self.take_fence(attempt, &outcome, turn),
             Input::Witness { question, answer } => self.take_witness(question, answer, turn),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hb_config::settings::{AutoFailback, Settings};
 use hb_node::api::{EntryKind, HistoryEntry, OutageSince, Request};
 use hb_node::input::{ClientId, Input};
-use hb_resource::input::{Holdings, Which};
+use hb_resource::input::{Evidence, Holdings, Which};
 use hb_sim::setup::{self, group, timing};
 use hb_sim::world::World;
 
@@ -158,6 +158,7 @@ fn a_killed_service_is_one_line_on_the_node_that_has_it() {
     let look = Input::Look {
         group: "www".into(),
         resource: "nginx".into(),
+        evidence: Evidence::ProcessEnded,
         reason: "its process ended".into(),
     };
     world.feed(0, look);
@@ -195,6 +196,7 @@ fn maintenance_and_what_fails_in_it() {
     let look = Input::Look {
         group: "www".into(),
         resource: "nginx".into(),
+        evidence: Evidence::ProcessEnded,
         reason: "its process ended".into(),
     };
     world.feed(0, look);

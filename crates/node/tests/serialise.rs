@@ -108,6 +108,7 @@ fn every_effect_survives_a_recording() {
     let line = LogEvent::new(Level::Warn, "node_dead", "node node2: is dead").with("peer", "node2");
     let effects = [
         Effect::Transmit { link: LinkId(0), bytes: Arc::from(&b"###\n\xff"[..]) },
+        Effect::PeerAddress { link: LinkId(1) },
         Effect::PeerEthernet(vec!["02:00:00:00:00:01".into()]),
         Effect::Echo { ping: PingId(1), sequence: 7 },
         Effect::Run(operation()),

@@ -23,7 +23,7 @@ use std::time::Duration;
 use hb_config::settings::{FailurePolicy, GroupSpec, Operations};
 use serde::{Deserialize, Serialize};
 
-use crate::input::GroupClaim;
+use crate::input::{Evidence, GroupClaim};
 use crate::operation::{Action, IN_USE, IN_USE_BY_PEER, OpId, Operation, Outcome};
 use crate::output::{Output, Timer, Transition};
 use crate::policy::Policy;

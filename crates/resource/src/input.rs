@@ -13,6 +13,24 @@ use crate::output::Timer;
 #[serde(transparent)]
 pub struct RequestId(pub u64);
 
+/// What a hint about a member rests on ([`Input::Look`]).
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub enum Evidence {
+    /// A process of it has ended; another may be the service.
+    #[default]
+    ProcessEnded,
+    /// Since its start it has had a daemon, a process in a session of its own; the last one has ended, and a search found
+    /// no process of it. Of a script whose `status` has never said that it runs this is believed: its
+    /// check is still made, but where that says no more than ever, the member counts as failed.
+    NothingLeft,
+    /// systemd says that its unit neither runs nor is on its way up.
+    UnitInactive,
+    /// Its address or the link of its address went away, or another host answers for it.
+    Network,
+}
+
 /// Two sets of groups: those that prefer the node that speaks, and the rest.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
@@ -245,12 +263,15 @@ pub enum Input {
         groups: BTreeSet<GroupKey>,
     },
     /// Something happened to a member (a process died, an address went away): check it now. A hint:
-    /// the check decides.
+    /// the check decides, as long as it can tell anything; see [`Evidence::NothingLeft`].
     Look {
         /// Its group.
         group: GroupKey,
         /// The member, as written in haresources.
         resource: String,
+        /// What the hint rests on.
+        #[serde(default)]
+        evidence: Evidence,
         /// What happened, in words.
         reason: String,
     },

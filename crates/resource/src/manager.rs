@@ -243,7 +243,9 @@ impl Manager {
             Input::Unheard(taken) => self.unheard(taken, out),
             Input::FailbackShut(keys) => self.shut = keys,
             Input::PeerUnready(why) => self.peer_unready = why,
-            Input::Look { group, resource, reason } => self.look(&group, &resource, &reason, out),
+            Input::Look { group, resource, evidence, reason } => {
+                self.look(&group, &resource, evidence, &reason, out);
+            }
         }
         self.settle(out);
         self.tend(out);

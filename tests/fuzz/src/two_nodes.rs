@@ -14,7 +14,7 @@ use hb_node::api::Request;
 use hb_node::effect::Effect;
 use hb_node::input::{ClientId, Input};
 use hb_node::{Identity, Node};
-use hb_resource::input::{GroupClaim, Holdings, Which};
+use hb_resource::input::{Evidence, GroupClaim, Holdings, Which};
 use hb_resource::operation::{Action, Operation, Outcome};
 
 use crate::reader::Reader;
@@ -154,7 +154,8 @@ impl<'a> World<'a> {
         };
         runs.remove(&key);
         let (group, resource) = key;
-        self.feed(machine, Input::Look { group, resource, reason: "it has ended".into() });
+        let (evidence, reason) = (Evidence::ProcessEnded, "it has ended".into());
+        self.feed(machine, Input::Look { group, resource, evidence, reason });
     }
 
     fn plan(&mut self, machine: usize, after: Duration, coming: Coming) {
@@ -241,6 +242,7 @@ impl<'a> World<'a> {
             | Effect::Cancel(_)
             | Effect::Fence { .. }
             | Effect::Witness { .. }
+            | Effect::PeerAddress { .. }
             | Effect::PeerEthernet(_)
             | Effect::Alive
             | Effect::LetWatchdogBite { .. }

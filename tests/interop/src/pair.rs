@@ -22,8 +22,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 const STEADY_LOOKS: usize = 4;
 /// Longer than 3.0.6's longest way to a settled pair: a restart of itself and 10 s of waiting.
 pub const PATIENCE: Duration = Duration::from_secs(40);
-/// Time between two probes of a client, and time that one may take.
-const PROBE_INTERVAL: Duration = Duration::from_millis(5);
+/// Time between two probes of a client, and time that one may take. Outages beside 3.0.6 last from
+/// hundreds of milliseconds to seconds; more probes would only take the machine from the daemons.
+const PROBE_INTERVAL: Duration = Duration::from_millis(20);
 const PROBE_LIMIT: Duration = Duration::from_millis(100);
 /// How far back an answer tells who serves.
 const RECENT: Duration = Duration::from_millis(300);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use hb_messaging::engine::LinkId;
 use hb_node::api::Request;
 use hb_node::input::Input;
+use hb_resource::input::Evidence;
 
 use crate::agents::{Checks, Habits};
 use crate::edge::Switch;
@@ -213,7 +214,8 @@ impl Fault {
             Self::Hint(machine, group, text) => {
                 let reason = "its process has ended".to_owned();
                 let (group, resource) = (group.clone(), text.clone());
-                world.feed(*machine, Input::Look { group, resource, reason });
+                let evidence = Evidence::ProcessEnded;
+                world.feed(*machine, Input::Look { group, resource, evidence, reason });
             }
             Self::Switch(machine, switch) => {
                 if let Some(edge) = &mut world.edge {

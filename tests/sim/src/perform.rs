@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hb_messaging::engine::PingId;
 use hb_node::effect::{Effect, Level, LogEvent};
 use hb_resource::operation::{Action, OpId, Outcome};
 
@@ -33,7 +34,13 @@ impl World {
                 }
             }
             Effect::Echo { ping, sequence } => {
-                if self.network.gateway[machine] {
+                // The kernel answers, whatever its daemon does; it is asked on every link at once.
+                let answers = if ping == PingId::PEER {
+                    self.network.connects()
+                } else {
+                    self.network.gateway[machine]
+                };
+                if answers {
                     let coming = Coming::Echo { to: machine, generation, ping, sequence };
                     self.plan(ECHO_TAKES, coming);
                 }
@@ -52,6 +59,7 @@ impl World {
             Effect::Cancel(op) => self.cancel(machine, op),
             effect @ (Effect::Fence { .. }
             | Effect::Witness { .. }
+            | Effect::PeerAddress { .. }
             | Effect::PeerEthernet(_)
             | Effect::Alive
             | Effect::LetWatchdogBite { .. }) => self.ask(machine, effect),

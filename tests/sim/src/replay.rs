@@ -151,6 +151,7 @@ fn describe_effect(effect: &Effect) -> Option<String> {
         Effect::Notify { status } => Some(format!("shows {status}")),
         Effect::Echo { .. } | Effect::Alive | Effect::History(_) | Effect::Reply { .. } => None,
         Effect::Cancel(_)
+        | Effect::PeerAddress { .. }
         | Effect::PeerEthernet(_)
         | Effect::Fence { .. }
         | Effect::Witness { .. }

@@ -171,6 +171,7 @@ impl Trace {
             | Effect::Restart { .. }
             | Effect::KeepConfiguration { .. }
             | Effect::Cancel(_)
+            | Effect::PeerAddress { .. }
             | Effect::PeerEthernet(_)
             | Effect::Fence { .. }
             | Effect::Witness { .. }

@@ -219,6 +219,7 @@ fn is_act(effect: &Effect) -> bool {
         | Effect::Exit { .. } => true,
         Effect::Transmit { .. }
         | Effect::Echo { .. }
+        | Effect::PeerAddress { .. }
         | Effect::PeerEthernet(_)
         | Effect::Alive
         | Effect::Log(_)

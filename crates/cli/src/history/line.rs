@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use hb_node::api::{EntryKind, HistoryEntry, OutageSince};
 
 /// `#41 08 Nov 17:20:03.412 www ha2→ha1 cause=standby by=root@ha2 stop 0.3 s start 0.5 s outage 0.8 s`
-pub(crate) fn line(entry: &HistoryEntry, moment: &str, symbols: bool) -> String {
+pub fn line(entry: &HistoryEntry, moment: &str, symbols: bool) -> String {
     let what = match entry.kind {
         EntryKind::Move if entry.is_move() => move_words(entry, symbols),
         EntryKind::Move | EntryKind::Split => split_words(entry),
@@ -87,7 +87,7 @@ fn bound(since: OutageSince, symbols: bool) -> &'static str {
 }
 
 /// The outage for a screen: `0.8 s`, `at most 5.1 s`; `None` when it is not known.
-pub(crate) fn outage(entry: &HistoryEntry) -> Option<String> {
+pub fn outage(entry: &HistoryEntry) -> Option<String> {
     let ms = entry.outage_ms?;
     Some(match entry.outage_since? {
         OutageSince::Stopped => span(ms),
@@ -97,7 +97,7 @@ pub(crate) fn outage(entry: &HistoryEntry) -> Option<String> {
 }
 
 /// Why, and what was done, one step in a line.
-pub(crate) fn details(entry: &HistoryEntry) -> String {
+pub fn details(entry: &HistoryEntry) -> String {
     let mut out = format!("      {}\n", one_line(&entry.reason));
     for step in &entry.steps {
         let (resource, action) = (&step.resource, &step.action);
@@ -116,7 +116,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// `42 ms`, `0.3 s`, `12 s`, `5 min 07 s`.
-pub(crate) fn span(ms: u64) -> String {
+pub fn span(ms: u64) -> String {
     match ms {
         0..100 => format!("{ms} ms"),
         100..10_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),

@@ -7,13 +7,17 @@ use serde_json::json;
 use super::{Known, age, verdict_code};
 
 /// The snapshot as it is; when the daemon cannot be asked, why, and what it kept with its age.
-pub(super) fn json(known: &Known) -> String {
+pub fn json(known: &Known) -> String {
     let value = match (&known.snapshot, &known.down) {
         (Some(snapshot), None) => serde_json::to_value(snapshot),
-        (None, None) => Ok(json!({ "v": api::VERSION })),
-        (None, Some(down)) => Ok(json!({ "v": api::VERSION, "error": down.error.to_string() })),
+        (None, None) => Ok(json!({ "v": api::VERSION, "daemon": "down" })),
+        (None, Some(down)) => {
+            let error = down.error.to_string();
+            Ok(json!({ "v": api::VERSION, "daemon": "down", "error": error }))
+        }
         (Some(snapshot), Some(down)) => Ok(json!({
             "v": api::VERSION,
+            "daemon": "down",
             "error": down.error.to_string(),
             "age_ms": down.age_ms,
             "saved_unix_ms": down.saved_unix_ms,
@@ -84,7 +88,7 @@ fn clean(text: &str) -> String {
 }
 
 /// `www@ha1 ok ready`; of what is not known the age: `www@ha1 unknown (healthy 3 min 02 s ago)`.
-pub(super) fn oneline(known: &Known) -> String {
+pub fn oneline(known: &Known) -> String {
     let Some(snapshot) = &known.snapshot else {
         return "heartbeat down, nothing known\n".to_owned();
     };
@@ -112,7 +116,8 @@ fn places(snapshot: &StatusSnapshot) -> String {
     if places.is_empty() { "no groups".to_owned() } else { places.join(" ") }
 }
 
-pub(crate) fn word_of(verdict: Verdict) -> &'static str {
+/// The verdict as JSON says it.
+pub fn word_of(verdict: Verdict) -> &'static str {
     debug_assert!(verdict_code(verdict) < 3);
     match verdict {
         Verdict::Healthy => "healthy",

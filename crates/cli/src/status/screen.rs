@@ -208,10 +208,14 @@ fn problem_lines(number: usize, problem: &Problem) -> String {
     out
 }
 
-/// Why the other node could not take over, and who else has a say.
+/// Why the other node could not take over, unless a problem above says it.
 fn readiness(snapshot: &StatusSnapshot) -> String {
     let mut out = String::new();
-    for reason in &snapshot.unready {
+    let is_said = |reason: &&String| {
+        let said = |problem: &Problem| problem.text.replace(" group ", " ").contains(*reason);
+        snapshot.problems.iter().any(said)
+    };
+    for reason in snapshot.unready.iter().filter(|reason| !is_said(reason)) {
         let _ = writeln!(out, "   not ready: {reason}");
     }
     out
@@ -270,7 +274,7 @@ fn nodes(snapshot: &StatusSnapshot) -> String {
 }
 
 /// The direction from the peer to this node.
-fn hears(link: &LinkStatus) -> String {
+pub fn hears(link: &LinkStatus) -> String {
     let way = link.rtt_us.map(latency);
     let loss =
         link.loss_permille.map(|permille| format!("{}.{} % lost", permille / 10, permille % 10));
@@ -296,7 +300,7 @@ fn latency(us: u64) -> String {
 }
 
 /// The direction from this node to the peer, as the peer says it.
-fn is_heard(link: &LinkStatus) -> String {
+pub fn is_heard(link: &LinkStatus) -> String {
     let word = match link.peer_hears {
         Some(true) => "hears",
         Some(false) => "does NOT HEAR this node",
@@ -352,7 +356,8 @@ fn further_keys(here: &[KeyStatus], there: Option<&[KeyStatus]>) -> String {
     row("also accepts", &shown(here), &shown(there))
 }
 
-fn peer_holdings(peer: &PeerNode) -> String {
+/// What the other node says that it holds.
+pub fn peer_holdings(peer: &PeerNode) -> String {
     match (&peer.holdings, peer.stable) {
         (None, _) => "unknown".to_owned(),
         (Some(word), Some(false)) => format!("{word}, in transition"),
@@ -394,18 +399,23 @@ fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> 
         out.push_str(&resource_line(resource, group, style));
     }
     let peer = snapshot.peer.as_ref().map_or("the other", |peer| peer.name.as_str());
-    if !snapshot.failover_ready {
-        out += &if_it_dies(snapshot, group);
-    }
+    let dies = if_it_dies(snapshot, group);
+    let unsaid = |why: &Option<String>| {
+        let said = |why: &String| !snapshot.failover_ready && dies.contains(why.as_str());
+        why.clone().filter(|why| !said(why))
+    };
     let lines = [
         ("   goes home: ", group.failback.clone()),
         ("   would do: ", group.would_do.clone()),
-        ("   could not run here: ", group.unready_here.clone()),
+        ("   could not run here: ", unsaid(&group.unready_here)),
         (
             "   could not run there: ",
-            group.unready_peer.as_ref().map(|why| format!("{peer}: {why}")),
+            unsaid(&group.unready_peer).map(|why| format!("{peer}: {why}")),
         ),
     ];
+    if !snapshot.failover_ready {
+        out += &dies;
+    }
     for (label, text) in lines {
         if let Some(text) = text {
             let _ = writeln!(out, "{label}{text}");
@@ -424,14 +434,15 @@ fn active_words(group: &GroupStatus) -> String {
     }
 }
 
-/// What a failure of the node that serves the group would lead to at this moment.
-fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
+/// What a failure of the node that serves the group would lead to at this moment. Nothing is foretold
+/// while the group moves, or both nodes have it.
+pub fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
     let Some(active) = &group.active_on else { return String::new() };
+    if matches!(snapshot.verdict, Verdict::Transition | Verdict::Split) {
+        return String::new();
+    }
     let is_here = *active == snapshot.this_node.name;
     let (heir, why_not) = match (&snapshot.peer, is_here) {
-        (Some(_), _) if snapshot.maintenance.is_some() => {
-            ("", Some("maintenance is on, and nothing is moved".to_owned()))
-        }
         (Some(peer), true) => match peer.status.as_str() {
             "active" => (peer.name.as_str(), group.unready_peer.clone()),
             status => (peer.name.as_str(), Some(format!("{} is {status}", peer.name))),
@@ -439,7 +450,11 @@ fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
         (Some(_), false) => (snapshot.this_node.name.as_str(), group.unready_here.clone()),
         (None, _) => ("", Some("there is no other node".to_owned())),
     };
-    let tail = match why_not {
+    let hands_off = snapshot.maintenance.as_ref().map(|it| match (it.here, &snapshot.peer) {
+        (false, Some(peer)) => format!("{} is in maintenance", peer.name),
+        (true | false, _) => format!("{} is in maintenance", snapshot.this_node.name),
+    });
+    let tail = match hands_off.or(why_not) {
         None => format!("it would move to {heir}"),
         Some(why) => format!("it would NOT be served: {why}"),
     };
@@ -457,7 +472,7 @@ fn resource_line(resource: &ResourceStatus, group: &GroupStatus, style: Style) -
         1 => "   1 failure".to_owned(),
         count => format!("   {count} failures"),
     };
-    let busy = resource.under_way.as_ref().map(|it| format!("     under way: {it}\n"));
+    let busy = resource.under_way.as_ref().map(|it| format!("     {it}\n"));
     let busy = busy.unwrap_or_default();
     format!(
         "   {} {:<34} {} for {}{last}{failures}\n{busy}",
@@ -469,7 +484,7 @@ fn resource_line(resource: &ResourceStatus, group: &GroupStatus, style: Style) -
 }
 
 /// What a node that may still run a group does with it.
-fn split_word(claim: Option<GroupClaim>) -> &'static str {
+pub fn split_word(claim: Option<GroupClaim>) -> &'static str {
     match claim {
         Some(GroupClaim::Held) => "serves",
         Some(GroupClaim::Acquiring) => "is starting",
@@ -480,7 +495,8 @@ fn split_word(claim: Option<GroupClaim>) -> &'static str {
     }
 }
 
-fn claim_word(claim: GroupClaim) -> &'static str {
+/// A group's state on one node, in a word.
+pub fn claim_word(claim: GroupClaim) -> &'static str {
     match claim {
         GroupClaim::Released => "released",
         GroupClaim::Acquiring => "acquiring",
@@ -491,7 +507,8 @@ fn claim_word(claim: GroupClaim) -> &'static str {
     }
 }
 
-fn heard(ms: Option<u64>) -> String {
+/// The age of what is known of a node.
+pub fn heard(ms: Option<u64>) -> String {
     match ms {
         Some(ms) => format!("heard {} ago", age(ms)),
         None => "never heard".to_owned(),
@@ -553,18 +570,6 @@ mod tests {
         group.resources[1].failures = 2;
         group.resources[1].under_way = Some("stop for 12 s, limit 60 s".into());
         insta::assert_snapshot!("everything", shown(&snapshot, PLAIN));
-    }
-
-    #[test]
-    fn nothing_would_move_in_maintenance() {
-        let mut snapshot = testing::healthy();
-        snapshot.failover_ready = false;
-        snapshot.maintenance =
-            Some(MaintenanceStatus { here: true, peer: false, ends_in_ms: None });
-        let text = shown(&snapshot, PLAIN);
-        let line =
-            "if node1 dies now: it would NOT be served: maintenance is on, and nothing is moved";
-        assert!(text.contains(line), "{text}");
     }
 
     #[test]

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 
 use super::keys::KeyId;
+use super::notify::NotifyDraft;
 use super::values::{Item, day_window};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Sink};
 use crate::duration;
 use crate::settings::{
-    FenceDevice, FenceFailure, FenceKind, Fencing, Framing, GroupOptions, Native, NodeName,
-    RECORD_MIB_DEFAULT, Record, ResourceOptions, Secret, Watchdog, Witness, WitnessKind,
+    Companions, FenceDevice, FenceFailure, FenceKind, Fencing, Framing, GroupOptions, Native,
+    NodeName, RECORD_MIB_DEFAULT, Record, ResourceOptions, Secret, Watchdog, Witness, WitnessKind,
 };
 use crate::span::{Span, Spanned};
 
@@ -25,6 +26,8 @@ pub(super) enum Scope {
     Group(String),
     /// The device of this index.
     Device(usize),
+    /// The channel of `[notify]` of this index.
+    Channel(usize),
 }
 
 /// Places in hb.toml, for findings between files.
@@ -46,6 +49,17 @@ pub struct Places {
     pub has_key: bool,
     /// Values that may be passwords were written here.
     pub secrets: Option<Span>,
+}
+
+/// All that hb.toml says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parsed {
+    /// What the node acts on.
+    pub native: Native,
+    /// Where that stands.
+    pub places: Places,
+    /// What the programs beside the daemon act on.
+    pub companions: Companions,
 }
 
 #[derive(Debug)]
@@ -80,11 +94,15 @@ struct RecordDraft {
 pub(super) struct Draft {
     pub(super) native: Native,
     pub(super) places: Places,
+    pub(super) notify: NotifyDraft,
+    companions: Companions,
     devices: Vec<Device>,
     witness: WitnessDraft,
     record: RecordDraft,
     /// Where `kill_grace` stands.
     grace: Option<Span>,
+    /// Where `[serve]` begins.
+    serve: Option<Span>,
 }
 
 impl Draft {
@@ -114,6 +132,8 @@ impl Draft {
                 self.watchdog();
             }
             "witness" => self.witness.at = Some(at),
+            "serve" => self.serve = Some(at),
+            "notify" => self.notify.begin(at),
             _ => {}
         }
     }
@@ -134,9 +154,15 @@ impl Draft {
                 put_group(self.native.groups.entry(key.clone()).or_default(), id, number);
             }
             (Scope::Device(index), item) => self.put_device(*index, id, item, span),
+            (Scope::Channel(index), item) => {
+                if let KeyId::Notify(key) = id {
+                    self.notify.put_channel(*index, key, item, span);
+                }
+            }
             (Scope::Plain, Item::Number(number)) => self.put_number(id, number, span),
             (Scope::Plain, Item::Text(text)) => self.put_text(id, text),
             (Scope::Plain, Item::Texts(texts)) => self.witness.etcd = Some(texts),
+            (Scope::Plain, Item::Addresses(listen)) => self.companions.serve.listen = listen,
             // No such key has such a kind.
             (Scope::Group(_), _) | (Scope::Plain, Item::Probes(_) | Item::Parameters(_)) => {}
         }
@@ -185,6 +211,8 @@ impl Draft {
             KeyId::WitnessLease => self.places.lease = Some(Spanned::new(number, span)),
             KeyId::WitnessTimeout => self.witness.timeout_ms = Some(number),
             KeyId::RecordSize => self.record.mib = Some(number),
+            KeyId::ServeInsecure => self.companions.serve.insecure = flag,
+            KeyId::Notify(key) => self.notify.put(key, number),
             KeyId::ResourceMonitor
             | KeyId::ResourceInterval
             | KeyId::ResourceRestarts
@@ -209,7 +237,11 @@ impl Draft {
             | KeyId::WitnessEtcd
             | KeyId::WitnessKey
             | KeyId::WitnessFile
-            | KeyId::RecordFile => {}
+            | KeyId::RecordFile
+            | KeyId::ServeListen
+            | KeyId::ServeTokenFile
+            | KeyId::ServeCertFile
+            | KeyId::ServeKeyFile => {}
         }
     }
 
@@ -219,6 +251,9 @@ impl Draft {
             (KeyId::WitnessKey, text) => self.witness.key = Some(text),
             (KeyId::WitnessFile, text) => self.witness.file = Some(text),
             (KeyId::RecordFile, text) => self.record.file = Some(text),
+            (KeyId::ServeTokenFile, text) => self.companions.serve.token_file = Some(text),
+            (KeyId::ServeCertFile, text) => self.companions.serve.cert_file = Some(text),
+            (KeyId::ServeKeyFile, text) => self.companions.serve.key_file = Some(text),
             // The table gives no other key this kind.
             _ => {}
         }
@@ -280,8 +315,9 @@ impl Draft {
     }
 
     /// What is only known when all is read.
-    pub(super) fn finish(mut self, sink: &mut Sink) -> (Native, Places) {
+    pub(super) fn finish(mut self, sink: &mut Sink) -> Parsed {
         self.check_grace(sink);
+        self.check_serve(sink);
         for (index, device) in std::mem::take(&mut self.devices).into_iter().enumerate() {
             if let Some(device) = finish_device(device, index, sink) {
                 self.fencing().devices.push(device);
@@ -291,7 +327,8 @@ impl Draft {
         let RecordDraft { file, mib } = std::mem::take(&mut self.record);
         let mib = mib.unwrap_or(RECORD_MIB_DEFAULT);
         self.native.record = file.map(|file| Record { file, size: mib * 1024 * 1024 });
-        (self.native, self.places)
+        self.companions.notify = std::mem::take(&mut self.notify).finish(sink);
+        Parsed { native: self.native, places: self.places, companions: self.companions }
     }
 
     fn finish_witness(&mut self, sink: &mut Sink) {
@@ -317,6 +354,17 @@ impl Draft {
         let lease_ms = self.places.lease.as_ref().map_or(0, |lease| lease.value);
         let timeout_ms = draft.timeout_ms.unwrap_or(1_000);
         self.native.witness = Some(Witness { kind, lease_ms, timeout_ms });
+    }
+
+    fn check_serve(&self, sink: &mut Sink) {
+        let (Some(at), Some(refusal)) = (self.serve, self.companions.serve.refusal()) else {
+            return;
+        };
+        sink.push(
+            Diagnostic::new(Code::ServeOpen, format!("hb serve would not start: {refusal}"))
+                .at(at, "this section")
+                .help("`hb explain HB0516` tells more"),
+        );
     }
 
     fn check_grace(&mut self, sink: &mut Sink) {

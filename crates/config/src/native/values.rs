@@ -24,6 +24,7 @@ pub(super) enum Item {
     Number(u64),
     Text(String),
     Texts(Vec<String>),
+    Addresses(Vec<SocketAddr>),
     Probes(Vec<Probe>),
     Parameters(BTreeMap<String, Secret>),
 }
@@ -41,6 +42,8 @@ pub(super) fn read(kind: Kind, value: &DeValue<'_>) -> Result<Item, String> {
         Kind::Hours => hours(value).map(Item::Number),
         Kind::Text => text(value).map(Item::Text),
         Kind::Texts => list(value, text).map(Item::Texts),
+        Kind::Path => path(value).map(Item::Text),
+        Kind::Addresses => list(value, address).map(Item::Addresses),
         Kind::Probes => list(value, probe).map(Item::Probes),
         Kind::Parameters => parameters(value).map(Item::Parameters),
     }
@@ -125,6 +128,19 @@ fn text(value: &DeValue<'_>) -> Result<String, String> {
         Some(text) => Ok(text.to_owned()),
         None => Err(format!("expected text in quotes, this is {}", article(value))),
     }
+}
+
+fn path(value: &DeValue<'_>) -> Result<String, String> {
+    let text = text(value)?;
+    match text.starts_with('/') {
+        true => Ok(text),
+        false => Err("the path is not absolute".to_owned()),
+    }
+}
+
+fn address(value: &DeValue<'_>) -> Result<SocketAddr, String> {
+    let text = text(value)?;
+    text.parse().map_err(|_| "expected an address with a port, 127.0.0.1:80 or [::1]:80".to_owned())
 }
 
 /// A list, or one value in place of a list of one.

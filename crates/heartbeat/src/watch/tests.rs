@@ -41,9 +41,13 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(AGENT)
+    }
+
+    fn with(agent: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let script = dir.path().join("d");
-        fs::write(&script, AGENT.replace("$D", dir.path().to_str().unwrap())).unwrap();
+        fs::write(&script, agent.replace("$D", dir.path().to_str().unwrap())).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
         let runner = Runner::new(RunnerConfig {
             resource_dirs: vec![dir.path().to_owned()],
@@ -88,20 +92,24 @@ impl Bench {
         assert!(timeout(LONG, wait).await.is_ok(), "{word} is never written down");
     }
 
-    /// The next hint that speaks of `word`.
-    async fn hint(&mut self, word: &str) {
+    /// The evidence of all hints up to the next one that speaks of `word`.
+    async fn hint(&mut self, word: &str) -> Vec<Evidence> {
+        let mut all = Vec::new();
         let wait = async {
             loop {
-                let Input::Look { group, resource, reason } = self.hints.recv().await else {
+                let Input::Look { group, resource, evidence, reason } = self.hints.recv().await
+                else {
                     panic!("not a hint")
                 };
                 assert_eq!((group.as_str(), resource.as_str()), ("group", "d"));
+                all.push(evidence);
                 if reason.contains(word) {
                     return;
                 }
             }
         };
         assert!(timeout(LONG, wait).await.is_ok(), "no hint says {word:?}");
+        all
     }
 }
 
@@ -116,8 +124,8 @@ impl Drop for Bench {
 fn open(runner: &Runner, dir: &Path) -> (Watches, Hints) {
     let (sender, hints) = hint::channel();
     let record = Record::open(dir.join("watched.json"), &[owner(&operation(Action::Start))].into());
-    let watches =
-        Watches { runner: runner.clone(), hints: sender, record, watched: BTreeMap::new() };
+    let (watched, units) = (BTreeMap::new(), Units::default());
+    let watches = Watches { runner: runner.clone(), hints: sender, record, watched, units };
     (watches, hints)
 }
 
@@ -157,6 +165,44 @@ async fn a_death_is_a_hint_and_a_restarted_service_is_watched_again() {
     // A check that came too early: nothing of it is there.
     bench.watches.runs(&status);
     bench.hint("no process of it is to be found").await;
+}
+
+/// What is said of a script that cannot tell by itself must be true.
+#[tokio::test]
+async fn nothing_is_left_of_a_daemon_that_has_ended_and_only_of_one() {
+    use Evidence::{NothingLeft, ProcessEnded};
+    // Daemons of tests beside this one may be taken for its own, and their ends are told as well.
+    let is_told_last = |all: &[Evidence]| {
+        let (last, before) = all.split_last().expect("a hint");
+        *last == NothingLeft && before.iter().all(|one| *one == ProcessEnded)
+    };
+    let marked = AGENT.replace("env -i ", "");
+    let mut bench = Bench::with(&marked);
+    let pid = bench.start().await;
+    end(&pid);
+    let all = bench.hint("is left").await;
+    assert!(all.len() > 1 && is_told_last(&all), "{all:?}");
+
+    // In the background of the script it may be a helper.
+    let mut bench = Bench::with(&marked.replace("setsid ", ""));
+    let pid = bench.start().await;
+    end(&pid);
+    bench.hint(&format!("process {pid} ")).await;
+    bench.watches.runs(&operation(Action::Status));
+    assert!(!bench.hint("no process of it is to be found").await.contains(&NothingLeft));
+
+    // What was on top has left the service behind, under another name.
+    let child = r#"tail -f /dev/null & echo $! >"$0".new; mv "$0".new "$0".child; wait"#;
+    let mut bench = Bench::with(
+        &marked.replace("exec sleep 1000", child).replace("/pid\" ]", "/pid.child\" ]"),
+    );
+    let pid = bench.start().await;
+    let child = fs::read_to_string(bench.dir.path().join("pid.child")).unwrap().trim().to_owned();
+    end(&pid);
+    bench.await_record(&child).await;
+    end(&child);
+    let all = bench.hint("is left").await;
+    assert!(all.len() > 2 && is_told_last(&all), "{all:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! ICMP echo to ping nodes and groups: sockets, and which reply belongs to which target. Does I/O;
-//! whether a target lives is decided by the engine.
+//! ICMP echo to ping nodes and groups, and to the other member's machine: sockets, and which reply
+//! belongs to which target. Does I/O; whether a target lives is decided by the core.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -13,7 +14,7 @@ use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 
 use super::resolve::{Family, Host};
-use crate::engine::PingId;
+use crate::engine::{LinkId, PingId};
 
 /// Longest packet looked at: our replies have 60 bytes at most with IP options.
 const PACKET_MAX: usize = 2048;
@@ -35,6 +36,8 @@ const HEADER_LEN: usize = 8;
 #[derive(Debug)]
 pub struct Pings {
     targets: Vec<Vec<Host>>,
+    /// [`PingId::PEER`], by link.
+    peer: BTreeMap<LinkId, SocketAddr>,
     cookie: u64,
     v4: Option<EchoSocket>,
     v6: Option<EchoSocket>,
@@ -75,7 +78,7 @@ impl Pings {
         };
         let (v4, v6) = (open(Family::V4, Domain::IPV4), open(Family::V6, Domain::IPV6));
         let buffer = vec![0; PACKET_MAX].into_boxed_slice();
-        let mut pings = Self { targets, cookie, v4, v6, buffer };
+        let mut pings = Self { targets, peer: BTreeMap::new(), cookie, v4, v6, buffer };
         // Names are asked for here, so that the first echo request finds them known.
         for host in pings.targets.iter_mut().flatten() {
             if let Err(reason) = host.resolve(Duration::ZERO) {
@@ -88,6 +91,9 @@ impl Pings {
     /// Sends an echo request to every host of the target, without waiting. What cannot be sent is
     /// like what was not answered. Unknown targets are ignored.
     pub fn send(&mut self, ping: PingId, sequence: u16) {
+        if ping == PingId::PEER {
+            return self.ask_peer(sequence);
+        }
         let Some(hosts) = self.targets.get_mut(usize::from(ping.0)) else { return };
         for host in hosts {
             let sent = host.resolve(Duration::ZERO).and_then(|address| {
@@ -102,13 +108,41 @@ impl Pings {
         }
     }
 
+    /// The other member's verified packets come from `address` on this link: there
+    /// [`PingId::PEER`] is asked.
+    pub fn peer_is_at(&mut self, link: LinkId, mut address: SocketAddr) {
+        address.set_port(0);
+        self.peer.insert(link, address);
+    }
+
+    /// The sockets are opened when they are wanted for the first time: most pairs never need them.
+    fn ask_peer(&mut self, sequence: u16) {
+        for (link, address) in &self.peer {
+            let (socket, domain) = match address {
+                SocketAddr::V4(_) => (&mut self.v4, Domain::IPV4),
+                SocketAddr::V6(_) => (&mut self.v6, Domain::IPV6),
+            };
+            let opened = match socket.take() {
+                Some(socket) => Ok(socket),
+                None => EchoSocket::open(domain),
+            };
+            let sent = opened.and_then(|opened| {
+                let request = request(address.ip(), self.cookie, PingId::PEER, sequence);
+                socket.insert(opened).send(&request, *address).map_err(|error| error.to_string())
+            });
+            if let Err(reason) = sent {
+                tracing::debug!(link = link.0, reason, "echo request to the other node not sent");
+            }
+        }
+    }
+
     /// Waits for the next valid reply. In a group each member that answers makes one. Cancel-safe.
     pub async fn recv(&mut self) -> (PingId, u16) {
         poll_fn(|context| self.poll_recv(context)).await
     }
 
     fn poll_recv(&mut self, context: &mut Context<'_>) -> Poll<(PingId, u16)> {
-        let Self { targets, cookie, v4, v6, buffer } = self;
+        let Self { targets, peer, cookie, v4, v6, buffer } = self;
         for socket in [v4.as_ref(), v6.as_ref()].into_iter().flatten() {
             loop {
                 let mut packet = ReadBuf::new(buffer);
@@ -121,8 +155,10 @@ impl Pings {
                         } else {
                             packet.filled()
                         };
-                        if let Some(answer) = reply_to(reply, source.ip(), *cookie, targets) {
-                            return Poll::Ready(answer);
+                        if let Some((ping, sequence)) = reply_to(reply, source.ip(), *cookie)
+                            && is_of(source.ip(), ping, targets, peer)
+                        {
+                            return Poll::Ready((ping, sequence));
                         }
                     }
                 }
@@ -198,13 +234,8 @@ fn payload(cookie: u64, ping: PingId, sequence: u16) -> [u8; PAYLOAD_LEN] {
     bytes
 }
 
-/// The echo request that an ICMP message answers, if it is ours and from where we sent it.
-fn reply_to(
-    message: &[u8],
-    source: IpAddr,
-    cookie: u64,
-    targets: &[Vec<Host>],
-) -> Option<(PingId, u16)> {
+/// The echo request of this process that an ICMP message answers.
+fn reply_to(message: &[u8], source: IpAddr, cookie: u64) -> Option<(PingId, u16)> {
     let (header, rest) = message.split_at_checked(HEADER_LEN)?;
     let kind = if source.is_ipv4() { REPLY_V4 } else { REPLY_V6 };
     if header[..2] != [kind, 0] {
@@ -212,12 +243,21 @@ fn reply_to(
     }
     let sequence = u16::from_be_bytes([header[6], header[7]]);
     let ping = PingId(u16::from_be_bytes([*rest.get(16)?, *rest.get(17)?]));
-    if rest != payload(cookie, ping, sequence) {
-        return None;
+    (rest == payload(cookie, ping, sequence)).then_some((ping, sequence))
+}
+
+/// Whether `source` is where this target is asked.
+fn is_of(
+    source: IpAddr,
+    ping: PingId,
+    targets: &[Vec<Host>],
+    peer: &BTreeMap<LinkId, SocketAddr>,
+) -> bool {
+    if ping == PingId::PEER {
+        return peer.values().any(|address| address.ip() == source);
     }
-    let hosts = targets.get(usize::from(ping.0))?;
     let is_host = |host: &Host| host.address().is_some_and(|address| address.ip() == source);
-    hosts.iter().any(is_host).then_some((ping, sequence))
+    targets.get(usize::from(ping.0)).is_some_and(|hosts| hosts.iter().any(is_host))
 }
 
 /// What follows the IPv4 header; empty when the packet is cut short.
@@ -249,7 +289,7 @@ mod tests {
         fn any_packet_is_borne(packet in proptest::collection::vec(any::<u8>(), 0..80)) {
             let source = IpAddr::from([10, 0, 0, 1]);
             prop_assert!(without_ip_header(&packet).len() <= packet.len());
-            prop_assert_eq!(reply_to(&packet, source, COOKIE, &targets()), None);
+            prop_assert_eq!(reply_to(&packet, source, COOKIE), None);
         }
     }
 
@@ -292,12 +332,14 @@ mod tests {
         let check = |host: &str, ping, kind| {
             let host: IpAddr = host.parse().unwrap();
             let reply = answer(&request(host, COOKIE, ping, 7), kind);
-            assert_eq!(reply_to(&reply, host, COOKIE, &targets()), Some((ping, 7)));
+            assert_eq!(taken(&reply, host, COOKIE), Some((ping, 7)));
         };
         check("10.0.0.1", PingId(0), REPLY_V4);
         check("10.0.0.2", PingId(1), REPLY_V4);
         check("10.0.0.3", PingId(1), REPLY_V4);
         check("fd00::1", PingId(2), REPLY_V6);
+        check("10.0.0.8", PingId::PEER, REPLY_V4);
+        check("fe80::8", PingId::PEER, REPLY_V6);
     }
 
     #[test]
@@ -306,10 +348,12 @@ mod tests {
         let asked = request(host, COOKIE, PingId(0), 7);
         let good = answer(&asked, REPLY_V4);
         let check = |why: &str, message: &[u8], source: IpAddr, cookie| {
-            assert_eq!(reply_to(message, source, cookie, &targets()), None, "{why}");
+            assert_eq!(taken(message, source, cookie), None, "{why}");
         };
         check("our own request, looped back", &asked, host, COOKIE);
         check("another host", &good, IpAddr::from([10, 0, 0, 2]), COOKIE);
+        let peer = answer(&request(host, COOKIE, PingId::PEER, 7), REPLY_V4);
+        check("a ping node for the other member", &peer, host, COOKIE);
         check("the other family", &good, "fd00::1".parse().unwrap(), COOKIE);
         check("another process", &good, host, COOKIE + 1);
         check("unknown target", &answer(&request(host, COOKIE, PingId(9), 7), 0), host, COOKIE);

@@ -13,13 +13,15 @@ mod options;
 mod resolve;
 
 use std::future::{Future, poll_fn};
-use std::io::{self, Read};
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6};
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hb_config::settings::Medium;
-use socket2::SockRef;
+use nix::sys::socket::{SockaddrStorage, recvfrom};
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
 use tokio::sync::oneshot;
@@ -52,6 +54,8 @@ pub enum NetEvent {
         link: LinkId,
         /// All of it.
         bytes: Vec<u8>,
+        /// Where it came from, as the kernel says it; anybody can write another's address there.
+        source: Option<SocketAddr>,
     },
     /// A link does not work, or fails for another reason than before. It stays failed until
     /// `Restored`.
@@ -130,9 +134,10 @@ impl Links {
         for _ in 0..self.receivers.len() {
             let at = self.next_turn();
             let receiver = &self.receivers[at];
-            let socket = SockRef::from(&receiver.socket);
-            match (&*socket).read(&mut self.buffer) {
-                Ok(length) => return Some(datagram(receiver.link, &self.buffer[..length])),
+            match read(&receiver.socket, &mut self.buffer) {
+                Ok((length, source)) => {
+                    return Some(datagram(receiver.link, &self.buffer[..length], source));
+                }
                 Err(error) if is_harmless(&error) => {}
                 Err(error) => {
                     self.drop_receiver(at, &error);
@@ -174,8 +179,9 @@ impl Links {
             let receiver = &self.receivers[at];
             match poll_read(&receiver.socket, context, &mut self.buffer) {
                 Poll::Pending => {}
-                Poll::Ready(Ok(length)) => {
-                    return Poll::Ready(datagram(receiver.link, &self.buffer[..length]));
+                Poll::Ready(Ok((length, source))) => {
+                    let bytes = &self.buffer[..length];
+                    return Poll::Ready(datagram(receiver.link, bytes, Some(source)));
                 }
                 Poll::Ready(Err(error)) => {
                     self.drop_receiver(at, &error);
@@ -249,20 +255,32 @@ impl Links {
     }
 }
 
-fn datagram(link: LinkId, bytes: &[u8]) -> NetEvent {
-    NetEvent::Datagram { link, bytes: bytes.to_vec() }
+fn datagram(link: LinkId, bytes: &[u8], source: Option<SocketAddr>) -> NetEvent {
+    NetEvent::Datagram { link, bytes: bytes.to_vec(), source }
+}
+
+/// Reads past the runtime, which believes that a socket that it has not watched yet is not ready.
+fn read(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<(usize, Option<SocketAddr>)> {
+    let (length, source) = recvfrom::<SockaddrStorage>(socket.as_raw_fd(), buffer)?;
+    let v4 = |source: &SockaddrStorage| {
+        source.as_sockaddr_in().map(|v4| SocketAddr::V4(SocketAddrV4::from(*v4)))
+    };
+    let v6 = |source: &SockaddrStorage| {
+        source.as_sockaddr_in6().map(|v6| SocketAddr::V6(SocketAddrV6::from(*v6)))
+    };
+    Ok((length, source.as_ref().and_then(|source| v4(source).or_else(|| v6(source)))))
 }
 
 fn poll_read(
     socket: &UdpSocket,
     context: &mut Context<'_>,
     buffer: &mut [u8],
-) -> Poll<io::Result<usize>> {
+) -> Poll<io::Result<(usize, SocketAddr)>> {
     loop {
         let mut datagram = ReadBuf::new(buffer);
-        match socket.poll_recv(context, &mut datagram) {
+        match socket.poll_recv_from(context, &mut datagram) {
             Poll::Ready(Err(error)) if is_harmless(&error) => {}
-            Poll::Ready(Ok(())) => return Poll::Ready(Ok(datagram.filled().len())),
+            Poll::Ready(Ok(source)) => return Poll::Ready(Ok((datagram.filled().len(), source))),
             Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             Poll::Pending => return Poll::Pending,
         }

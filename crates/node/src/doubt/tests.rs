@@ -109,7 +109,7 @@ fn without_anything_against_it_silence_is_death() {
 }
 
 #[test]
-fn packets_that_cannot_be_verified_hold_only_before_the_first_that_can() {
+fn packets_that_cannot_be_verified_hold_before_the_first_that_can() {
     let check = |generation, age_ms, expect| {
         let unverified = Some((at(NOW - age_ms), "eth1".to_owned()));
         let facts = Facts { generation, heard: None, unverified, ..facts() };
@@ -118,8 +118,8 @@ fn packets_that_cannot_be_verified_hold_only_before_the_first_that_can() {
         assert_eq!(told(&steps), [expect], "{generation} {age_ms}");
         (doubt, facts)
     };
-    check(3, 0, PeerStatus::Dead);
     check(0, DEADTIME_MS, PeerStatus::Dead);
+    check(3, DEADTIME_MS, PeerStatus::Dead);
     let (mut doubt, mut facts) = check(0, DEADTIME_MS - 1, PeerStatus::Lost);
     let text = &doubt.hold().expect("a reason").text;
     assert!(text.contains("node2") && text.contains("eth1") && text.contains("key mismatch"));
@@ -132,6 +132,56 @@ fn packets_that_cannot_be_verified_hold_only_before_the_first_that_can() {
     let over = NOW + 3_600_000 + DEADTIME_MS;
     assert_eq!(doubt.due(at(NOW + 3_600_000)), Some(at(over)));
     assert_eq!(told(&doubt.weigh(at(over), &facts)), [PeerStatus::Dead]);
+}
+
+/// The number of the question to the peer's machine.
+fn asked_machine(steps: &[Step]) -> Option<u16> {
+    steps.iter().find_map(|step| {
+        if let Step::Effect(Effect::Echo { ping: PingId::PEER, sequence }) = step {
+            Some(*sequence)
+        } else {
+            None
+        }
+    })
+}
+
+#[test]
+fn packets_that_cannot_be_verified_any_more_hold_while_the_machine_answers() {
+    let mut doubt = doubt(with_fencing);
+    let unverified = |now| Some((at(now), "eth1".to_owned()));
+    let mut facts = Facts { unverified: unverified(NOW), ..facts() };
+    let steps = doubt.silent(at(NOW), &facts);
+    let mut question = asked_machine(&steps).expect("its machine is asked");
+    assert_eq!((told(&steps), shot(&steps)), (vec![PeerStatus::Lost], None));
+    for now in (NOW..NOW + 3_600_000).step_by(100) {
+        doubt.machine_answered(at(now + 1), question);
+        facts.unverified = unverified(now);
+        let steps = doubt.weigh(at(now + 1), &facts);
+        assert_eq!((told(&steps), shot(&steps)), (vec![], None), "{now}");
+        question = asked_machine(&steps).unwrap_or(question);
+    }
+    assert!(doubt.hold().is_some_and(|hold| hold.text.contains("its machine answers")));
+    // The machine dies, and somebody goes on sending in its name.
+    let end = NOW + 3_600_000 + DEADTIME_MS;
+    facts.unverified = unverified(end);
+    assert!(shot(&doubt.weigh(at(end), &facts)).is_some(), "it is taken for dead");
+}
+
+#[test]
+fn whoever_sends_in_the_name_of_a_dead_machine_delays_little() {
+    let mut doubt = doubt(|_| {});
+    let mut facts = Facts { unverified: Some((at(NOW), "eth1".to_owned())), ..facts() };
+    let mut now = at(NOW);
+    let mut steps = doubt.silent(now, &facts);
+    let mut questions = 0;
+    while told(&steps) != [PeerStatus::Dead] {
+        questions += u32::from(asked_machine(&steps).is_some());
+        now = doubt.due(now).expect("it does not wait for ever");
+        facts.unverified = Some((now, "eth1".to_owned()));
+        steps = doubt.weigh(now, &facts);
+    }
+    assert_eq!((now, questions), (at(NOW + 500), 4));
+    assert_eq!(doubt.due(now), facts.unverified.map(|(at, _)| at + doubt.deadtime()));
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Carries what messaging noticed to whoever must know: the log, the memories, the resource manager. It
 //! decides nothing.
 
-use hb_messaging::engine::Event;
+use hb_messaging::engine::{Event, LinkId};
 use hb_resource::input as resource;
 
 use super::{Node, Turn};
+use crate::effect::Effect;
 use crate::report;
 
 impl Node {
@@ -52,7 +53,14 @@ impl Node {
                     self.take_message(&from, body, turn);
                 }
             }
-            Event::LinkStatus { .. } | Event::LateHeartbeat { .. } | Event::Refused { .. } => {}
+            Event::LinkStatus { node, link, up, .. } => {
+                if up && self.is_peer(&node) {
+                    let links = (0..).map(LinkId).zip(&self.profile.links);
+                    let link = links.into_iter().find(|(_, name)| **name == link);
+                    turn.effects.extend(link.map(|(link, _)| Effect::PeerAddress { link }));
+                }
+            }
+            Event::LateHeartbeat { .. } | Event::Refused { .. } => {}
         }
     }
 }

@@ -16,6 +16,7 @@ pub(super) struct Process {
     pub(super) state: char,
     pub(super) parent: i32,
     pub(super) group: i32,
+    pub(super) session: i32,
     pub(super) threads: u32,
     /// Clock ticks from boot to the start of the process.
     pub(super) start: u64,
@@ -113,6 +114,26 @@ pub(super) fn members_of_control_group(path: &str) -> Vec<i32> {
     list.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
 }
 
+/// Whether `pid` lives in the control group of this process, when that is one of a service or session
+/// (`0::/system.slice/heartbeat.service`): what agents start stays in it, and nobody else is in it. `false` where
+/// everything is in the root of the hierarchy, which says nothing.
+pub(super) fn is_in_our_control_group(pid: i32) -> bool {
+    let path = |pid: &str| {
+        let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        control_group(&text).map(str::to_owned)
+    };
+    path("self").is_some_and(|ours| path(&pid.to_string()) == Some(ours))
+}
+
+/// The group of the unified hierarchy or of systemd's own (cgroups(7)), unless it is the root.
+fn control_group(text: &str) -> Option<&str> {
+    let lines = text.lines().filter_map(|line| line.split_once(':'));
+    let mut paths = lines.filter_map(|(_, rest)| rest.split_once(':'));
+    let (_, path) =
+        paths.find(|(kind, path)| matches!(*kind, "" | "name=systemd") && *path != "/")?;
+    Some(path)
+}
+
 /// Names this boot of the machine; process numbers and start times mean nothing in another one.
 /// Empty where the kernel does not tell.
 pub(super) fn boot_id() -> String {
@@ -146,10 +167,11 @@ fn parse_stat(line: &str) -> Option<Process> {
     let state = fields.next()?.chars().next()?;
     let parent = fields.next()?.parse().ok()?;
     let group = fields.next()?.parse().ok()?;
-    // Fields 20 and 22 of the line; 6 is the next.
-    let threads = fields.nth(14)?.parse().ok()?;
+    let session = fields.next()?.parse().ok()?;
+    // Fields 20 and 22 of the line; 7 is the next.
+    let threads = fields.nth(13)?.parse().ok()?;
     let start = fields.nth(1)?.parse().ok()?;
-    Some(Process { pid, state, parent, group, threads, start })
+    Some(Process { pid, state, parent, group, session, threads, start })
 }
 
 #[cfg(test)]
@@ -162,8 +184,16 @@ mod tests {
             let line = format!(
                 "42 ({name}) S 1 40 41 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 98765 10 20 30\n"
             );
-            let expect =
-                Process { pid: 42, state: 'S', parent: 1, group: 40, threads: 3, start: 98_765 };
+            let (group, session) = (40, 41);
+            let expect = Process {
+                pid: 42,
+                state: 'S',
+                parent: 1,
+                group,
+                session,
+                threads: 3,
+                start: 98_765,
+            };
             assert_eq!(parse_stat(&line), Some(expect), "{name:?}");
         };
         check("nginx");
@@ -175,9 +205,20 @@ mod tests {
     }
 
     #[test]
+    fn the_control_group_of_a_unit_is_known_and_the_root_is_none() {
+        let check = |text: &str, expect: Option<&str>| assert_eq!(control_group(text), expect);
+        let unit = "/system.slice/heartbeat.service";
+        check(&format!("0::{unit}\n"), Some(unit));
+        check(&format!("2:cpu:/x\n1:name=systemd:{unit}\n0::{unit}\n"), Some(unit));
+        check("0::/\n", None);
+        check("9:name=systemd:/\n4:memory:/other\n0::/\n", None);
+        check("", None);
+    }
+
+    #[test]
     fn a_process_is_dead_when_its_last_thread_is() {
         let check = |state, threads, expect| {
-            let one = Process { pid: 2, state, parent: 1, group: 2, threads, start: 3 };
+            let one = Process { pid: 2, state, parent: 1, group: 2, session: 2, threads, start: 3 };
             assert_eq!(one.is_alive(), expect, "{state} {threads}");
         };
         check('S', 1, true);

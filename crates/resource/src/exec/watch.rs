@@ -3,6 +3,7 @@
 //! a helper thread, as it reads all of `/proc`. What follows from a death is decided elsewhere: it
 //! is a hint to check the resource, so finding one process too many costs one check.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -83,6 +84,19 @@ pub struct Search {
     pub since: Option<Ticks>,
     /// Of such daemons only those with a name of this list; all when it is empty.
     pub names: Vec<String>,
+    /// Sessions of its daemons ([`Found::sessions`]): all that lives in them belongs to it.
+    pub sessions: Vec<i32>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The processes on top, at most [`WATCHED_MAX`].
+    pub top: Vec<Watched>,
+    /// Sessions of daemons that are the resource's for certain, by their marks or their control group.
+    /// A daemon lives in another session than this process (daemon(7)), while agents and what
+    /// they leave in the background stay in ours. At most [`WATCHED_MAX`]; empty for units.
+    pub sessions: Vec<i32>,
 }
 
 /// A process whose end can be awaited.
@@ -126,7 +140,7 @@ impl Grip {
 }
 
 /// Looks for the processes on top of the resource. `waited_for` are agents that run now.
-pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Vec<Watched> {
+pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Found {
     let all = proc::processes();
     let lineage = proc::lineage();
     let me = lineage.first().copied().unwrap_or_default();
@@ -134,6 +148,9 @@ pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Vec<Wa
         |one: &Process| waited_for.iter().any(|pid| *pid == one.pid || *pid == one.group);
     let is_ours = |one: &Process| {
         if search.known.iter().any(|known| known.pid == one.pid && known.start == one.start) {
+            return true;
+        }
+        if search.sessions.contains(&one.session) {
             return true;
         }
         let environment = proc::environment(one.pid).unwrap_or_default();
@@ -153,7 +170,18 @@ pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Vec<Wa
         .filter(|one| one.is_alive() && one.pid != me && !is_agent(one))
         .filter(is_ours)
         .collect();
-    top(&members)
+    Found { top: top(&members), sessions: sessions_of_daemons(&members, marks) }
+}
+
+fn sessions_of_daemons(members: &[Process], marks: &Marks) -> Vec<i32> {
+    let ours = proc::lineage().first().and_then(|pid| proc::process(*pid)).map(|me| me.session);
+    let is_sure = |one: &&Process| {
+        proc::environment(one.pid).is_some_and(|environment| marks.are_in(&environment))
+            || proc::is_in_our_control_group(one.pid)
+    };
+    let daemons = members.iter().filter(|one| Some(one.session) != ours).filter(is_sure);
+    let sessions: BTreeSet<i32> = daemons.map(|one| one.session).take(WATCHED_MAX).collect();
+    sessions.into_iter().collect()
 }
 
 /// The processes among `pids` whose parent is not.
@@ -240,8 +268,15 @@ mod tests {
 
     #[test]
     fn only_processes_without_a_parent_in_the_set_are_on_top() {
-        let one =
-            |pid, parent, start| Process { pid, state: 'S', parent, group: pid, threads: 1, start };
+        let one = |pid, parent, start| Process {
+            pid,
+            state: 'S',
+            parent,
+            group: pid,
+            session: pid,
+            threads: 1,
+            start,
+        };
         let check = |members: &[Process], expect: &[i32]| {
             let pids: Vec<_> = top(members).iter().map(|one| one.pid).collect();
             assert_eq!(pids, expect);

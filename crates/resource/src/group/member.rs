@@ -4,6 +4,7 @@
 use hb_config::settings::{AgentSpec, BuiltIn, ResourceSpec};
 use serde::{Deserialize, Serialize};
 
+use crate::input::Evidence;
 use crate::operation::{Action, OpId, Outcome};
 
 /// What is known of one member on this node.
@@ -87,6 +88,10 @@ pub struct Member {
     pub(super) timeouts: u32,
     /// Its check could not be run, and that was said.
     pub(super) cannot_check: bool,
+    /// The edge has proved that nothing of it is left ([`Evidence::NothingLeft`]), and no check has said
+    /// since what is to be made of it.
+    #[serde(default)]
+    pub(super) gone: bool,
     /// A status has said that it runs: its status can be believed when it says that it does not.
     proven: bool,
     /// Checks since its start that were not good, while it is not proven.
@@ -114,6 +119,7 @@ impl Member {
             failures: 0,
             timeouts: 0,
             cannot_check: false,
+            gone: false,
             proven: false,
             doubts: 0,
             told_useless: false,
@@ -156,6 +162,7 @@ impl Member {
         self.unready = None;
         self.checked = None;
         self.hint = None;
+        self.gone = false;
         self.watch = match script && !self.proven {
             true => Watch::Due,
             false => Watch::Off,
@@ -169,6 +176,16 @@ impl Member {
         self.timeouts = 0;
         self.suspect = None;
         self.hint = None;
+        self.gone = false;
+    }
+
+    /// Something is said to have happened: whether that alone would do, should its check say no more
+    /// than ever.
+    pub(super) fn take_evidence(&mut self, evidence: Evidence, script: bool) {
+        match evidence {
+            Evidence::NothingLeft => self.gone |= script && !self.proven,
+            Evidence::ProcessEnded | Evidence::UnitInactive | Evidence::Network => {}
+        }
     }
 
     /// A script's check was not good: whether that is no more than a reason to doubt the script.

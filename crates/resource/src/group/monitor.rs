@@ -29,6 +29,7 @@ impl Group {
                 ctx.out.push(Output::CancelTimer(timer()));
             }
             self.members[index].watch = Watch::Off;
+            self.members[index].gone = false;
             if self.members[index].is_checked_now() {
                 self.cancel_check(index, ctx);
             }
@@ -68,7 +69,7 @@ impl Group {
         wanted
             && checkable
             && member.state == ResourceState::Running
-            && !member.has_useless_status()
+            && (member.gone || !member.has_useless_status())
             && !self.stopping
             && !self.blocked
             && !self.is_probing()
@@ -101,10 +102,20 @@ impl Group {
 
     /// Something is said to have happened to a member: it is checked at once, and after a check
     /// that is under way once more. Ignored for what is not watched.
-    pub(crate) fn look(&mut self, resource: &str, reason: &str, ctx: &mut Context<'_>) {
+    pub(crate) fn look(
+        &mut self,
+        resource: &str,
+        evidence: Evidence,
+        reason: &str,
+        ctx: &mut Context<'_>,
+    ) {
         for index in 0..self.members.len() {
-            let named = self.spec.resources[index].text == resource;
-            if !named || !self.is_to_be_watched(index, ctx.policy) {
+            let spec = &self.spec.resources[index];
+            if spec.text != resource {
+                continue;
+            }
+            self.members[index].take_evidence(evidence, is_script(spec));
+            if !self.is_to_be_watched(index, ctx.policy) {
                 continue;
             }
             if self.members[index].watch == Watch::Waiting {
@@ -143,15 +154,25 @@ impl Group {
             member.cannot_check = false;
             return member.proved();
         }
+        let gone = member.gone;
+        // A check that did not end in time is made again, and the evidence is needed then; so it is at
+        // the end of maintenance.
+        member.gone &= self.maintenance || *outcome == Outcome::TimedOut;
         // A check that could not be made says nothing about the script either.
         let was_made = !matches!(outcome, Outcome::CouldNotRun { .. });
-        if was_made && member.doubt(script) {
+        if was_made && !gone && member.doubt(script) {
             return self.tell_useless(index, outcome, ctx);
         }
         match outcome {
             Outcome::Ok => {}
             Outcome::CouldNotRun { .. } => self.could_not_check(index, outcome, ctx),
             Outcome::TimedOut => self.check_timed_out(index, ctx),
+            // Not what the script says, which it may always say, but what was seen.
+            Outcome::NotRunning | Outcome::Failed { .. } if gone => {
+                member.cannot_check = false;
+                member.timeouts = 0;
+                self.member_failed(index, &Outcome::NotRunning, ctx);
+            }
             Outcome::NotRunning | Outcome::Failed { .. } => {
                 member.cannot_check = false;
                 member.timeouts = 0;
@@ -169,7 +190,7 @@ impl Group {
         let name = &self.spec.resources[index].text;
         let text = format!(
             "{name} was started, but its status does not say that it runs ({}): its status cannot \
-             be used, or it ended at once. It is not watched until its next start",
+             be used, or it ended at once. Until its next start only the end of its daemon is noticed",
             outcome.describe()
         );
         ctx.out.push(Output::Alert { error: false, text });

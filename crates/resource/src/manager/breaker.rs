@@ -2,6 +2,7 @@
 //! and when a group that failed here is tried again here although nobody asked for it.
 
 use super::*;
+use crate::input::Evidence;
 
 impl Manager {
     /// Hands an input to the group with this key, if there is one.
@@ -16,8 +17,15 @@ impl Manager {
         }
     }
 
-    pub(super) fn look(&mut self, key: &str, resource: &str, reason: &str, out: &mut Vec<Output>) {
-        self.with_key(key, out, |group, ctx| group.look(resource, reason, ctx));
+    pub(super) fn look(
+        &mut self,
+        key: &str,
+        resource: &str,
+        evidence: Evidence,
+        reason: &str,
+        out: &mut Vec<Output>,
+    ) {
+        self.with_key(key, out, |group, ctx| group.look(resource, evidence, reason, ctx));
     }
 
     /// What follows for each group by itself, after what this node shall have is decided.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hb_messaging::engine::{LinkId, PingId};
 use hb_node::api::Request;
 use hb_node::input::{ClientId, Input, WitnessAnswer};
-use hb_resource::input::{Holdings, Which};
+use hb_resource::input::{Evidence, Holdings, Which};
 use hb_resource::operation::{OpId, Outcome};
 
 use super::Step;
@@ -57,7 +57,7 @@ pub(super) fn step(reader: &mut Reader<'_>, peer: &mut Peer, watch: &Watch) -> S
             Step::Input(Input::Link { link, failure })
         }
         0xc8..=0xcf => {
-            let ping = PingId(u16::from(code % PINGS));
+            let ping = if code == 0xcf { PingId::PEER } else { PingId(u16::from(code % PINGS)) };
             let sequence = if code & 4 == 0 { watch.echo(ping) } else { reader.u16() };
             Step::Input(Input::EchoReply { ping, sequence })
         }
@@ -69,7 +69,7 @@ pub(super) fn step(reader: &mut Reader<'_>, peer: &mut Peer, watch: &Watch) -> S
         0xd8..=0xdb => Step::Rekey(code & 3),
         0xdc..=0xdd => Step::Input(Input::Shutdown),
         0xde..=0xdf => Step::Input(Input::Start),
-        0xe0..=0xe2 => look(reader, watch),
+        0xe0..=0xe2 => look(code, reader, watch),
         0xe3..=0xe6 => match watch.fence_under_way() {
             Some(attempt) => {
                 Step::Input(Input::Fenced { attempt, outcome: outcome(code - 0xe3, reader) })
@@ -129,10 +129,15 @@ fn request(code: u8, reader: &mut Reader<'_>, watch: &Watch) -> Request {
 }
 
 /// Something happened to a resource, or so the kernel says.
-fn look(reader: &mut Reader<'_>, watch: &Watch) -> Step {
+fn look(code: u8, reader: &mut Reader<'_>, watch: &Watch) -> Step {
     let (group, member) = (watch.group(reader.u8()), reader.u8());
     let resource = watch.member(&group, member).unwrap_or_else(|| "no such member".into());
-    Step::Input(Input::Look { group, resource, reason: "its process has ended".into() })
+    let evidence = match code & 3 {
+        0 => Evidence::ProcessEnded,
+        1 => Evidence::NothingLeft,
+        _ => Evidence::UnitInactive,
+    };
+    Step::Input(Input::Look { group, resource, evidence, reason: "its process has ended".into() })
 }
 
 fn answer(code: u8) -> WitnessAnswer {

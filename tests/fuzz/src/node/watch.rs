@@ -215,8 +215,12 @@ impl Watch {
                     self.sent = Arc::clone(bytes);
                 }
             }
+            Effect::PeerAddress { link } => {
+                assert!(usize::from(link.0) < self.settings.media.len(), "{link:?}");
+            }
             Effect::Echo { ping, sequence } => {
-                assert!(usize::from(ping.0) < self.settings.pings.len(), "{ping:?}");
+                let is_peer = *ping == PingId::PEER;
+                assert!(is_peer || usize::from(ping.0) < self.settings.pings.len(), "{ping:?}");
                 self.echoes.insert(*ping, *sequence);
             }
             Effect::Run(operation) => self.note_run(operation),

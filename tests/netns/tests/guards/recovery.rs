@@ -3,18 +3,21 @@
 use std::time::Instant;
 
 use hb_cli::lab::PUBLIC;
-use hb_netns::files::{NGINX_CONF, NODES};
+use hb_netns::files::{ADDRESS, NGINX_CONF, NODES, SCRIPT_DIR};
 use hb_netns::pair::{Pair, active_on, has_problem, is_well, need_ip};
-use hb_netns::runner::Case;
+use hb_netns::runner::{Case, measured};
 use hb_netns::traffic::Meter;
 use hb_node::api::StatusSnapshot;
 use hb_resource::input::GroupClaim;
 
-use crate::support::{IP, configure_nginx, kill_nginx, nginx_files, nginx_pair, nginx_pids, web};
+use crate::support::{
+    IP, configure_nginx, kill_nginx, nginx_files, nginx_pair, nginx_pids, quick, web,
+};
 
 pub(crate) const CASES: &[Case] = &[
     Case { name: "nginx_killed", run: nginx_killed },
     Case { name: "nginx_killed_and_broken", run: nginx_killed_and_broken },
+    Case { name: "mute_service_killed", run: mute_service_killed },
     Case { name: "address_deleted", run: address_deleted },
     Case { name: "daemon_killed_with_a_guardian", run: daemon_killed_with_a_guardian },
     Case { name: "daemon_that_cannot_come_back", run: daemon_that_cannot_come_back },
@@ -65,6 +68,50 @@ fn nginx_killed_and_broken() {
     meter.begin();
     pair.expect("node2", &["hb", "standby"], 0);
     meter.tell_outage("given back with nginx on demand", "node1");
+}
+
+/// A daemon whose script knows no `status`, as many old ones do. With `/run/mute.dies` it ends a moment
+/// after its start.
+const MUTE: &str = r#"#!/bin/sh
+case $1 in
+    start) [ -e /run/mute.dies ] && life=0.5 || life=1000
+        setsid sh -c 'echo $$ >/run/mute.new; mv /run/mute.new /run/mute.pid; exec sleep '$life \
+            </dev/null >/dev/null 2>&1 &
+        while [ ! -e /run/mute.pid ]; do sleep 0.01; done ;;
+    stop) read -r pid </run/mute.pid && kill "$pid" 2>/dev/null
+        rm -f /run/mute.pid ;;
+    *) echo "Usage: $0 start|stop"; exit 1 ;;
+esac
+"#;
+
+/// Nobody but the kernel can say that it has ended: it is started again, and given up at last.
+fn mute_service_killed() {
+    let mut pair = Pair::new(quick(&format!("node1 {ADDRESS} mute\n")));
+    for node in NODES {
+        pair.write(node, &format!("{SCRIPT_DIR}/mute"), MUTE, 0o755);
+        pair.start(node);
+    }
+    pair.wait("node1", "it is held", held);
+    let pid = pair.shell("node1", "cat /run/mute.pid").trim().to_owned();
+    let word = format!("\"pid\":{pid},");
+    pair.until("it is watched", || {
+        let record = pair.lab.read_file("node1", "/run/heartbeat/watched.json");
+        record.is_ok_and(|text| text.contains(&word))
+    });
+    let begin = Instant::now();
+    pair.shell("node1", &format!("kill -s KILL {pid}"));
+    let again = |s: &StatusSnapshot| held(s) && s.groups[0].resources[1].failures == 1;
+    pair.wait("node1", "it was started again", again);
+    measured("a service without a status killed, running again within", begin.elapsed());
+    assert_ne!(pair.shell("node1", "cat /run/mute.pid").trim(), pid);
+    assert!(pair.log("node1").contains("no process of it ("), "why is not said");
+    // Four times within the window, and it is the other node's.
+    pair.write("node1", "/run/mute.dies", "", 0o644);
+    pair.shell("node1", "kill -s KILL $(cat /run/mute.pid)");
+    let status = pair.wait("node1", "the other has it", |s| active_on(s) == Some("node2"));
+    assert_eq!(status.groups[0].here, GroupClaim::Failed);
+    assert!(status.groups[0].reason.contains("mute stopped running"), "{status:?}");
+    assert_eq!(pair.owners(IP), ["node2"]);
 }
 
 /// What listens on it does not notice.

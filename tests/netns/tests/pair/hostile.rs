@@ -17,6 +17,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "replay_does_not_wake_the_dead", run: replay_does_not_wake_the_dead },
     Case { name: "keys_differ", run: keys_differ },
     Case { name: "key_changed_while_running", run: key_changed_while_running },
+    Case { name: "key_changed_by_mistake", run: key_changed_by_mistake },
+    Case { name: "forged_life_delays_little", run: forged_life_delays_little },
     Case { name: "unknown_interface", run: unknown_interface },
     Case { name: "port_in_use", run: port_in_use },
     Case { name: "authkeys_that_others_can_read", run: authkeys_that_others_can_read },
@@ -27,6 +29,8 @@ pub(crate) const CASES: &[Case] = &[
 pub(crate) const HOLD_FLAG: &str = "--hold-udp";
 /// Packets of each kind that are thrown.
 const ROUNDS: usize = 300;
+/// How long two nodes have different keys.
+const MISTAKE: Duration = Duration::from_secs(4);
 /// The largest datagram that IPv4 carries.
 const DATAGRAM_MAX: usize = 65_507;
 
@@ -132,6 +136,54 @@ fn keys_differ() {
         groups(s).values().all(|at| at.as_deref() == Some("node1"))
     });
     pair.until("one owner", || pair.owners("192.0.2.100") == ["node1"]);
+}
+
+/// A key that only one node of a running pair has is no death: the owner serves on, the other takes
+/// nothing, both say what is wrong, and the right key ends it.
+fn key_changed_by_mistake() {
+    let native = "[address]\nhold = \"1s\"\n".to_owned();
+    let pair = Pair::running(Setup { native, ..setup() });
+    let traffic = pair.traffic();
+    traffic.wait_served("node1");
+    let begin = Instant::now();
+    let wrong = "auth 1\n1 sha256 another-key-of-the-tests-32-bytes\n";
+    pair.write("node2", "/etc/ha.d/authkeys", wrong, 0o600);
+    pair.expect("node2", &["heartbeat", "-r"], 0);
+    for node in NODES {
+        pair.wait(node, "it knows better than to believe in a death", |s| {
+            s.problems.iter().any(|p| p.id == "peer_lost" && p.text.contains("machine answers"))
+        });
+    }
+    // Longer than the dead time and the time for which a machine that answers for an address keeps
+    // it together.
+    let doubted = Instant::now();
+    while doubted.elapsed() < MISTAKE {
+        assert_eq!(pair.owners("192.0.2.100"), ["node1"]);
+        thread::sleep(Duration::from_millis(50));
+    }
+    pair.write("node2", "/etc/ha.d/authkeys", KEYS, 0o600);
+    pair.expect("node2", &["heartbeat", "-r"], 0);
+    for node in NODES {
+        pair.wait(node, "it knows the other again", |s| {
+            s.peer.as_ref().is_some_and(|peer| peer.status == "active")
+                && !has_problem(s, "peer_lost")
+                && active_on(s) == Some("node1")
+        });
+    }
+    traffic.assert_unbroken(begin, Some("node1"));
+}
+
+/// Somebody without the key sends in the name of a machine that has died.
+fn forged_life_delays_little() {
+    let mut pair = Pair::running(setup());
+    let neighbour = Neighbour::new();
+    let rogue = forge::packets_of("node1", AuthMethod::Sha256, "another key");
+    pair.crash("node1");
+    pair.until("node2 has it", || {
+        rogue.iter().for_each(|packet| neighbour.throw(lab::public_address(2), packet));
+        pair.owners_of(&["node2"], "192.0.2.100") == ["node2"]
+    });
+    pair.wait_log("node2", "its machine is asked");
 }
 
 /// A key is changed on one node after the other without an outage: every key verifies.

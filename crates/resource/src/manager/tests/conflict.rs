@@ -2,7 +2,7 @@
 
 use hb_config::settings::AutoFailback::On;
 
-use super::world::{MAIL, WEB, World};
+use super::world::{MAIL, WEB, World, hint};
 use crate::input::{GroupClaim, Input, PeerStatus};
 use crate::operation::{Action, Outcome};
 use crate::output::Timer;
@@ -71,8 +71,7 @@ fn the_address_goes_beside_a_step_under_way() {
     world.partition();
     world.rest();
     world.ends(1, "nginx");
-    let reason = "killed".to_owned();
-    world.feed(1, Input::Look { group: WEB.into(), resource: "nginx".into(), reason });
+    world.feed(1, hint(WEB, "nginx"));
     let check = world.sides[1].pending.iter().position(|op| op.monitor).expect("a check");
     world.complete(1, check);
     assert_eq!(pending(&world), ["stop nginx"], "the restart has begun");

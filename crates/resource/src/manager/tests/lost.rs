@@ -1,6 +1,6 @@
 //! A silent peer that may still run everything: nothing is taken from it, and nothing stops here.
 
-use super::world::{MAIL, WEB, World};
+use super::world::{MAIL, WEB, World, hint};
 use crate::input::{GroupClaim, Holdings, Input, PeerStatus, RequestId, Which};
 use crate::operation::{Action, Outcome};
 use crate::output::{Answer, Timer};
@@ -166,8 +166,7 @@ fn broken(world: &mut World) {
     let failed = Outcome::Failed { code: Some(1), reason: "no".into() };
     world.sides[0].faults.insert(("nginx".into(), Action::Start), failed);
     world.sides[0].running.remove("nginx");
-    let reason = "killed".to_owned();
-    world.feed(0, Input::Look { group: WEB.into(), resource: "nginx".into(), reason });
+    world.feed(0, hint(WEB, "nginx"));
     world.rest();
     assert_eq!(world.claim(0, WEB), GroupClaim::Failed);
     world.sides[0].faults.clear();
@@ -179,8 +178,7 @@ fn what_ran_here_is_recovered_in_place() {
     world.silence();
     world.feed(0, LOST);
     world.sides[0].running.remove("nginx");
-    let reason = "killed".to_owned();
-    world.feed(0, Input::Look { group: WEB.into(), resource: "nginx".into(), reason });
+    world.feed(0, hint(WEB, "nginx"));
     world.rest();
     assert!(world.sides[0].running.contains("nginx"));
     assert_eq!(world.owners(), "1/2");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::world::{MAIL, WEB, World};
+use super::world::{MAIL, WEB, World, hint};
 use crate::input::{GroupClaim, Holdings, Input, PeerMessage, PeerStatus, RequestId, Which};
 use crate::operation::{Action, Outcome};
 use crate::output::{Answer, Timer};
@@ -247,8 +247,7 @@ fn what_fails_meanwhile_is_shown_and_mended_at_the_end() {
     on(&mut world, 0);
     world.took(0, &[]);
     world.sides[0].running.remove("nginx");
-    let reason = "killed".to_owned();
-    world.feed(0, Input::Look { group: WEB.into(), resource: "nginx".into(), reason });
+    world.feed(0, hint(WEB, "nginx"));
     world.rest();
     assert!(world.took(0, &["start", "stop"]).is_empty());
     let would = world.sides[0].manager.would_do(WEB);

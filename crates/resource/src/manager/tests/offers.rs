@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use hb_config::settings::AutoFailback::{Off, On};
 use hb_config::settings::{AutoFailback, DayWindow, GroupOptions};
 
-use super::world::{MAIL, WEB, World};
+use super::world::{MAIL, WEB, World, hint};
 use crate::input::{GroupClaim, Input, PeerStatus, RequestId};
 use crate::operation::{Action, Outcome};
 use crate::output::Timer;
@@ -33,8 +33,7 @@ fn broken(world: &mut World, side: usize, name: &str, is: bool) {
 fn fails(world: &mut World, side: usize, key: &str, name: &str) {
     broken(world, side, name, true);
     world.ends(side, name);
-    let (group, resource) = (key.to_owned(), name.to_owned());
-    world.feed(side, Input::Look { group, resource, reason: "killed".into() });
+    world.feed(side, hint(key, name));
     world.rest();
     assert_eq!(world.claim(side, key), GroupClaim::Failed);
 }

@@ -4,7 +4,7 @@
 use hb_config::settings::{AutoFailback, ResourceOptions};
 
 use super::world::World;
-use crate::input::{GroupClaim, Holdings, Input, PeerStatus, RequestId, Which};
+use crate::input::{Evidence, GroupClaim, Holdings, Input, PeerStatus, RequestId, Which};
 use crate::operation::Outcome;
 use crate::output::Timer;
 
@@ -82,8 +82,12 @@ fn happen(world: &mut World, number: usize, chance: &mut Chance) {
         world.ends(number, &resource);
     }
     if chance.next(4) > 0 {
-        let reason = "chance".to_owned();
-        world.feed(number, Input::Look { group: group.clone(), resource, reason });
+        let evidence = match world.sides[number].running.contains(&resource) {
+            true => Evidence::ProcessEnded,
+            false => Evidence::NothingLeft,
+        };
+        let (group, reason) = (group.clone(), "chance".to_owned());
+        world.feed(number, Input::Look { group, resource, evidence, reason });
     }
 }
 

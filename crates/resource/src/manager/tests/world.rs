@@ -8,7 +8,7 @@ use hb_config::settings::{
 };
 
 use crate::group::{Group, ResourceState};
-use crate::input::{GroupClaim, Input, PeerMessage, PeerStatus, RequestId, Which};
+use crate::input::{Evidence, GroupClaim, Input, PeerMessage, PeerStatus, RequestId, Which};
 use crate::manager::{Manager, ManagerConfig};
 use crate::operation::{Action, OpId, Operation, Outcome};
 use crate::output::{Answer, Output, Timer};
@@ -70,6 +70,12 @@ fn resource(text: &str) -> ResourceSpec {
     });
     let agent = AgentSpec::Script { name: text.into(), args: Vec::new() };
     ResourceSpec { text: text.into(), agent, built_in }
+}
+
+/// The kernel has said that a process of the resource was killed.
+pub(super) fn hint(group: &str, resource: &str) -> Input {
+    let (group, resource) = (group.to_owned(), resource.to_owned());
+    Input::Look { group, resource, evidence: Evidence::ProcessEnded, reason: "killed".into() }
 }
 
 /// Without what repeats in each line.

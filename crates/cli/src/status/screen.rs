@@ -127,7 +127,14 @@ fn split(snapshot: &StatusSnapshot) -> String {
     });
     for group in snapshot.groups.iter().filter(|group| group.maybe_on.is_some()) {
         let key = &group.key;
-        let here = split_word(Some(group.here));
+        let here = match group.here {
+            GroupClaim::Acquiring => "holds back",
+            GroupClaim::Released
+            | GroupClaim::Held
+            | GroupClaim::Releasing
+            | GroupClaim::Failed
+            | GroupClaim::Blocked => split_word(Some(group.here)),
+        };
         out += &row("this node", &format!("{here} {key}, {pings}"), "");
         let heard = heard(peer.heard_ms_ago);
         let dead = line::span(timing.deadtime_ms);
@@ -164,12 +171,18 @@ fn split(snapshot: &StatusSnapshot) -> String {
     out
 }
 
+/// Nobody says that both have a group, but both may.
+fn is_only_feared(snapshot: &StatusSnapshot) -> bool {
+    snapshot.problems.iter().all(|problem| problem.id != "split")
+}
+
 fn headline(snapshot: &StatusSnapshot, style: Style) -> String {
     let word = match snapshot.verdict {
         Verdict::Healthy => "HEALTHY",
         Verdict::Transition => "IN TRANSITION",
         Verdict::Degraded => "DEGRADED",
         Verdict::Down => "NOT SERVED",
+        Verdict::Split if is_only_feared(snapshot) => "SPLIT?",
         Verdict::Split => "SPLIT",
     };
     let verdict = format!("{}  {word}", style.symbol(snapshot.verdict));
@@ -416,7 +429,7 @@ fn active_words(group: &GroupStatus) -> String {
     match (&group.active_on, &group.maybe_on) {
         (Some(node), None) => node.clone(),
         (Some(node), Some(other)) => format!("{node}, perhaps on {other} too"),
-        (None, Some(other)) => format!("{other} perhaps, not known"),
+        (None, Some(other)) => format!("{other} perhaps (not known)"),
         (None, None) => "nobody".to_owned(),
     }
 }
@@ -430,9 +443,6 @@ pub fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
     }
     let is_here = *active == snapshot.this_node.name;
     let (heir, why_not) = match (&snapshot.peer, is_here) {
-        (Some(_), _) if snapshot.maintenance.is_some() => {
-            ("", Some("maintenance is on, and nothing is moved".to_owned()))
-        }
         (Some(peer), true) => match peer.status.as_str() {
             "active" => (peer.name.as_str(), group.unready_peer.clone()),
             status => (peer.name.as_str(), Some(format!("{} is {status}", peer.name))),

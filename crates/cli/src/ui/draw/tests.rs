@@ -43,7 +43,7 @@ fn entries() -> Vec<HistoryEntry> {
 
 fn with(snapshot: StatusSnapshot) -> State {
     let mut state = State::new();
-    state.handle(Event::Known(Known { snapshot: Some(snapshot), down: None }));
+    state.handle(Event::Known(Box::new(Known { snapshot: Some(snapshot), down: None })));
     state.handle(Event::Past(entries()));
     state
 }
@@ -147,7 +147,7 @@ fn without_a_daemon_the_age_stands_first() {
     let source = io::Error::from(io::ErrorKind::NotFound);
     let error = ClientError::NotRunning { path: "/run/x".into(), source };
     let down = Down { error, age_ms: 0, saved_unix_ms: 0, is_last: false };
-    state.handle(Event::Known(Known { snapshot: None, down: Some(down) }));
+    state.handle(Event::Known(Box::new(Known { snapshot: None, down: Some(down) })));
     let text = shown(&mut state, SYMBOLS, (100, 30));
     assert!(text.starts_with("UNKNOWN: heartbeat does not run here"), "{text}");
     assert!(text.contains("Below is the last state that was kept, 4.2 s old"), "{text}");
@@ -219,7 +219,7 @@ fn nothing_is_done_that_was_not_asked() {
             2 => Event::Ended { job, result: Ok("done".into()) },
             3 => {
                 let snapshot = if dice % 3 == 0 { testing::snapshot() } else { testing::healthy() };
-                Event::Known(Known { snapshot: Some(snapshot), down: None })
+                Event::Known(Box::new(Known { snapshot: Some(snapshot), down: None }))
             }
             _ => Event::Key(keys[dice / 10 % keys.len()]),
         };

@@ -28,6 +28,7 @@ complete -c hb -n "__fish_hb_needs_command" -l run-dir -d 'Directory of the daem
 complete -c hb -n "__fish_hb_needs_command" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_needs_command" -s V -l version -d 'Print version'
 complete -c hb -n "__fish_hb_needs_command" -f -a "status" -d 'Is it fine, who is active, can it fail over, what to do'
+complete -c hb -n "__fish_hb_needs_command" -f -a "ui" -d 'The status live, what happens, and keys that act: each shows its plan and asks first'
 complete -c hb -n "__fish_hb_needs_command" -f -a "history" -d 'What happened, each thing with its cause, who asked, how long each part took, and the outage'
 complete -c hb -n "__fish_hb_needs_command" -f -a "why" -d 'The chain of reasons: why it is so, since when, what would come next, what to do'
 complete -c hb -n "__fish_hb_needs_command" -f -a "plan" -d 'What would happen: nothing is changed, and what is assumed is said'
@@ -44,6 +45,7 @@ complete -c hb -n "__fish_hb_needs_command" -f -a "key" -d 'Change the key that 
 complete -c hb -n "__fish_hb_needs_command" -f -a "demo" -d 'Play failovers on this machine: two nodes in namespaces, and a client that measures'
 complete -c hb -n "__fish_hb_needs_command" -f -a "soak" -d 'Leave a pair alone on a busy machine and count false alarms'
 complete -c hb -n "__fish_hb_needs_command" -f -a "address" -d 'Set, remove, look at or announce a floating address'
+complete -c hb -n "__fish_hb_needs_command" -f -a "serve" -d 'Show the state of the pair in a browser, to Prometheus and to load balancers'
 complete -c hb -n "__fish_hb_needs_command" -f -a "completions" -d 'Print what a shell needs to complete the words of hb'
 complete -c hb -n "__fish_hb_needs_command" -f -a "cl_status" -d 'What monitoring scripts of Heartbeat ask, with its words and exit codes'
 complete -c hb -n "__fish_hb_using_subcommand status" -l watch -d 'Show it again every so many seconds, until ^C' -r
@@ -54,6 +56,10 @@ complete -c hb -n "__fish_hb_using_subcommand status" -l nagios -d 'One line and
 complete -c hb -n "__fish_hb_using_subcommand status" -l oneline -d 'One line for a prompt or /etc/motd: `www@ha1 ok ready`'
 complete -c hb -n "__fish_hb_using_subcommand status" -l ascii -d 'No symbols beyond ASCII and no colour; also when stdout is not a terminal'
 complete -c hb -n "__fish_hb_using_subcommand status" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand ui" -l dir -d 'Directory of the configuration, for plans' -r -F
+complete -c hb -n "__fish_hb_using_subcommand ui" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand ui" -l ascii -d 'No symbols beyond ASCII and no colour; `NO_COLOR` takes away the colour only'
+complete -c hb -n "__fish_hb_using_subcommand ui" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand history" -l since -d 'Only what happened since then: 30m, 2h, 7d, 17:20, 2026-11-08, "2026-11-08 17:20"' -r
 complete -c hb -n "__fish_hb_using_subcommand history" -l limit -d 'The last so many entries' -r
 complete -c hb -n "__fish_hb_using_subcommand history" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
@@ -160,6 +166,10 @@ complete -c hb -n "__fish_hb_using_subcommand soak" -l run-dir -d 'Directory of 
 complete -c hb -n "__fish_hb_using_subcommand soak" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand address" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand address" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand serve" -l listen -d 'Listen here in place of `[serve] listen` of hb.toml; may stand several times' -r
+complete -c hb -n "__fish_hb_using_subcommand serve" -l dir -d 'Directory of hb.toml' -r -F
+complete -c hb -n "__fish_hb_using_subcommand serve" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand completions" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hb -n "__fish_hb_using_subcommand cl_status" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F

@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, companion, completions, demo, explain, history, key, lab, migrate,
-    operate, plan, probe, reload, status, ui, why, witness,
+    address, check, cl_status, companion, completions, demo, doctor, drill, explain, history, key, lab,
+    migrate, operate, plan, probe, push, reload, report, status, tune, ui, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -45,7 +45,11 @@ enum Verb {
     Maintenance(operate::MaintenanceArgs),
     Fence(operate::FenceArgs),
     Reload(reload::ReloadArgs),
+    PushConfig(push::PushArgs),
+    Drill(drill::DrillArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
+    Report(report::ReportArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
     Key(key::KeyArgs),
@@ -53,6 +57,7 @@ enum Verb {
     Demo(demo::Args),
     /// Leave a pair alone on a busy machine and count false alarms
     Soak(demo::soak::SoakArgs),
+    Tune(tune::TuneArgs),
     /// Set, remove, look at or announce a floating address
     Address(address::AddressArgs),
     #[command(hide = true)]
@@ -60,6 +65,7 @@ enum Verb {
     #[command(hide = true)]
     Witness(witness::WitnessArgs),
     Serve(companion::ServeArgs),
+    Notify(companion::NotifyArgs),
     Completions(completions::CompletionsArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
@@ -89,16 +95,22 @@ pub fn main() -> ExitCode {
         Verb::Maintenance(args) => operate::maintenance(run_dir, &args),
         Verb::Fence(args) => operate::fence(run_dir, &args),
         Verb::Reload(args) => reload::run(run_dir, &args),
-        Verb::Probe(args) => probe::run(&args),
+        Verb::PushConfig(args) => push::run(&args),
+        Verb::Drill(args) => drill::run(run_dir, state_dir, &args),
+        Verb::Probe(args) => probe::run(run_dir, &args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
+        Verb::Report(args) => report::run(run_dir, state_dir, &args),
+        Verb::Doctor(args) => doctor::run(run_dir, state_dir, &args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Migrate(args) => migrate::run(&args),
         Verb::Key(args) => key::run(run_dir, &args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Soak(args) => demo::soak::run(&args),
+        Verb::Tune(args) => tune::run(run_dir, &args),
         Verb::Address(args) => address::run(&args),
         Verb::Serve(_) => companion::become_program("hb-serve"),
+        Verb::Notify(_) => companion::become_program("hb-notify"),
         Verb::Completions(args) => completions::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }

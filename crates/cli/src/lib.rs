@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod address;
+mod ask;
 mod check;
 mod cl_status;
 pub mod client;
@@ -10,6 +11,8 @@ pub mod command;
 pub mod companion;
 pub mod completions;
 pub mod demo;
+mod drill;
+mod doctor;
 pub mod exit;
 mod explain;
 pub mod history;
@@ -21,10 +24,14 @@ mod operate;
 mod plan;
 mod print;
 mod probe;
+mod push;
 mod reload;
+mod report;
+mod ssh;
 pub mod status;
 #[cfg(test)]
 mod testing;
+mod tune;
 mod ui;
 mod why;
 mod witness;

@@ -171,6 +171,36 @@ fn play(
     story::play(scene, what)
 }
 
+/// What becomes of a group, as far as a rehearsal needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Outlook {
+    /// The group.
+    pub(crate) key: String,
+    /// Milliseconds in which nobody serves it.
+    pub(crate) outage_ms: u64,
+    /// Who serves it in the end.
+    pub(crate) ends_on: Option<String>,
+}
+
+/// What `hb plan WORDS` tells of each group, and what it assumes.
+///
+/// # Errors
+/// What cannot be planned.
+pub(crate) fn outlook(
+    settings: &Settings,
+    status: &hb_node::api::StatusSnapshot,
+    entries: &[hb_node::api::HistoryEntry],
+    words: &[String],
+) -> Result<(Vec<Outlook>, Vec<String>), String> {
+    let story = play(settings, Some((status, None)), entries, &What::read(words)?)?;
+    let groups = story.groups.into_iter().map(|group| Outlook {
+        key: group.key,
+        outage_ms: group.outage_ms,
+        ends_on: group.ends_on,
+    });
+    Ok((groups.collect(), story.assumed))
+}
+
 fn tell(story: &Story, args: &PlanArgs) -> ExitCode {
     if let Some(path) = &args.svg {
         #[expect(clippy::disallowed_methods, reason = "the file that was asked for")]

@@ -1,8 +1,10 @@
 //! `hb probe`: one check over the network, run by the daemon as a child so that the daemon itself
 //! links no HTTP code. Exit 0 good, 1 bad, 4 could not be run; the reason is one line on stdout.
+//! `hb probe watch` asks again and again and measures outages, for drills.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,6 +12,11 @@ use clap::{Args, Subcommand};
 use ureq::Agent;
 
 use crate::{exit, print};
+
+mod echo;
+pub(crate) mod meter;
+pub(crate) mod target;
+pub(crate) mod watch;
 
 /// As much of an answer's body is searched.
 const BODY_MAX: u64 = 64 * 1024;
@@ -48,6 +55,8 @@ enum What {
         #[arg(long, value_name = "MS", default_value_t = 1_000)]
         timeout: u64,
     },
+    /// Questions again and again, as told on standard input, until it is closed
+    Watch,
 }
 
 fn range(text: &str) -> Result<(u16, u16), String> {
@@ -68,8 +77,9 @@ enum Fault {
 }
 
 /// Runs `hb probe`.
-pub(crate) fn run(args: &ProbeArgs) -> ExitCode {
+pub(crate) fn run(run_dir: &Path, args: &ProbeArgs) -> ExitCode {
     let result = match &args.what {
+        What::Watch => return watch::run(run_dir),
         What::Tcp { address, timeout } => tcp(*address, Duration::from_millis(*timeout)),
         What::Http { address, host, path, status, contains, timeout } => {
             let host = host.clone().unwrap_or_else(|| address.to_string());

@@ -22,8 +22,8 @@ mod watch;
 pub(crate) use aged::aged;
 pub use forms::{json, oneline, word_of};
 pub(crate) use screen::Style;
-pub use screen::if_it_dies;
 use screen::screen;
+pub use screen::{claim_word, heard, hears, if_it_dies, is_heard, peer_holdings, split_word};
 
 /// Options of `hb status`.
 #[derive(Clone, Debug, Args)]

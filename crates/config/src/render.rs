@@ -139,6 +139,16 @@ pub fn cover_resource(word: &str) -> String {
     mask::cover_resource(word)
 }
 
+/// A whole file with its secrets covered.
+pub fn covered(file: FileId, source: &SourceFile) -> String {
+    mask::whole(file, source)
+}
+
+/// What [`covered`] covers: each part once, in the order of the file.
+pub fn secrets(file: FileId, source: &SourceFile) -> Vec<String> {
+    mask::parts(file, source)
+}
+
 /// The last lines: how many findings, and what they mean for the start of node `node`.
 pub fn summary(loaded: &Loaded, dir: &str, node: Option<&str>) -> String {
     let count = |severity| loaded.diagnostics.iter().filter(|it| it.severity == severity).count();

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hb_config::settings::{AgentSpec, GroupSpec, ResourceSpec, Settings};
 use hb_resource::exec::Runner;
-use hb_resource::exec::watch::{Search, Ticks, WATCHED_MAX, Watched};
+use hb_resource::exec::watch::{Found, Search, Ticks, WATCHED_MAX, Watched};
 use hb_resource::input::Evidence;
 use hb_resource::operation::{GroupKey, Operation};
 use tokio::sync::Notify;
@@ -157,7 +157,7 @@ struct Watcher {
     since: Option<Ticks>,
     /// When the last look began.
     looked: Ticks,
-    /// Sessions of daemons among those that were watched.
+    /// Sessions of daemons that are its own for certain.
     sessions: BTreeSet<i32>,
     /// Processes whose end is awaited in `deaths`.
     watched: Vec<Watched>,
@@ -218,7 +218,7 @@ impl Watcher {
             names,
             sessions: self.sessions.iter().copied().collect(),
         };
-        let found = self.runner.find(search, UNIT_TIME).await;
+        let Found { top: found, sessions } = self.runner.find(search, UNIT_TIME).await;
         self.looked = began;
         // Ended while no daemon was there to see it, or since the check.
         for process in known.iter().filter(|one| !found.contains(one) && has_ended(one)) {
@@ -230,7 +230,7 @@ impl Watcher {
             }
         }
         if self.sessions.len() < WATCHED_MAX {
-            self.sessions.extend(self.watched.iter().filter_map(Watched::daemon_session));
+            self.sessions.extend(sessions);
         }
         self.record.set(&self.owner, self.watched.clone());
     }
@@ -262,8 +262,9 @@ impl Watcher {
         self.hint(Evidence::ProcessEnded, format!("process {pid} ({name}) ended"));
     }
 
-    /// The last process that was watched may have been the service itself. Only of a daemon is that
-    /// said: a helper that a script leaves in the background ends one day, and means nothing by it.
+    /// The last process that was watched may have been the service itself. That is said only when there
+    /// was a daemon of it: a helper that a script leaves in the background ends one day, and means
+    /// nothing by it, nor does what happened to be started beside it.
     async fn prove(&mut self) {
         let is_script = matches!(self.resource.agent, AgentSpec::Script { .. });
         if !is_script || self.sessions.is_empty() || !self.watched.is_empty() {

@@ -28,6 +28,20 @@ pub(crate) struct Finding {
     pub(crate) verdict: Verdict,
 }
 
+/// What is known of a group when the machine of the silent peer answers for an address of it.
+fn may_be_split(key: &str, address: &str, peer: &str, held_here: bool) -> String {
+    match held_here {
+        true => format!(
+            "both may own group {key}: it was taken over although the machine of {peer}, which is \
+             silent, answered for {address}"
+        ),
+        false => format!(
+            "{peer} may still own group {key}: it is silent, but its machine answers for {address}. \
+             The group is held back here"
+        ),
+    }
+}
+
 impl View<'_> {
     /// Everything that is not as it should be.
     pub(crate) fn problems(&self, now: Instant) -> Vec<Finding> {
@@ -67,7 +81,14 @@ impl View<'_> {
                 let hint = "if this lasts, stop heartbeat on the node that must not serve it";
                 add("split", Verdict::Split, text, hint);
             }
-            let unserved = service == Service::Nobody && self.is_settled();
+            let claimed = self.claimed_by_silent_peer(key);
+            if let Some(address) = claimed {
+                let held = here == GroupClaim::Held;
+                let text = may_be_split(key, address, &peer_name, held);
+                let hint = "see to that machine: stop heartbeat there, or switch it off; it must not serve";
+                add("split_possible", Verdict::Split, text, hint);
+            }
+            let unserved = service == Service::Nobody && self.is_settled() && claimed.is_none();
             let lost = if unserved { Verdict::Down } else { Verdict::Degraded };
             let sides = [(Some(here), format!("here: {}", group.reason())), (peer, peer_name)];
             for (claim, place) in sides {
@@ -142,7 +163,14 @@ impl View<'_> {
             let hint = "is heartbeat running there, and are udpport, keys and links the same?";
             add("peer_never_seen", name.as_str(), text, hint);
         } else {
-            let text = format!("{name} is dead: no heartbeat within deadtime");
+            let mut groups = self.node.manager.groups();
+            let answers = groups.any(|group| self.claimed_by_silent_peer(group.key()).is_some());
+            let text = match answers {
+                true => {
+                    format!("{name} is silent: no heartbeat within deadtime; its machine answers")
+                }
+                false => format!("{name} is dead: no heartbeat within deadtime"),
+            };
             add("peer_dead", name.as_str(), text, "look at its power, its network and heartbeat");
         }
     }

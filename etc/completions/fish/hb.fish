@@ -39,6 +39,8 @@ complete -c hb -n "__fish_hb_needs_command" -f -a "maintenance" -d 'Hands off: c
 complete -c hb -n "__fish_hb_needs_command" -f -a "fence" -d 'Power switches: do they work, what did they do, and a person\'s word in their place'
 complete -c hb -n "__fish_hb_needs_command" -f -a "reload" -d 'Put what has changed in ha.cf, haresources, authkeys and hb.toml into force'
 complete -c hb -n "__fish_hb_needs_command" -f -a "check" -d 'Check ha.cf, haresources, authkeys and hb.toml, each and together'
+complete -c hb -n "__fish_hb_needs_command" -f -a "doctor" -d 'Look at this machine: what would keep the pair from working, why, and what to write'
+complete -c hb -n "__fish_hb_needs_command" -f -a "report" -d 'Collect what a bug report needs into one archive, secrets covered'
 complete -c hb -n "__fish_hb_needs_command" -f -a "explain" -d 'Explain a finding (HB0101), a directive of ha.cf (deadtime) or a key of hb.toml'
 complete -c hb -n "__fish_hb_needs_command" -f -a "migrate" -d 'What leads from Heartbeat 3 to Twinbeat'
 complete -c hb -n "__fish_hb_needs_command" -f -a "key" -d 'Change the key that signs heartbeats, without an outage'
@@ -115,6 +117,15 @@ complete -c hb -n "__fish_hb_using_subcommand check" -l node -d 'Check for this 
 complete -c hb -n "__fish_hb_using_subcommand check" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand check" -l json -d 'Print one JSON object'
 complete -c hb -n "__fish_hb_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand doctor" -l dir -d 'Directory of the configuration' -r -F
+complete -c hb -n "__fish_hb_using_subcommand doctor" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand doctor" -l json -d 'Print one JSON object'
+complete -c hb -n "__fish_hb_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand report" -l since -d 'Logs and history since then: 30m, 2h, 7d, 17:20, 2026-11-08' -r
+complete -c hb -n "__fish_hb_using_subcommand report" -s o -l output -d 'The archive; in this directory when absent. A file that is there is not written over' -r -F
+complete -c hb -n "__fish_hb_using_subcommand report" -l dir -d 'Directory of the configuration' -r -F
+complete -c hb -n "__fish_hb_using_subcommand report" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand report" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand explain" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand migrate; and not __fish_seen_subcommand_from scan" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
-use crate::Failure;
+use crate::{Failure, rights};
 
 /// Programs without which nothing can be done, and their packages.
 const TOOLS: [(&str, &str); 5] = [
@@ -64,6 +64,7 @@ pub(crate) fn prepare() -> Result<Prepared, Failure> {
     if !missing.is_empty() {
         return Err(Failure::Skip(format!("install {}", missing.join(", "))));
     }
+    rights::ask().map_err(Failure::Skip)?;
     let (folder, temporary) = match std::env::var_os("HB_BOOT_CACHE") {
         Some(folder) => (PathBuf::from(folder), None),
         None => {

@@ -164,11 +164,11 @@ fn a_look_is_for_what_runs_here_and_once_more_after_a_check_under_way() {
     assert!(world.sides[0].timers.contains(&Timer::Monitor(WEB.into(), 1)));
 }
 
-/// Both nodes from the first boot on with an nginx whose status never says anything but `outcome`.
-fn with_unproven(outcome: &Outcome) -> World {
+/// Both nodes from the first boot on with an nginx whose status never says that it runs.
+fn with_unproven() -> World {
     let mut world = World::new(On);
     for side in [0, 1] {
-        fault(&mut world, side, NGINX, Action::Status, outcome.clone());
+        fault(&mut world, side, NGINX, Action::Status, Outcome::NotRunning);
         world.boot(side);
     }
     world.rest();
@@ -188,12 +188,13 @@ fn tell(world: &mut World, evidence: Evidence) {
 fn what_is_seen_counts_where_the_status_has_never_told_anything() {
     let restarts = ["stop nginx", "start nginx"];
     let check = |outcome: Outcome, evidence: Evidence, useless: bool, expect: &[&str]| {
-        let mut world = with_unproven(&outcome);
+        let mut world = with_unproven();
         if useless {
             monitor(&mut world, 0, 1);
             world.rest();
             assert!(web(&world, 0).members()[1].has_useless_status(), "{outcome:?}");
         }
+        fault(&mut world, 0, NGINX, Action::Status, outcome.clone());
         tell(&mut world, evidence);
         assert_eq!(world.took(0, &["start", "stop"]), expect, "{outcome:?} {evidence:?} {useless}");
         assert_eq!(world.owners(), "1/2");
@@ -209,7 +210,7 @@ fn what_is_seen_counts_where_the_status_has_never_told_anything() {
         check(Outcome::TimedOut, Evidence::NothingLeft, useless, &restarts);
     }
     let could_not = Outcome::CouldNotRun { reason: "no memory".into() };
-    check(could_not, Evidence::NothingLeft, false, &[]);
+    [false, true].map(|useless| check(could_not.clone(), Evidence::NothingLeft, useless, &[]));
 }
 
 #[test]
@@ -218,7 +219,7 @@ fn what_was_seen_is_no_more_than_a_hint_where_the_status_can_tell() {
     tell(&mut world, Evidence::NothingLeft);
     assert_eq!(world.took(0, &["start", "stop"]), Vec::<String>::new());
     // A status that has been of no use until here speaks: somebody has started it again.
-    let mut world = with_unproven(&Outcome::NotRunning);
+    let mut world = with_unproven();
     world.sides[0].faults.clear();
     tell(&mut world, Evidence::NothingLeft);
     assert_eq!(world.took(0, &["start", "stop"]), Vec::<String>::new());
@@ -227,10 +228,26 @@ fn what_was_seen_is_no_more_than_a_hint_where_the_status_can_tell() {
     assert_eq!(world.took(0, &["start", "stop"]), ["stop nginx", "start nginx"]);
 }
 
+#[test]
+fn what_is_seen_in_maintenance_leads_to_action_at_its_end() {
+    let mut world = with_unproven();
+    monitor(&mut world, 0, 1);
+    world.rest();
+    let maintenance = |on| Input::Maintenance { request: RequestId(7), on, limit: None };
+    world.feed(0, maintenance(true));
+    tell(&mut world, Evidence::NothingLeft);
+    assert_eq!(world.took(0, &["start", "stop"]), Vec::<String>::new());
+    let would = web(&world, 0).would_do().expect("something");
+    assert!(would.starts_with("nginx stopped running (its last process ended)"), "{would}");
+    world.feed(0, maintenance(false));
+    world.rest();
+    assert_eq!(world.took(0, &["start", "stop"]), ["stop nginx", "start nginx"]);
+}
+
 /// A service without a status that ends a moment after each start is given up as any other.
 #[test]
 fn an_unproven_service_that_dies_again_and_again_moves() {
-    let mut world = with_unproven(&Outcome::NotRunning);
+    let mut world = with_unproven();
     for _ in 0..4 {
         assert_eq!(world.owners(), "1/2");
         tell(&mut world, Evidence::NothingLeft);

@@ -28,6 +28,7 @@ complete -c hb -n "__fish_hb_needs_command" -l run-dir -d 'Directory of the daem
 complete -c hb -n "__fish_hb_needs_command" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_needs_command" -s V -l version -d 'Print version'
 complete -c hb -n "__fish_hb_needs_command" -f -a "status" -d 'Is it fine, who is active, can it fail over, what to do'
+complete -c hb -n "__fish_hb_needs_command" -f -a "ui" -d 'The status live, what happens, and keys that act: each shows its plan and asks first'
 complete -c hb -n "__fish_hb_needs_command" -f -a "history" -d 'What happened, each thing with its cause, who asked, how long each part took, and the outage'
 complete -c hb -n "__fish_hb_needs_command" -f -a "why" -d 'The chain of reasons: why it is so, since when, what would come next, what to do'
 complete -c hb -n "__fish_hb_needs_command" -f -a "plan" -d 'What would happen: nothing is changed, and what is assumed is said'
@@ -57,6 +58,10 @@ complete -c hb -n "__fish_hb_using_subcommand status" -l nagios -d 'One line and
 complete -c hb -n "__fish_hb_using_subcommand status" -l oneline -d 'One line for a prompt or /etc/motd: `www@ha1 ok ready`'
 complete -c hb -n "__fish_hb_using_subcommand status" -l ascii -d 'No symbols beyond ASCII and no colour; also when stdout is not a terminal'
 complete -c hb -n "__fish_hb_using_subcommand status" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand ui" -l dir -d 'Directory of the configuration, for plans' -r -F
+complete -c hb -n "__fish_hb_using_subcommand ui" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand ui" -l ascii -d 'No symbols beyond ASCII and no colour; `NO_COLOR` takes away the colour only'
+complete -c hb -n "__fish_hb_using_subcommand ui" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand history" -l since -d 'Only what happened since then: 30m, 2h, 7d, 17:20, 2026-11-08, "2026-11-08 17:20"' -r
 complete -c hb -n "__fish_hb_using_subcommand history" -l limit -d 'The last so many entries' -r
 complete -c hb -n "__fish_hb_using_subcommand history" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F

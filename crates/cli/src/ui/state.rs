@@ -49,7 +49,7 @@ pub(super) enum Event {
     /// Milliseconds of a clock that never goes back, and of Unix time.
     Time { now_ms: u64, unix_ms: u64 },
     /// What the daemon says, or has kept.
-    Known(Known),
+    Known(Box<Known>),
     /// What has happened so far, oldest first.
     Past(Vec<HistoryEntry>),
     /// The plan of job number `job` is there.
@@ -176,7 +176,7 @@ impl State {
                 (self.now_ms, self.unix_ms) = (now_ms, unix_ms);
                 Vec::new()
             }
-            Event::Known(known) => self.learn(known),
+            Event::Known(known) => self.learn(*known),
             Event::Past(past) => {
                 if self.events_below > 0 {
                     // Who reads earlier ones goes on reading those.

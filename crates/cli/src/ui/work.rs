@@ -13,7 +13,7 @@ use tokio::sync::mpsc::Sender;
 use super::act::{self, Action};
 use super::state::{Event, Planned};
 use crate::client::Client;
-use crate::history::{self, Past};
+use crate::history;
 use crate::plan::{self, What};
 use crate::status;
 
@@ -64,17 +64,16 @@ fn poll(places: &Places, asked: &Receiver<()>, told: &Sender<Option<Event>>) {
     let mut looks = 0;
     while asked.recv().is_ok() {
         let known = status::known(&places.run_dir, &places.state_dir);
-        if told.blocking_send(Some(Event::Known(known))).is_err() {
+        if told.blocking_send(Some(Event::Known(Box::new(known)))).is_err() {
             return;
         }
         let found = stamp();
         let limit = if found.is_some() { PAST_LOOKS } else { PAST_LOOKS_BLIND };
-        if looks % limit == 0 || found != last {
-            if let Ok(Past { entries, .. }) = history::past(&places.run_dir, &places.state_dir) {
-                last = found;
-                if told.blocking_send(Some(Event::Past(entries))).is_err() {
-                    return;
-                }
+        let is_due = looks % limit == 0 || found != last;
+        if is_due && let Ok(past) = history::past(&places.run_dir, &places.state_dir) {
+            last = found;
+            if told.blocking_send(Some(Event::Past(past.entries))).is_err() {
+                return;
             }
         }
         looks = looks.wrapping_add(1);

@@ -7,14 +7,14 @@ use crate::testing;
 use std::io;
 
 fn up(snapshot: StatusSnapshot) -> Event {
-    Event::Known(Known { snapshot: Some(snapshot), down: None })
+    Event::Known(Box::new(Known { snapshot: Some(snapshot), down: None }))
 }
 
 fn down(snapshot: Option<StatusSnapshot>, age_ms: u64) -> Event {
     let source = io::Error::from(io::ErrorKind::NotFound);
     let error = ClientError::NotRunning { path: "/run/x".into(), source };
     let down = Down { error, age_ms, saved_unix_ms: 1, is_last: false };
-    Event::Known(Known { snapshot, down: Some(down) })
+    Event::Known(Box::new(Known { snapshot, down: Some(down) }))
 }
 
 /// A pair that is well, with the group `www` on node1.
@@ -112,9 +112,11 @@ fn each_key_leads_where_it_says() {
 
 #[test]
 fn what_cannot_be_done_says_why() {
-    let refused = |state: &State| match &state.mode {
-        Mode::Page { text, tone: Tone::Refused, .. } => text.clone(),
-        other => panic!("{other:?}"),
+    let refused = |state: &State| {
+        let Mode::Page { text, tone: Tone::Refused, .. } = &state.mode else {
+            panic!("{:?}", state.mode)
+        };
+        text.clone()
     };
     // The socket is not this user's.
     let mut state = started(status());

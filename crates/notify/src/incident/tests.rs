@@ -49,6 +49,7 @@ fn status(here: &str, peer: &str) -> StatusSnapshot {
         here: if here == "ha1" { GroupClaim::Held } else { GroupClaim::Released },
         peer: Some(if here == "ha1" { GroupClaim::Released } else { GroupClaim::Held }),
         active_on: Some("ha1".into()),
+        maybe_on: None,
         since_ms: 1,
         reason: "started".into(),
         resources: Vec::new(),

@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, companion, completions, demo, doctor, drill, explain, history, key, lab,
-    migrate, operate, plan, probe, push, reload, report, status, why, witness,
+    address, check, cl_status, companion, completions, demo, doctor, drill, explain, history, key,
+    lab, migrate, operate, plan, probe, push, reload, report, status, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster

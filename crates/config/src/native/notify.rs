@@ -34,7 +34,7 @@ struct Draft {
     to: Vec<Spanned<String>>,
     server: Option<Spanned<String>>,
     tls: Tls,
-    user: Option<String>,
+    user: Option<Spanned<String>>,
     password_file: Option<Spanned<String>>,
     ca_file: Option<Spanned<String>>,
     sendmail: Option<Spanned<String>>,
@@ -154,47 +154,46 @@ impl NotifyDraft {
 impl Draft {
     fn put_number(&mut self, key: NotifyKey, number: u64) {
         let index = usize::try_from(number).unwrap_or_default();
-        match key {
-            NotifyKey::Timeout => self.timeout_ms = number,
-            NotifyKey::MinSeverity => {
-                self.min_severity = Gravity::ALL.get(index).copied().unwrap_or(Gravity::Info);
-            }
-            NotifyKey::Tls => {
-                self.tls = match number {
-                    0 => Tls::Starttls,
-                    1 => Tls::Implicit,
-                    _ => Tls::None,
-                };
-            }
-            // The table gives no other key of a channel this kind.
-            _ => {}
+        // The table gives no other key of a channel this kind.
+        if key == NotifyKey::Timeout {
+            self.timeout_ms = number;
+        } else if key == NotifyKey::MinSeverity {
+            self.min_severity = Gravity::ALL.get(index).copied().unwrap_or(Gravity::Info);
+        } else if key == NotifyKey::Tls {
+            self.tls = match number {
+                0 => Tls::Starttls,
+                1 => Tls::Implicit,
+                _ => Tls::None,
+            };
         }
     }
 
     fn put_text(&mut self, key: NotifyKey, text: Spanned<String>) {
-        match key {
-            NotifyKey::Name => self.name = Some(text),
-            NotifyKey::From => self.from = Some(text),
-            NotifyKey::Server => self.server = Some(text),
-            NotifyKey::User => self.user = Some(text.value),
-            NotifyKey::PasswordFile => self.password_file = Some(text),
-            NotifyKey::CaFile => self.ca_file = Some(text),
-            NotifyKey::Sendmail => self.sendmail = Some(text),
-            NotifyKey::Url => self.url = Some(text),
-            NotifyKey::TokenFile => self.token_file = Some(text),
-            NotifyKey::HeaderFile => self.header_file = Some(text),
-            // The table gives no other key of a channel this kind.
-            _ => {}
+        let places = [
+            (NotifyKey::Name, &mut self.name),
+            (NotifyKey::From, &mut self.from),
+            (NotifyKey::Server, &mut self.server),
+            (NotifyKey::User, &mut self.user),
+            (NotifyKey::PasswordFile, &mut self.password_file),
+            (NotifyKey::CaFile, &mut self.ca_file),
+            (NotifyKey::Sendmail, &mut self.sendmail),
+            (NotifyKey::Url, &mut self.url),
+            (NotifyKey::TokenFile, &mut self.token_file),
+            (NotifyKey::HeaderFile, &mut self.header_file),
+        ];
+        if let Some((_, place)) = places.into_iter().find(|(own, _)| *own == key) {
+            *place = Some(text);
         }
     }
 
     fn put_texts(&mut self, key: NotifyKey, texts: Vec<Spanned<String>>) {
-        match key {
-            NotifyKey::Events => self.events = texts,
-            NotifyKey::To => self.to = texts,
-            NotifyKey::Command => self.command = texts,
-            // The table gives no other key of a channel this kind.
-            _ => {}
+        let places = [
+            (NotifyKey::Events, &mut self.events),
+            (NotifyKey::To, &mut self.to),
+            (NotifyKey::Command, &mut self.command),
+        ];
+        if let Some((_, place)) = places.into_iter().find(|(own, _)| *own == key) {
+            *place = texts;
         }
     }
 
@@ -313,7 +312,7 @@ impl Draft {
                         found.at(file.span, "without TLS").help("write `tls = \"starttls\"`"),
                     );
                 }
-                Some(Login { user: user.clone(), password_file })
+                Some(Login { user: user.value.clone(), password_file })
             }
             (None, None) => None,
             (Some(_), None) => {

@@ -11,15 +11,15 @@ const SCRIPTS: &str = "\
 %sysusers_create_package twinbeat %{SOURCE1}
 
 %post
-%systemd_post heartbeat.service hb-serve.service
+%systemd_post heartbeat.service hb-serve.service hb-notify.service
 systemd-tmpfiles --create twinbeat.conf || :
 
 %preun
-%systemd_preun hb-serve.service heartbeat.service
+%systemd_preun hb-serve.service hb-notify.service heartbeat.service
 
 %postun
 %systemd_postun heartbeat.service
-%systemd_postun_with_restart hb-serve.service
+%systemd_postun_with_restart hb-serve.service hb-notify.service
 
 %posttrans
 if /usr/sbin/heartbeat -s >/dev/null 2>&1; then
@@ -50,7 +50,7 @@ pub(crate) fn text(about: &About, entries: &[Entry]) -> String {
          Obsoletes:      heartbeat < 4\n\n\
          %description\n{DESCRIPTION}\n\n\
          %prep\n%autosetup\n\n\
-         %build\ncargo build --release --locked --package hb-heartbeat --package hb-cli --package hb-serve\n\n\
+         %build\ncargo build --release --locked --package hb-heartbeat --package hb-cli --package hb-serve --package hb-notify\n\n\
          %install\n{installs}\n\
          {SCRIPTS}\n\
          %files\n%license LICENSE-MIT LICENSE-APACHE\n%doc README.md CHANGELOG.md\n{files}"

@@ -13,15 +13,15 @@ const SCRIPTS: &str = "\
 %endif
 
 %post
-%systemd_post heartbeat.service hb-serve.service
+%systemd_post heartbeat.service hb-serve.service hb-notify.service
 systemd-tmpfiles --create twinbeat.conf || :
 
 %preun
-%systemd_preun hb-serve.service heartbeat.service
+%systemd_preun hb-serve.service hb-notify.service heartbeat.service
 
 %postun
 %systemd_postun heartbeat.service
-%systemd_postun_with_restart hb-serve.service
+%systemd_postun_with_restart hb-serve.service hb-notify.service
 
 %posttrans
 if /usr/sbin/heartbeat -s >/dev/null 2>&1; then

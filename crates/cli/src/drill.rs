@@ -60,14 +60,14 @@ const HISTORY_MAX: u32 = 200;
 #[expect(clippy::struct_excessive_bools, reason = "each is a word of the command line")]
 pub(crate) struct DrillArgs {
     /// What is rehearsed
-    #[arg(long, value_enum, required_unless_present_any = ["undo", "helper"])]
+    #[arg(long, value_enum, required_unless_present = "undo")]
     kind: Option<Kind>,
     /// LINK of a cut, then a GROUP: only that one is moved (standby) or measured
     #[arg(value_name = "LINK|GROUP", num_args = 0..=2)]
     words: Vec<String>,
     /// The longest time without service that is accepted: `5s`, `500ms`
     #[arg(long, value_name = "TIME", value_parser = time,
-          required_unless_present_any = ["undo", "helper"])]
+          required_unless_present = "undo")]
     max_outage: Option<Duration>,
     /// How long a freeze or a cut lasts; else a little longer than the other node needs to notice it
     #[arg(long = "for", value_name = "TIME", value_parser = time)]
@@ -96,7 +96,8 @@ pub(crate) struct DrillArgs {
     /// Directory of the configuration
     #[arg(long, value_name = "DIR", default_value = dir::DEFAULT_DIR)]
     dir: PathBuf,
-    #[arg(long, hide = true)]
+    /// Beside `--undo`, so that nothing else is required: be the process that does it and undoes it.
+    #[arg(long, hide = true, requires = "undo")]
     helper: bool,
 }
 

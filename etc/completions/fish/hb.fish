@@ -38,6 +38,8 @@ complete -c hb -n "__fish_hb_needs_command" -f -a "cleanup" -d 'Forget failures 
 complete -c hb -n "__fish_hb_needs_command" -f -a "maintenance" -d 'Hands off: checks go on, nothing is started, stopped or moved, on neither node'
 complete -c hb -n "__fish_hb_needs_command" -f -a "fence" -d 'Power switches: do they work, what did they do, and a person\'s word in their place'
 complete -c hb -n "__fish_hb_needs_command" -f -a "reload" -d 'Put what has changed in ha.cf, haresources, authkeys and hb.toml into force'
+complete -c hb -n "__fish_hb_needs_command" -f -a "push-config" -d 'Copy ha.cf, haresources, authkeys and hb.toml to the other node over ssh, after asking'
+complete -c hb -n "__fish_hb_needs_command" -f -a "drill" -d 'Rehearse a failure on the real pair, with a guard, and report what the service saw'
 complete -c hb -n "__fish_hb_needs_command" -f -a "check" -d 'Check ha.cf, haresources, authkeys and hb.toml, each and together'
 complete -c hb -n "__fish_hb_needs_command" -f -a "doctor" -d 'Look at this machine: what would keep the pair from working, why, and what to write'
 complete -c hb -n "__fish_hb_needs_command" -f -a "report" -d 'Collect what a bug report needs into one archive, secrets covered'
@@ -112,6 +114,30 @@ complete -c hb -n "__fish_hb_using_subcommand fence; and __fish_seen_subcommand_
 complete -c hb -n "__fish_hb_using_subcommand reload" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand reload" -l dry-run -d 'Only say what differs and what would be done'
 complete -c hb -n "__fish_hb_using_subcommand reload" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand push-config" -l to -d 'The other node for ssh; else its name in ha.cf' -r
+complete -c hb -n "__fish_hb_using_subcommand push-config" -l dir -d 'Directory of the files, on both nodes' -r -F
+complete -c hb -n "__fish_hb_using_subcommand push-config" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand push-config" -l dry-run -d 'Only show what differs'
+complete -c hb -n "__fish_hb_using_subcommand push-config" -l reload -d 'Also have the other node\'s heartbeat read them: `hb reload` there'
+complete -c hb -n "__fish_hb_using_subcommand push-config" -s y -l yes -d 'Do not ask'
+complete -c hb -n "__fish_hb_using_subcommand push-config" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand drill" -l kind -d 'What is rehearsed' -r -f -a "standby\t'A planned move: the group, or all, go to the other node'
+stop\t'heartbeat is stopped in order on this node, and started again'
+kill\t'heartbeat is killed on this node; it must be back at once and adopt what runs'
+freeze\t'heartbeat stands still on this node for longer than its dead time, and wakes'
+cut\t'One heartbeat link carries nothing any more'"
+complete -c hb -n "__fish_hb_using_subcommand drill" -l max-outage -d 'The longest time without service that is accepted: `5s`, `500ms`' -r
+complete -c hb -n "__fish_hb_using_subcommand drill" -l for -d 'How long a freeze or a cut lasts; else a little longer than the other node needs to notice it' -r
+complete -c hb -n "__fish_hb_using_subcommand drill" -l probe -d 'What is asked, in place of what the group tells: http://HOST/PATH, tcp:ADDRESS:PORT, ping:ADDRESS' -r
+complete -c hb -n "__fish_hb_using_subcommand drill" -l peer -d 'How to reach the other node by ssh, to measure there: `USER@HOST`; `none`: not at all' -r
+complete -c hb -n "__fish_hb_using_subcommand drill" -l report -d 'Also write the report there: as JSON when the name ends so' -r -F
+complete -c hb -n "__fish_hb_using_subcommand drill" -l dir -d 'Directory of the configuration' -r -F
+complete -c hb -n "__fish_hb_using_subcommand drill" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand drill" -l no-back -d 'Leave groups where they are in the end'
+complete -c hb -n "__fish_hb_using_subcommand drill" -s y -l yes -d 'Do not ask'
+complete -c hb -n "__fish_hb_using_subcommand drill" -l json -d 'Print the report as JSON (docs/guide/drills.md)'
+complete -c hb -n "__fish_hb_using_subcommand drill" -l undo -d 'Undo a drill whose command and helper are gone, or end one'
+complete -c hb -n "__fish_hb_using_subcommand drill" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hb -n "__fish_hb_using_subcommand check" -l dir -d 'Directory of the files' -r -F
 complete -c hb -n "__fish_hb_using_subcommand check" -l node -d 'Check for this node instead of this machine' -r
 complete -c hb -n "__fish_hb_using_subcommand check" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F

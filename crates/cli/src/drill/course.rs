@@ -177,7 +177,7 @@ impl<'a> Course<'a> {
             return Err(if words.is_empty() { stop.text() } else { words.join("; ") });
         }
         let mut command = Command::new("/proc/self/exe");
-        command.arg("--run-dir").arg(run_dir).args(["drill", "--helper"]);
+        command.arg("--run-dir").arg(run_dir).args(["drill", "--undo", "--helper"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().map_err(|error| format!("the helper: {error}"))?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {

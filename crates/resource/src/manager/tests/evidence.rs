@@ -77,13 +77,13 @@ fn what_is_seen_in_maintenance_leads_to_action_at_its_end() {
     let mut world = with_unproven();
     monitor(&mut world, 0, 1);
     world.rest();
-    let maintenance = |on| Input::Maintenance { request: RequestId(7), on, limit: None };
-    world.feed(0, maintenance(true));
+    let maintenance = |id, on| Input::Maintenance { request: RequestId(id), on, limit: None };
+    world.feed(0, maintenance(7, true));
     tell(&mut world, Evidence::NothingLeft);
     assert_eq!(world.took(0, &["start", "stop"]), Vec::<String>::new());
     let would = web(&world, 0).would_do().expect("something");
     assert!(would.starts_with("nginx stopped running (its last process ended)"), "{would}");
-    world.feed(0, maintenance(false));
+    world.feed(0, maintenance(8, false));
     world.rest();
     assert_eq!(world.took(0, &["start", "stop"]), ["stop nginx", "start nginx"]);
 }

@@ -58,23 +58,20 @@ impl Source {
             Some(client) => client,
             None => Client::connect(&self.run_dir, api::STATUS_SOCKET, Some(LIMIT))?,
         };
-        let status = match client.ask(Request::Status)? {
-            Response::Status(status) => *status,
-            other => return Err(unexpected(&other)),
-        };
+        let answer = client.ask(Request::Status)?;
+        let Response::Status(status) = answer else { return Err(unexpected(&answer)) };
         let print = fingerprint(&status);
         self.looks += 1;
         let mut history = None;
         if self.looks >= LOOKS || self.last.as_deref() != Some(&print) {
-            history = Some(match client.ask(Request::History)? {
-                Response::History(entries) => entries,
-                other => return Err(unexpected(&other)),
-            });
+            let answer = client.ask(Request::History)?;
+            let Response::History(entries) = answer else { return Err(unexpected(&answer)) };
+            history = Some(entries);
             self.looks = 0;
             self.last = Some(print);
         }
         self.client = Some(client);
-        Ok((status, history))
+        Ok((*status, history))
     }
 
     fn has_left(&self) -> bool {

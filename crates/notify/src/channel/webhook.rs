@@ -88,10 +88,11 @@ fn tls(hook: &Webhook, contents: &Contents) -> Result<TlsConfig, String> {
         system.iter().map(|it| Certificate::from_der(it).to_owned()).collect();
     if let Some(path) = &hook.ca_file {
         for item in parse_pem(contents.get(path).as_bytes()) {
-            match item.map_err(|error| format!("{path}: {error}"))? {
-                PemItem::Certificate(certificate) => roots.push(certificate),
-                _ => return Err(format!("{path} holds something that is no certificate")),
-            }
+            let item = item.map_err(|error| format!("{path}: {error}"))?;
+            let PemItem::Certificate(certificate) = item else {
+                return Err(format!("{path} holds something that is no certificate"));
+            };
+            roots.push(certificate);
         }
     }
     Ok(TlsConfig::builder().root_certs(RootCerts::Specific(Arc::new(roots))).build())

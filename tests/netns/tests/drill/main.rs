@@ -250,7 +250,9 @@ fn undone_by_hand() {
     let pair = Pair::running(setup());
     let _ssh = ssh::on_both(&pair);
     let mut drill = frozen(&pair);
-    kill_all(&pair, "dril[l] --");
+    // First: it undoes the drill as soon as its command is gone.
+    kill_all(&pair, "[-]-helper");
+    kill_all(&pair, "dril[l] --kind");
     let _ = drill.wait();
     // Nothing begins on top of it.
     let words = ["hb", "drill", "--kind", "stop", "--max-outage", "20s", "--yes"];

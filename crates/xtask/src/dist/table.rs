@@ -254,7 +254,7 @@ mod tests {
         ] {
             assert!(all.iter().any(|entry| entry.path == path), "{path}");
         }
-        assert!(packages(crate::root()).contains(&"hb-heartbeat".to_owned()));
+        assert!(packages().contains(&"hb-heartbeat".to_owned()));
     }
 
     #[test]

@@ -186,8 +186,9 @@ pub(super) struct Folder {
 }
 
 /// How it is with a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum FolderState {
+    #[default]
     Missing,
     /// Why it cannot be looked at.
     Unreadable(String),
@@ -202,12 +203,6 @@ pub(super) enum FolderState {
         /// Files that can still be made; `None` when the file system does not count them.
         inodes: Option<u64>,
     },
-}
-
-impl Default for FolderState {
-    fn default() -> Self {
-        Self::Missing
-    }
 }
 
 /// One resource and its program, tried in the daemon's own context.

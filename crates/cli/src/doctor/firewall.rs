@@ -227,7 +227,7 @@ impl Packet {
             network.bits == 0 || group(network) || around.any(|own| own.overlaps(**network))
         };
         let covers = |own: &Network| networks.iter().any(|network| network.covers(*own));
-        if self.around.is_empty() || !self.arrives() && networks.iter().any(|it| group(it)) {
+        if self.around.is_empty() || !self.arrives() && networks.iter().any(group) {
             Met::Perhaps
         } else if self.around.iter().all(covers) {
             Met::Yes

@@ -230,7 +230,9 @@ fn payload_condition(payload: &Value, right: &Value) -> Condition {
 fn elements(value: &Value) -> Vec<&Value> {
     let list = match value {
         Value::Array(list) => Some(list),
-        other => other.get("set").and_then(Value::as_array),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+            value.get("set").and_then(Value::as_array)
+        }
     };
     let plain = |one: &'_ Value| one.get("elem").and_then(|it| it.get("val")).is_some();
     match list {
@@ -242,13 +244,8 @@ fn elements(value: &Value) -> Vec<&Value> {
 }
 
 fn words(value: &Value) -> Vec<String> {
-    let word = |one: &Value| match one {
-        Value::String(text) => text.to_ascii_lowercase(),
-        other => other.to_string(),
-    };
-    // Interfaces may have capital letters, which the lower case of protocols must not touch.
-    let exact = |one: &Value| one.as_str().map_or_else(|| word(one), str::to_owned);
-    elements(value).into_iter().map(exact).collect()
+    let word = |one: &Value| one.as_str().map_or_else(|| one.to_string(), str::to_owned);
+    elements(value).into_iter().map(word).collect()
 }
 
 fn ports(value: &Value) -> Option<Vec<(u16, u16)>> {
@@ -322,21 +319,21 @@ fn selector(left: &Value) -> String {
 }
 
 fn plain_words(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        other => {
-            if let Some(range) = other.get("range") {
-                let end = |at: usize| range.get(at).map(plain_words).unwrap_or_default();
-                return format!("{}-{}", end(0), end(1));
-            }
-            match other.get("prefix") {
-                Some(it) => {
-                    let length = it.get("len").and_then(Value::as_u64).unwrap_or_default();
-                    format!("{}/{length}", text(it, "addr"))
-                }
-                None => "…".to_owned(),
-            }
+    if let Some(text) = value.as_str() {
+        return text.to_owned();
+    }
+    if value.is_number() {
+        return value.to_string();
+    }
+    if let Some(range) = value.get("range") {
+        let end = |at: usize| range.get(at).map(plain_words).unwrap_or_default();
+        return format!("{}-{}", end(0), end(1));
+    }
+    match value.get("prefix") {
+        Some(it) => {
+            let length = it.get("len").and_then(Value::as_u64).unwrap_or_default();
+            format!("{}/{length}", text(it, "addr"))
         }
+        None => "…".to_owned(),
     }
 }

@@ -1,6 +1,5 @@
 //! What starts when the machine does: links of systemd and of runlevels, and what systemd knows of
 //! our unit (I/O).
-#![expect(clippy::disallowed_methods, reason = "reads directories of units")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -37,7 +37,7 @@ pub(super) fn network(settings: Option<&Settings>, processes: &[Process]) -> Net
     let interfaces = interfaces(processes);
     Network {
         sysctl: sysctl(&interfaces),
-        names: settings.map(|settings| resolved(settings)).unwrap_or_default(),
+        names: settings.map(resolved).unwrap_or_default(),
         sockets: sockets(processes),
         interfaces,
     }

@@ -1,5 +1,4 @@
 //! Processes as `/proc` shows them: who runs, and the daemon itself (I/O).
-#![expect(clippy::disallowed_methods, reason = "reads /proc")]
 
 use std::collections::BTreeMap;
 use std::fs;

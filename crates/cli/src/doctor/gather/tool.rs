@@ -1,6 +1,5 @@
 //! Runs a program of the system that only looks, within a time and a size (I/O). What it prints is
 //! for others.
-#![expect(clippy::disallowed_methods, reason = "runs programs of the system")]
 
 use std::process::Stdio;
 use std::time::Duration;

@@ -498,8 +498,9 @@ async fn nginx_that_is_killed_is_noticed_and_back() {
             known: vec![known.clone()],
             since: Some(since),
             names: vec!["nginx".into()],
+            sessions: Vec::new(),
         };
-        let found = runner.find(search, LONG).await;
+        let found = runner.find(search, LONG).await.top;
         assert_eq!(found, [known]);
         let grip = found[0].grip().unwrap();
         let workers = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();

@@ -40,6 +40,7 @@ fn search(agent: AgentSpec, since: Option<Ticks>) -> Search {
         known: Vec::new(),
         since,
         names: Vec::new(),
+        sessions: Vec::new(),
     }
 }
 
@@ -48,7 +49,7 @@ fn pids(found: &[Watched]) -> Vec<String> {
 }
 
 async fn find(runner: &Runner, search: &Search) -> Vec<Watched> {
-    runner.find(search.clone(), LONG).await
+    runner.find(search.clone(), LONG).await.top
 }
 
 #[tokio::test]

@@ -311,6 +311,18 @@ mod tests {
         ]
     }
 
+    /// The peer as it is known on two links.
+    fn peer() -> BTreeMap<LinkId, SocketAddr> {
+        let at = |text: &str| SocketAddr::new(text.parse().unwrap(), 0);
+        [(LinkId(0), at("10.0.0.8")), (LinkId(1), at("fe80::8"))].into()
+    }
+
+    /// What becomes of a message from `source`.
+    fn taken(message: &[u8], source: IpAddr, cookie: u64) -> Option<(PingId, u16)> {
+        let reply = reply_to(message, source, cookie);
+        reply.filter(|(ping, _)| is_of(source, *ping, &targets(), &peer()))
+    }
+
     #[test]
     fn requests_have_the_bytes_of_rfc_792_and_4443() {
         let check = |host: &str, kind: u8| {

@@ -8,14 +8,17 @@ pub(crate) const CASES: &[Case] = &[Case { name: "what_is_masked", run: what_is_
 /// What is masked, in this order, and what stands there afterwards.
 const MASKS: [(&str, &str); 9] = [
     // Of `--plain`.
-    (r"(?m)^(\S+(_s|_ms|_permille|\.number)) \d+$", "$1 N"),
+    (r"(?m)^(\S+(_s|_ms|_us|_permille|\.number)) \d+$", "$1 N"),
     (r"\b\d\d [A-Z][a-z]{2} (\d{4} )?\d\d:\d\d:\d\d\.\d{3}\b", "DATE"),
     (r"\b([0-9a-f]{2}:){5}[0-9a-f]{2}\b", "MAC"),
     (r"\b[0-9a-f]{8,64}\b", "DIGEST"),
-    (r"\b\d+ d \d+ h\b|\b\d+ h \d+ min\b|\b\d+ min \d+ s\b|\b\d+(\.\d+)? (ms|s|min|h|d)\b", "N s"),
+    (
+        r"\b\d+ d \d+ h\b|\b\d+ h \d+ min\b|\b\d+ min \d+ s\b|\b\d+(\.\d+)? (us|µs|ms|s|min|h|d)\b",
+        "N s",
+    ),
     (r"\b\d+\.\d % lost", "N % lost"),
     // Of `--nagios`.
-    (r"='?\d+(\.\d+)?(ms|%)", "=N"),
+    (r"='?\d+(\.\d+)?(us|ms|%)", "=N"),
     (r"#\d+ DATE", "#N DATE"),
     (r"(?m)\b(pid|process) \d+", "$1 N"),
 ];

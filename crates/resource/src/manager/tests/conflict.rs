@@ -3,7 +3,7 @@
 use hb_config::settings::AutoFailback::On;
 
 use super::world::{MAIL, WEB, World, hint};
-use crate::input::{GroupClaim, Input, PeerStatus};
+use crate::input::{GroupClaim, PeerStatus};
 use crate::operation::{Action, Outcome};
 use crate::output::Timer;
 

@@ -54,7 +54,9 @@ fn what_is_seen_counts_where_the_status_has_never_told_anything() {
         check(Outcome::TimedOut, Evidence::NothingLeft, useless, &restarts);
     }
     let could_not = Outcome::CouldNotRun { reason: "no memory".into() };
-    [false, true].map(|useless| check(could_not.clone(), Evidence::NothingLeft, useless, &[]));
+    for useless in [false, true] {
+        check(could_not.clone(), Evidence::NothingLeft, useless, &[]);
+    }
 }
 
 #[test]

@@ -8,8 +8,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::moves::{self, CleanupArgs, Direction, MoveArgs};
 use crate::{
-    address, check, cl_status, companion, completions, demo, drill, explain, history, key, lab,
-    migrate, operate, plan, probe, push, reload, status, why, witness,
+    address, check, cl_status, companion, completions, demo, doctor, drill, explain, history, key,
+    lab, migrate, operate, plan, probe, push, reload, report, status, tune, ui, why, witness,
 };
 
 /// Looks at and operates a two-node Twinbeat cluster
@@ -30,6 +30,7 @@ struct Cli {
 enum Verb {
     /// Is it fine, who is active, can it fail over, what to do
     Status(status::StatusArgs),
+    Ui(ui::UiArgs),
     /// What happened, each thing with its cause, who asked, how long each part took, and the outage
     History(history::HistoryArgs),
     /// The chain of reasons: why it is so, since when, what would come next, what to do
@@ -47,6 +48,8 @@ enum Verb {
     PushConfig(push::PushArgs),
     Drill(drill::DrillArgs),
     Check(check::CheckArgs),
+    Doctor(doctor::DoctorArgs),
+    Report(report::ReportArgs),
     Explain(explain::ExplainArgs),
     Migrate(migrate::MigrateArgs),
     Key(key::KeyArgs),
@@ -54,6 +57,7 @@ enum Verb {
     Demo(demo::Args),
     /// Leave a pair alone on a busy machine and count false alarms
     Soak(demo::soak::SoakArgs),
+    Tune(tune::TuneArgs),
     /// Set, remove, look at or announce a floating address
     Address(address::AddressArgs),
     #[command(hide = true)]
@@ -61,6 +65,7 @@ enum Verb {
     #[command(hide = true)]
     Witness(witness::WitnessArgs),
     Serve(companion::ServeArgs),
+    Notify(companion::NotifyArgs),
     Completions(completions::CompletionsArgs),
     /// What monitoring scripts of Heartbeat ask, with its words and exit codes
     #[command(name = "cl_status", disable_help_flag = true)]
@@ -80,6 +85,7 @@ pub fn main() -> ExitCode {
     let state_dir = cli.state_dir.as_path();
     match cli.verb {
         Verb::Status(args) => status::run(run_dir, state_dir, &args),
+        Verb::Ui(args) => ui::run(run_dir, state_dir, &args),
         Verb::History(args) => history::run(run_dir, state_dir, &args),
         Verb::Why(args) => why::run(run_dir, state_dir, &args),
         Verb::Plan(args) => plan::run(run_dir, state_dir, &args),
@@ -94,13 +100,17 @@ pub fn main() -> ExitCode {
         Verb::Probe(args) => probe::run(run_dir, &args),
         Verb::Witness(args) => witness::run(run_dir, &args),
         Verb::Check(args) => check::run(&args),
+        Verb::Report(args) => report::run(run_dir, state_dir, &args),
+        Verb::Doctor(args) => doctor::run(run_dir, state_dir, &args),
         Verb::Explain(args) => explain::run(&args),
         Verb::Migrate(args) => migrate::run(&args),
         Verb::Key(args) => key::run(run_dir, &args),
         Verb::Demo(args) => demo::run(&args),
         Verb::Soak(args) => demo::soak::run(&args),
+        Verb::Tune(args) => tune::run(run_dir, &args),
         Verb::Address(args) => address::run(&args),
         Verb::Serve(_) => companion::become_program("hb-serve"),
+        Verb::Notify(_) => companion::become_program("hb-notify"),
         Verb::Completions(args) => completions::run(&args),
         Verb::ClStatus { words } => cl_status::run(run_dir, &words),
     }

@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use crate::{exit, print};
 
@@ -34,6 +34,56 @@ pub struct ServeArgs {
     /// root
     #[arg(long, hide = true, value_name = "DIR")]
     pub hand_over: Option<PathBuf>,
+}
+
+/// Tell people of incidents, by mail, webhooks and programs
+///
+/// The service hb-notify.service tells what `[notify]` of hb.toml asks for: one message when something
+/// goes wrong, one when it is over. It needs no privileges, and the daemon knows nothing of it.
+#[derive(Clone, Debug, Args)]
+pub struct NotifyArgs {
+    /// Directory of hb.toml
+    #[arg(long, global = true, value_name = "DIR", default_value = "/etc/ha.d")]
+    pub dir: PathBuf,
+    /// Directory of what waits to be told
+    #[arg(long, global = true, value_name = "DIR", default_value = "/var/lib/hb-notify")]
+    pub notify_dir: PathBuf,
+    /// What to do
+    #[command(subcommand)]
+    pub verb: NotifyVerb,
+}
+
+/// Verbs of `hb notify`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum NotifyVerb {
+    /// Send a test message now and show what each channel answers
+    ///
+    /// Exit status: 0 all have accepted it, 1 one has not, 2 there is no such channel.
+    Test {
+        /// Only this one
+        channel: Option<String>,
+    },
+    /// Show what waits to be told and what went wrong last
+    ///
+    /// Exit status: 0 fine, 1 a channel does not accept messages, 3 the service has not run here.
+    Status {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell incidents until it is ended, in the foreground
+    Run {
+        /// Take what `prepare` has written in place of hb.toml
+        #[arg(long, hide = true, value_name = "FILE")]
+        settings: Option<PathBuf>,
+    },
+    /// Copy the settings and the files that they name to FILE for the user that owns its directory
+    #[command(hide = true)]
+    Prepare {
+        /// Where to
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
+    },
 }
 
 /// Becomes `program`, with the words of the command line of `hb` but for the verb. Returns only when

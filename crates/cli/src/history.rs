@@ -14,7 +14,7 @@ use crate::{exit, print};
 
 pub(crate) mod file;
 pub mod line;
-mod since;
+pub(crate) mod since;
 
 /// Options of `hb history`.
 #[derive(Clone, Debug, Args)]

@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use clap::Args;
 use hb_config::settings::{NodeName, Settings};
 use hb_config::{Loaded, dir, load};
+use hb_node::api::{HistoryEntry, StatusSnapshot};
 use serde::Serialize;
 
-use crate::status::known;
+use crate::status::{Known, known};
 use crate::{exit, history, print};
 
 mod reload;
@@ -49,7 +50,7 @@ pub(crate) struct PlanArgs {
 /// What is to be tried.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum What {
+pub(crate) enum What {
     /// This node gives one group, or all.
     Standby(Option<String>),
     /// This node gets one group, or all.
@@ -83,7 +84,8 @@ impl What {
         })
     }
 
-    fn words(&self) -> String {
+    /// As people say it.
+    pub(crate) fn words(&self) -> String {
         match self {
             Self::Standby(None) => "standby: this node gives all its groups".to_owned(),
             Self::Standby(Some(key)) => format!("standby: this node gives {key}"),
@@ -103,7 +105,7 @@ pub(crate) fn run(run_dir: &Path, state_dir: &Path, args: &PlanArgs) -> ExitCode
         Ok(what) => what,
         Err(text) => return refuse(&text, exit::USAGE),
     };
-    let loaded = match settings(args) {
+    let loaded = match settings(&args.dir, args.node.as_deref()) {
         Ok(loaded) => loaded,
         Err(text) => return refuse(&text, exit::UNKNOWN),
     };
@@ -117,15 +119,41 @@ pub(crate) fn run(run_dir: &Path, state_dir: &Path, args: &PlanArgs) -> ExitCode
         print::out(&text);
         return exit::code(code);
     }
-    let Some(settings) = loaded.settings else {
-        return refuse("the configuration is not valid: hb check tells why", exit::UNKNOWN);
-    };
+    let Some(settings) = loaded.settings else { return refuse(NOT_VALID, exit::UNKNOWN) };
     let entries = history::past(run_dir, state_dir).map(|past| past.entries).unwrap_or_default();
-    let age_ms = known.down.as_ref().map(|down| down.age_ms);
-    match play(&settings, known.snapshot.as_ref().map(|it| (it, age_ms)), &entries, &what) {
+    match play(&settings, as_known(&known), &entries, &what) {
         Ok(story) => tell(&story, args),
         Err(text) => refuse(&text, exit::USAGE),
     }
+}
+
+/// Why nothing can be planned.
+const NOT_VALID: &str = "the configuration is not valid: hb check tells why";
+
+/// A status, and its age in ms when the daemon did not say it just now.
+type Today<'a> = Option<(&'a StatusSnapshot, Option<u64>)>;
+
+fn as_known(known: &Known) -> Today<'_> {
+    let age_ms = known.down.as_ref().map(|down| down.age_ms);
+    known.snapshot.as_ref().map(|it| (it, age_ms))
+}
+
+/// The plan as text, for who asks before acting.
+///
+/// # Errors
+/// Why it cannot be planned.
+pub(crate) fn text(
+    run_dir: &Path,
+    state_dir: &Path,
+    config_dir: &Path,
+    what: &What,
+    symbols: bool,
+) -> Result<String, String> {
+    let loaded = settings(config_dir, None)?;
+    let settings = loaded.settings.ok_or(NOT_VALID)?;
+    let known = known(run_dir, state_dir);
+    let entries = history::past(run_dir, state_dir).map(|past| past.entries).unwrap_or_default();
+    play(&settings, as_known(&known), &entries, what).map(|story| show::text(&story, symbols))
 }
 
 /// Sets the scene as it is today, lets it happen, and watches.
@@ -134,8 +162,8 @@ pub(crate) fn run(run_dir: &Path, state_dir: &Path, args: &PlanArgs) -> ExitCode
 /// What does not exist, or cannot be set up.
 fn play(
     settings: &Settings,
-    status: Option<(&hb_node::api::StatusSnapshot, Option<u64>)>,
-    entries: &[hb_node::api::HistoryEntry],
+    status: Today<'_>,
+    entries: &[HistoryEntry],
     what: &What,
 ) -> Result<Story, String> {
     let times = times::Times::measured(entries);
@@ -193,12 +221,12 @@ fn tell(story: &Story, args: &PlanArgs) -> ExitCode {
     exit::code(if unserved { exit::NEGATIVE } else { exit::OK })
 }
 
-fn settings(args: &PlanArgs) -> Result<Loaded, String> {
-    let shown = args.dir.display();
-    let files = dir::read_dir(&args.dir).map_err(|error| format!("{shown}: {error}"))?;
-    let node = match &args.node {
+fn settings(config_dir: &Path, node: Option<&str>) -> Result<Loaded, String> {
+    let shown = config_dir.display();
+    let files = dir::read_dir(config_dir).map_err(|error| format!("{shown}: {error}"))?;
+    let node = match node {
         Some(name) => NodeName::new(name),
-        None => dir::own_node_name(&args.dir).map_err(|error| error.to_string())?,
+        None => dir::own_node_name(config_dir).map_err(|error| error.to_string())?,
     };
     Ok(load(&files, Some(&node)))
 }

@@ -19,9 +19,11 @@ mod plain;
 mod screen;
 mod watch;
 
+pub(crate) use aged::aged;
 pub use forms::{json, oneline, word_of};
-pub use screen::if_it_dies;
-use screen::{Style, screen};
+pub(crate) use screen::Style;
+use screen::screen;
+pub use screen::{claim_word, heard, hears, if_it_dies, is_heard, peer_holdings, split_word};
 
 /// Options of `hb status`.
 #[derive(Clone, Debug, Args)]
@@ -95,7 +97,7 @@ pub fn known(run_dir: &Path, state_dir: &Path) -> Known {
     let saved_unix_ms = saved.saved_unix_ms;
     let age_ms = now.saturating_sub(saved_unix_ms);
     let down = Down { error, age_ms, saved_unix_ms, is_last: saved.is_last };
-    Known { snapshot: Some(aged::aged(saved.status, age_ms)), down: Some(down) }
+    Known { snapshot: Some(aged(saved.status, age_ms)), down: Some(down) }
 }
 
 /// Runs `hb status`. Exit: 0 healthy, 1 degraded or in transition, 2 not served or split, 3 unknown.
@@ -130,13 +132,23 @@ fn shown(known: &Known, args: &StatusArgs) -> (String, String) {
     let style = Style { symbols: terminal, colour };
     let now = Zoned::now();
     let clock = |ms: u64| history::moment(ms, &now);
-    match &known.snapshot {
-        None => (String::new(), nothing(known)),
-        Some(snapshot) => {
-            let screen = screen(snapshot, style, &clock);
-            (banner(known, &clock) + &screen, String::new())
-        }
+    match page(known, style, &clock) {
+        Ok(page) => (page, String::new()),
+        Err(nothing) => (String::new(), nothing),
     }
+}
+
+/// The whole screen, below a line that says so when it is not of now.
+///
+/// # Errors
+/// Why nothing is known at all.
+pub(crate) fn page(
+    known: &Known,
+    style: Style,
+    clock: &dyn Fn(u64) -> String,
+) -> Result<String, String> {
+    let snapshot = known.snapshot.as_ref().ok_or_else(|| nothing(known))?;
+    Ok(banner(known, clock) + &screen(snapshot, style, clock))
 }
 
 fn nothing(known: &Known) -> String {

@@ -44,6 +44,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
         config: Vec::new(),
         problems: vec![Problem {
             id: "peer_dead".into(),
+            subject: "node2".into(),
             text: "node2 is dead: nothing heard for longer than deadtime 1000 ms".into(),
             hint: "look at node2; there is no redundancy until it is back".into(),
             since_ms: 7_400,
@@ -88,6 +89,7 @@ pub(crate) fn snapshot() -> StatusSnapshot {
             here: GroupClaim::Held,
             peer: None,
             active_on: Some("node1".into()),
+            maybe_on: None,
             since_ms: 7_100,
             reason: "node2 is dead".into(),
             resources: vec![resource(key), resource("nginx")],

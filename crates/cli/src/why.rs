@@ -66,6 +66,8 @@ pub(super) struct View<'a> {
     pub(super) status: &'a StatusSnapshot,
     pub(super) entries: &'a [HistoryEntry],
     pub(super) clock: &'a dyn Fn(u64) -> String,
+    /// Whether symbols beyond ASCII can be shown.
+    pub(super) symbols: bool,
 }
 
 /// Runs `hb why`. Exit: 0, 2 when there is nothing of that name, 3 when the daemon does not answer.
@@ -79,7 +81,7 @@ pub(crate) fn run(run_dir: &Path, state_dir: &Path, args: &WhyArgs) -> ExitCode 
     let entries = history::past(run_dir, state_dir).map(|past| past.entries).unwrap_or_default();
     let now = Zoned::now();
     let clock = |ms: u64| history::moment(ms, &now);
-    let view = View { status, entries: &entries, clock: &clock };
+    let view = View { status, entries: &entries, clock: &clock, symbols: print::is_terminal() };
     let answer = match view.answer(args.subject.as_deref()) {
         Ok(answer) => answer,
         Err(text) => {
@@ -95,6 +97,24 @@ pub(crate) fn run(run_dir: &Path, state_dir: &Path, args: &WhyArgs) -> ExitCode 
         print::out(&(warning(&known) + &drawn(&answer)));
     }
     exit::code(if known.down.is_some() { exit::UNKNOWN } else { exit::OK })
+}
+
+/// The answer as `hb why` prints it.
+///
+/// # Errors
+/// When there is nothing of that name.
+pub(crate) fn text(
+    known: &Known,
+    entries: &[HistoryEntry],
+    clock: &dyn Fn(u64) -> String,
+    symbols: bool,
+    subject: Option<&str>,
+) -> Result<String, String> {
+    let Some(status) = &known.snapshot else {
+        return Err("nothing is known of the cluster".to_owned());
+    };
+    let answer = View { status, entries, clock, symbols }.answer(subject)?;
+    Ok(warning(known) + &drawn(&answer))
 }
 
 fn warning(known: &Known) -> String {
@@ -193,7 +213,7 @@ impl View<'_> {
 
     /// An entry as people read it.
     fn told(&self, entry: &HistoryEntry) -> String {
-        history::line::line(entry, &(self.clock)(entry.at_ms()), print::is_terminal())
+        history::line::line(entry, &(self.clock)(entry.at_ms()), self.symbols)
     }
 
     /// The last entries that fit, the newest first.

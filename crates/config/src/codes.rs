@@ -472,6 +472,23 @@ ServeOpen = 516 Warning "hb serve would not start with this"
      loopback they are shown only through TLS to who has the token. The daemon itself does not mind."
     "Listen on 127.0.0.1 or [::1], or write token_file, cert_file and key_file. In a network that \
      you trust as a whole: insecure = true."
+NotifyKey = 520 Warning "an unknown key of notifications"
+    "[notify] has nothing of this name. hb-notify goes without it; the daemon does not read this \
+     section."
+    "`hb explain notify.mail.to` shows one key; man hb.toml has all."
+NotifyValue = 521 Warning "a value of notifications that is not valid"
+    "hb-notify leaves out what it cannot understand: a value keeps its default, a channel that \
+     needs it is not used."
+    "Write what the finding says, then try it: hb notify test."
+NotifyChannel = 522 Warning "a channel of notifications is not complete"
+    "A channel without what it needs cannot be used, and nobody is told by it."
+    "Write what the finding says, then try it: hb notify test."
+NotifyNobody = 523 Warning "notifications that reach nobody"
+    "[notify] says when to tell, and nothing says whom."
+    "Add a channel, or remove [notify]."
+NotifyClear = 524 Warning "a secret of notifications is sent in clear"
+    "Everybody on the way to the server can read the password or the token."
+    "Use TLS, or a server on this machine."
 }
 
 #[cfg(test)]

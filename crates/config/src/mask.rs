@@ -1,6 +1,6 @@
 //! Which parts of a file must not be shown, and the text without them. Keys of authkeys, the
-//! parameters of stonith_host (passwords of power switches) and values of resource parameters
-//! named like passwords are covered before any drawing sees the text.
+//! parameters of stonith_host (passwords of power switches) and values of resource parameters and
+//! `env` lines named like passwords are covered before any drawing sees the text.
 
 mod toml;
 
@@ -30,7 +30,7 @@ impl Covers {
     fn secrets(&self, file: FileId, source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
         match file {
             FileId::AuthKeys => authkeys_line(source, line),
-            FileId::HaCf => stonith_line(source, line),
+            FileId::HaCf => ha_cf_line(source, line),
             FileId::HaResources => parameters(source, line),
             FileId::Native => {
                 let all = self.native.get_or_init(|| toml::secrets(source.text()));
@@ -102,6 +102,24 @@ impl Masked {
     }
 }
 
+/// A whole file, covered.
+pub(crate) fn whole(file: FileId, source: &SourceFile) -> String {
+    let masked = Masked::new(&Covers::default(), file, source, 0..source.text().len(), usize::MAX);
+    // A last line feed belongs to no line.
+    let end = if source.text().ends_with('\n') { "\n" } else { "" };
+    masked
+        .map(|masked| format!("{}{end}", masked.text().trim_end_matches('\n')))
+        .unwrap_or_default()
+}
+
+/// The parts of a file that [`whole`] covers.
+pub(crate) fn parts(file: FileId, source: &SourceFile) -> Vec<String> {
+    let covers = Covers::default();
+    let lines: Vec<_> = source.lines_of(&(0..source.text().len())).collect();
+    let ranges = lines.iter().flat_map(|line| covers.secrets(file, source, line));
+    ranges.filter_map(|range| source.text().get(range).map(str::to_owned)).collect()
+}
+
 /// Everything that is not surely a number, `auth` or a method, comments included: people comment
 /// out old keys.
 fn authkeys_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
@@ -122,9 +140,14 @@ fn authkeys_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> 
     }
 }
 
-/// `stonith_host HOST TYPE PARAMETER…`, also when it is commented out.
-fn stonith_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
+/// `stonith_host HOST TYPE PARAMETER…` and `env NAME=VALUE` with a name like a password's, also when
+/// they are commented out.
+fn ha_cf_line(source: &SourceFile, line: &Range<usize>) -> Vec<Range<usize>> {
     let words = lexer::words(source, FileId::HaCf, line.clone(), |c| c == '#');
+    if let Some(at) = words.iter().position(|word| word.text == "env") {
+        let values = words.iter().skip(at + 1);
+        return values.flat_map(|word| secret_values(&word.text, word.span.start)).collect();
+    }
     match words.iter().position(|word| word.text == "stonith_host") {
         Some(at) => match (words.get(at + 3), words.last()) {
             (Some(first), Some(last)) => std::iter::once(first.span.start..last.span.end).collect(),
@@ -217,6 +240,8 @@ mod tests {
         check(FileId::HaCf, "stonith_host * ipmi 1.2.3.4 root pw", "stonith_host * ipmi ********");
         check(FileId::HaCf, "#stonith_host a ipmi pw # x", "#stonith_host a ipmi ********");
         check(FileId::HaCf, "ucast eth0 a", "ucast eth0 a");
+        check(FileId::HaCf, "env DB_PASSWORD=pw SITE=n", "env DB_PASSWORD=******** SITE=n");
+        check(FileId::HaCf, "#env API_TOKEN=t", "#env API_TOKEN=********");
         check(
             FileId::HaResources,
             "a ocf::heartbeat:db::user=u::password=pw::x=1 nginx",
@@ -230,6 +255,14 @@ mod tests {
         check("nginx", "nginx");
         check("ocf::h:db::user=u::passwd=pw::x=1", "ocf::h:db::user=u::passwd=********::x=1");
         check("ocf::h:db::api_token=t", "ocf::h:db::api_token=********");
+    }
+
+    #[test]
+    fn what_is_covered_is_known() {
+        let text = "auth 1\n1 sha1 key\n#2 sha1 old\n";
+        let source = SourceFile::from_text("f", text);
+        assert_eq!(parts(FileId::AuthKeys, &source), ["key", "2 sha1 old"]);
+        assert_eq!(whole(FileId::AuthKeys, &source), "auth 1\n1 sha1 ********\n#********");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod draft;
 pub mod keys;
+mod notify;
 mod values;
 
 use std::ops::Range;
@@ -56,7 +57,7 @@ struct Reader<'a> {
 
 /// Sections with a name or that stand several times are entered in their own way.
 const NAMED: [&str; 2] = ["resource", "group"];
-const DEVICE: &str = "device";
+const DEVICES: &str = "fencing.device";
 
 impl Reader<'_> {
     fn span(&self, range: Range<usize>) -> Span {
@@ -88,7 +89,10 @@ impl Reader<'_> {
                 self.draft.begin(word, place);
                 for (key, value) in table {
                     match (word, key.get_ref().as_ref()) {
-                        ("fencing", DEVICE) => self.devices(key, value),
+                        ("fencing", "device") => self.tables(DEVICES, key, value),
+                        ("notify", "mail") => self.tables(keys::MAIL, key, value),
+                        ("notify", "webhook") => self.tables(keys::WEBHOOK, key, value),
+                        ("notify", "exec") => self.tables(keys::EXEC, key, value),
                         _ => self.key(word, &Scope::Plain, key, value),
                     }
                 }
@@ -100,7 +104,7 @@ impl Reader<'_> {
 
     fn not_a_value(&mut self, word: &str, place: Span) {
         let text = format!("`{word}` is a section, not a value");
-        let found = Diagnostic::new(Code::InvalidNativeValue, text).at(place, "not a value");
+        let found = Diagnostic::new(bad_value(word), text).at(place, "not a value");
         self.sink.push(found.help(format!("write [{word}], and its keys below it")));
     }
 
@@ -132,8 +136,8 @@ impl Reader<'_> {
         }
     }
 
-    /// `[[fencing.device]]`
-    fn devices(&mut self, name: &Name<'_>, value: &Value<'_>) {
+    /// `[[fencing.device]]` and the channels of `[notify]`.
+    fn tables(&mut self, section: &'static str, name: &Name<'_>, value: &Value<'_>) {
         let place = self.span(name.span());
         let one = std::slice::from_ref(value);
         let items: Vec<&Value<'_>> = match value.get_ref().as_array() {
@@ -141,18 +145,26 @@ impl Reader<'_> {
             None => one.iter().filter(|value| value.get_ref().is_table()).collect(),
         };
         if items.is_empty() {
-            let found = Diagnostic::new(Code::InvalidNativeValue, "a device is a table");
-            self.sink.push(found.at(place, "not a table").help("write [[fencing.device]]"));
+            let word = section.rsplit('.').next().unwrap_or(section);
+            let text = format!("`{word}` is a table");
+            let found = Diagnostic::new(bad_value(section), text);
+            self.sink.push(found.at(place, "not a table").help(format!("write [[{section}]]")));
         }
         for item in items {
             let DeValue::Table(table) = item.get_ref() else {
-                self.not_a_value("[fencing.device]", place);
+                self.not_a_value(section, place);
                 continue;
             };
             let header = self.span(item.span());
-            let scope = Scope::Device(self.draft.begin_device(header));
+            let scope = match section {
+                DEVICES => Scope::Device(self.draft.begin_device(header)),
+                section => match self.draft.notify.begin_channel(section, header) {
+                    Some(index) => Scope::Channel(index),
+                    None => continue,
+                },
+            };
             for (key, value) in table {
-                self.key("fencing.device", &scope, key, value);
+                self.key(section, &scope, key, value);
             }
         }
     }
@@ -167,7 +179,7 @@ impl Reader<'_> {
                 Ok(item) => self.draft.put(scope, row.id, item, at),
                 Err(label) => self.sink.push(
                     Diagnostic::new(
-                        Code::InvalidNativeValue,
+                        bad_value(section),
                         format!("this is no value for `{section}.{word}`"),
                     )
                     .at(at, label)
@@ -176,8 +188,22 @@ impl Reader<'_> {
             }
             return;
         }
-        self.sink.push_with(Code::UnknownKey, || unknown_key(section, word, place));
+        let code = unknown(section);
+        self.sink.push_with(code, || unknown_key(section, word, place));
     }
+}
+
+/// What the daemon does not act on must not keep it from starting.
+fn is_notify(section: &str) -> bool {
+    section == "notify" || section.starts_with("notify.")
+}
+
+fn bad_value(section: &str) -> Code {
+    if is_notify(section) { Code::NotifyValue } else { Code::InvalidNativeValue }
+}
+
+fn unknown(section: &str) -> Code {
+    if is_notify(section) { Code::NotifyKey } else { Code::UnknownKey }
 }
 
 fn unknown_section(word: &str, place: Span) -> Diagnostic {
@@ -194,7 +220,7 @@ fn unknown_section(word: &str, place: Span) -> Diagnostic {
 
 fn unknown_key(section: &str, word: &str, place: Span) -> Diagnostic {
     let text = format!("unknown key `{}` in [{section}]", shorten(word));
-    let found = Diagnostic::new(Code::UnknownKey, text);
+    let found = Diagnostic::new(unknown(section), text);
     let names = KEYS.iter().filter(|key| key.section == section).map(|key| key.name);
     match (section_of(word), hint::nearest(word, names.clone())) {
         (Some(other), _) => {

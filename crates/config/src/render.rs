@@ -139,15 +139,14 @@ pub fn cover_resource(word: &str) -> String {
     mask::cover_resource(word)
 }
 
-/// The whole text of a file with everything covered that must not be shown.
-pub fn cover_file(file: FileId, source: &SourceFile) -> String {
-    let whole = 0..source.text().len();
-    let masked = Masked::new(&Covers::default(), file, source, whole, usize::MAX);
-    // A last line feed belongs to no line.
-    let end = if source.text().ends_with('\n') { "\n" } else { "" };
-    masked
-        .map(|masked| format!("{}{end}", masked.text().trim_end_matches('\n')))
-        .unwrap_or_default()
+/// A whole file with its secrets covered.
+pub fn covered(file: FileId, source: &SourceFile) -> String {
+    mask::whole(file, source)
+}
+
+/// What [`covered`] covers: each part once, in the order of the file.
+pub fn secrets(file: FileId, source: &SourceFile) -> Vec<String> {
+    mask::parts(file, source)
 }
 
 /// The last lines: how many findings, and what they mean for the start of node `node`.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 mod companions;
 mod native;
+pub mod notify;
 
 pub use companions::*;
 pub use native::*;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hb_config::settings::{AddressSpec, Announce, BuiltIn, Settings};
 use hb_node::input::Input;
-use hb_resource::address::{Addresses, Notice};
+use hb_resource::address::{Addresses, Health, Notice};
 use hb_resource::input::Evidence;
 use hb_resource::operation::{Action, GroupKey, Operation, Outcome};
 use tokio::runtime::Builder as RuntimeBuilder;
@@ -159,6 +159,7 @@ async fn serve(
     let specs: Vec<AddressSpec> = plan.groups.values().flatten().cloned().collect();
     let mut look = interval(LOOK_EVERY);
     let mut own = Vec::new();
+    let mut totals = Totals::default();
     loop {
         tokio::select! {
             order = queue.recv() => match order {
@@ -172,13 +173,44 @@ async fn serve(
                     own.clone_from(&found);
                     hints.send(Input::Ethernet(found));
                 }
+                totals.tell(&addresses.health(), hints);
             }
             notice = watch.recv() => {
                 if let Some(hint) = plan.hint(notice) {
                     hints.send(hint);
                 }
+                totals.tell(&addresses.health(), hints);
             }
         }
+    }
+}
+
+/// What the guard has counted of each held address so far, to tell only what is new. Bounded by the
+/// addresses.
+#[derive(Debug, Default)]
+struct Totals(BTreeMap<IpAddr, (u64, u64)>);
+
+impl Totals {
+    /// Tells what is new, if anything is.
+    fn tell(&mut self, health: &[Health], hints: &HintSender) {
+        let (announced, conflicts) = self.fresh(health);
+        if announced + conflicts > 0 {
+            hints.send(Input::Guarded { announced, conflicts });
+        }
+    }
+
+    /// Announcements and conflicts since the last call. The guard begins with 0 when an address is
+    /// held again.
+    fn fresh(&mut self, health: &[Health]) -> (u64, u64) {
+        let known = std::mem::take(&mut self.0);
+        let (mut announced, mut conflicts) = (0, 0);
+        for now in health {
+            let before = known.get(&now.ip).copied().unwrap_or_default();
+            announced += now.announced.checked_sub(before.0).unwrap_or(now.announced);
+            conflicts += now.conflicts.checked_sub(before.1).unwrap_or(now.conflicts);
+            self.0.insert(now.ip, (now.announced, now.conflicts));
+        }
+        (announced, conflicts)
     }
 }
 
@@ -280,6 +312,28 @@ mod tests {
         check([10, 0, 0, 70], None);
         let ips: Vec<_> = plan.groups["10.0.0.50"].iter().map(|spec| spec.ip).collect();
         assert_eq!(ips, [IpAddr::from([10, 0, 0, 50]), IpAddr::from([10, 0, 0, 51])]);
+    }
+
+    #[test]
+    fn only_what_is_new_is_told() {
+        let mut totals = Totals::default();
+        let mut fresh = |announced, conflicts| {
+            let health = Health {
+                ip: [10, 0, 0, 50].into(),
+                interface: "eth0".into(),
+                conflict: None,
+                conflicts,
+                removals: 0,
+                announced,
+            };
+            totals.fresh(&[health])
+        };
+        assert_eq!(fresh(0, 0), (0, 0));
+        assert_eq!(fresh(3, 1), (3, 1));
+        assert_eq!(fresh(4, 1), (1, 0));
+        // Stopped and started again between two looks.
+        assert_eq!(fresh(1, 0), (1, 0));
+        assert_eq!(totals.fresh(&[]), (0, 0));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use hb_config::settings::{AgentSpec, GroupSpec, ResourceSpec, Settings};
 use hb_resource::exec::Runner;
-use hb_resource::exec::watch::{Search, Ticks, WATCHED_MAX, Watched};
+use hb_resource::exec::watch::{Found, Search, Ticks, WATCHED_MAX, Watched};
 use hb_resource::input::Evidence;
 use hb_resource::operation::{GroupKey, Operation};
 use tokio::sync::Notify;
@@ -117,6 +117,7 @@ impl Watches {
             sessions: BTreeSet::new(),
             watched: Vec::new(),
             deaths: JoinSet::new(),
+            last_death: String::new(),
             is_in_doubt: false,
             doubts: 0,
             budget: Budget::default(),
@@ -157,11 +158,13 @@ struct Watcher {
     since: Option<Ticks>,
     /// When the last look began.
     looked: Ticks,
-    /// Sessions of daemons among those that were watched.
+    /// Sessions of daemons that are its own for certain.
     sessions: BTreeSet<i32>,
     /// Processes whose end is awaited in `deaths`.
     watched: Vec<Watched>,
     deaths: JoinSet<Watched>,
+    /// What was said of the last death.
+    last_death: String,
     /// A process has ended and no check has been seen since.
     is_in_doubt: bool,
     /// Checks in a row that said "runs" while nothing was to be found.
@@ -218,7 +221,7 @@ impl Watcher {
             names,
             sessions: self.sessions.iter().copied().collect(),
         };
-        let found = self.runner.find(search, UNIT_TIME).await;
+        let Found { top: found, sessions } = self.runner.find(search, UNIT_TIME).await;
         self.looked = began;
         // Ended while no daemon was there to see it, or since the check.
         for process in known.iter().filter(|one| !found.contains(one) && has_ended(one)) {
@@ -230,7 +233,7 @@ impl Watcher {
             }
         }
         if self.sessions.len() < WATCHED_MAX {
-            self.sessions.extend(self.watched.iter().filter_map(Watched::daemon_session));
+            self.sessions.extend(sessions);
         }
         self.record.set(&self.owner, self.watched.clone());
     }
@@ -259,11 +262,13 @@ impl Watcher {
         self.record.set(&self.owner, self.watched.clone());
         self.is_in_doubt = true;
         let Watched { pid, name, .. } = process;
-        self.hint(Evidence::ProcessEnded, format!("process {pid} ({name}) ended"));
+        self.last_death = format!("process {pid} ({name}) ended");
+        self.hint(Evidence::ProcessEnded, self.last_death.clone());
     }
 
-    /// The last process that was watched may have been the service itself. Only of a daemon is that
-    /// said: a helper that a script leaves in the background ends one day, and means nothing by it.
+    /// The last process that was watched may have been the service itself. That is said only when there
+    /// was a daemon of it: a helper that a script leaves in the background ends one day, and means
+    /// nothing by it, nor does what happened to be started beside it.
     async fn prove(&mut self) {
         let is_script = matches!(self.resource.agent, AgentSpec::Script { .. });
         if !is_script || self.sessions.is_empty() || !self.watched.is_empty() {
@@ -273,9 +278,8 @@ impl Watcher {
         if let Some(since) = self.since {
             self.look(Some(since), true).await;
             if self.watched.is_empty() {
-                let names: Vec<&str> = self.names.iter().map(String::as_str).collect();
-                let names = names.join(", ");
-                self.hint(Evidence::NothingLeft, format!("no process of it ({names}) is left"));
+                let reason = format!("{}, and nothing of it is left", self.last_death);
+                self.hint(Evidence::NothingLeft, reason);
             }
         }
     }

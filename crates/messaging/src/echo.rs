@@ -43,6 +43,17 @@ impl SentTimes {
     }
 }
 
+/// What a field says of one link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Echoed {
+    /// A round trip.
+    Trip(Duration),
+    /// The other node hears nothing of this one there.
+    Unheard,
+    /// Nothing that can be true.
+    Nonsense,
+}
+
 /// What is measured of the way over one link.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Way {
@@ -57,8 +68,16 @@ impl Way {
         self.last = Some((sequence, now));
     }
 
-    /// Takes a measured round trip.
-    pub(crate) fn take(&mut self, rtt: Duration) {
+    /// Takes what the other node says.
+    pub(crate) fn take(&mut self, echoed: Echoed) {
+        match echoed {
+            Echoed::Trip(rtt) => self.smooth(rtt),
+            Echoed::Unheard => self.smoothed_us = None,
+            Echoed::Nonsense => {}
+        }
+    }
+
+    fn smooth(&mut self, rtt: Duration) {
         let sample = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
         self.smoothed_us = Some(match self.smoothed_us {
             None => sample,
@@ -102,26 +121,36 @@ pub(crate) fn write<'a>(
     tells.then_some(text)
 }
 
-/// The round trip over this node's link `index` of `names`, as the field that came on it at `now`
-/// allows to reckon it. Links are matched by name where the other node has all names of this one,
+/// What the field says of this node's link `index` of `names`, on which it came at `now`. Links are matched by name where the other node has all names of this one,
 /// else by position.
-pub(crate) fn round_trip(
+pub(crate) fn read(
     text: &str,
     names: &[&str],
     index: usize,
     sent: &SentTimes,
     now: Instant,
-) -> Option<Duration> {
+) -> Echoed {
+    match word_for(text, names, index) {
+        Some("-") => Echoed::Unheard,
+        Some(word) => trip(word, sent, now).map_or(Echoed::Nonsense, Echoed::Trip),
+        None => Echoed::Nonsense,
+    }
+}
+
+fn word_for<'a>(text: &'a str, names: &[&str], index: usize) -> Option<&'a str> {
     let entries = text.split(' ').take(LINKS_MAX).map(|entry| entry.rsplit_once(':'));
     let entries: Vec<(&str, &str)> = entries.collect::<Option<_>>()?;
     let find = |name: &str| entries.iter().find(|(link, _)| *link == name).map(|(_, word)| *word);
-    let word = if names.iter().all(|name| find(name).is_some()) {
-        find(names.get(index)?)?
+    if names.iter().all(|name| find(name).is_some()) {
+        find(names.get(index)?)
     } else if entries.len() == names.len() {
-        entries.get(index)?.1
+        entries.get(index).map(|(_, word)| *word)
     } else {
-        return None;
-    };
+        None
+    }
+}
+
+fn trip(word: &str, sent: &SentTimes, now: Instant) -> Option<Duration> {
     let (sequence, held) = word.split_once('.')?;
     let at = sent.find(parse_hex(sequence)?)?;
     let rtt = now.since(at).checked_sub(Duration::from_micros(parse_hex(held)?))?;
@@ -173,18 +202,19 @@ mod tests {
     #[test]
     fn a_round_trip_is_what_is_left_when_the_wait_is_taken_away() {
         let now = at(300_900_400);
-        let check = |text: &str, names: &[&str], index: usize, expect: Option<u64>| {
-            let found = round_trip(text, names, index, &sent(), now);
-            assert_eq!(found, expect.map(Duration::from_micros), "{text:?} {names:?} {index}");
+        let trip = |micros| Echoed::Trip(Duration::from_micros(micros));
+        let check = |text: &str, names: &[&str], index: usize, expect: Echoed| {
+            let found = read(text, names, index, &sent(), now);
+            assert_eq!(found, expect, "{text:?} {names:?} {index}");
         };
         // Number 300 (hex 12c) was sent 900,400 µs ago, and 900,000 (dbba0) were waited.
-        check("eth0:12c.dbba0", &["eth0"], 0, Some(400));
-        check("eth0:12c.dbd30", &["eth0"], 0, Some(0));
-        check("eth1:- eth0:12c.dbba0", &["eth0", "eth1"], 0, Some(400));
-        check("eth1:- eth0:12c.dbba0", &["eth0", "eth1"], 1, None);
-        check("eno1:- eno2:12c.dbba0", &["eth0", "eth1"], 1, Some(400));
-        check("eno2:12c.dbba0", &["eth0", "eth1"], 1, None);
-        check("eth0.7:12c.dbba0", &["eth0.7"], 0, Some(400));
+        check("eth0:12c.dbba0", &["eth0"], 0, trip(400));
+        check("eth0:12c.dbd30", &["eth0"], 0, trip(0));
+        check("eth1:- eth0:12c.dbba0", &["eth0", "eth1"], 0, trip(400));
+        check("eth1:- eth0:12c.dbba0", &["eth0", "eth1"], 1, Echoed::Unheard);
+        check("eno1:- eno2:12c.dbba0", &["eth0", "eth1"], 1, trip(400));
+        check("eno2:12c.dbba0", &["eth0", "eth1"], 1, Echoed::Nonsense);
+        check("eth0.7:12c.dbba0", &["eth0.7"], 0, trip(400));
     }
 
     #[test]
@@ -194,7 +224,6 @@ mod tests {
             "-",
             "eth0",
             "eth0:",
-            "eth0:-",
             "eth0:12c",
             "eth0:12c.",
             "eth0:.0",
@@ -208,8 +237,8 @@ mod tests {
             "eth0:1.0",
             "eth0:122.0",
         ] {
-            let found = round_trip(text, &["eth0"], 0, &sent(), at(300_900_400));
-            assert_eq!(found, None, "{text:?}");
+            let found = read(text, &["eth0"], 0, &sent(), at(300_900_400));
+            assert_eq!(found, Echoed::Nonsense, "{text:?}");
         }
     }
 
@@ -217,19 +246,23 @@ mod tests {
     fn one_slow_answer_moves_the_mean_by_an_eighth() {
         let mut way = Way::default();
         assert_eq!(way.rtt_us(), None);
-        way.take(Duration::from_micros(400));
+        let trip = |micros| Echoed::Trip(Duration::from_micros(micros));
+        way.take(trip(400));
         assert_eq!(way.rtt_us(), Some(400));
-        way.take(Duration::from_micros(8_400));
+        way.take(trip(8_400));
+        way.take(Echoed::Nonsense);
         assert_eq!(way.rtt_us(), Some(1_400));
-        (0..100).for_each(|_| way.take(Duration::from_micros(400)));
+        (0..100).for_each(|_| way.take(trip(400)));
         assert!(way.rtt_us().is_some_and(|rtt| (400..=404).contains(&rtt)), "{way:?}");
+        way.take(Echoed::Unheard);
+        assert_eq!(way.rtt_us(), None);
     }
 
     proptest! {
         #[test]
         fn whatever_a_peer_says_is_survived(text in "[a-z0-9:. -]{0,80}", index in 0..3_usize) {
-            let found = round_trip(&text, &["a", "b"], index, &sent(), at(400_000_000));
-            prop_assert!(found.is_none_or(|rtt| rtt <= RTT_MAX));
+            let found = read(&text, &["a", "b"], index, &sent(), at(400_000_000));
+            prop_assert!(!matches!(found, Echoed::Trip(rtt) if rtt > RTT_MAX));
         }
     }
 }

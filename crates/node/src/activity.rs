@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hb_messaging::time::Instant;
-use hb_resource::operation::{Action, GroupKey, OpId, Operation, Outcome};
+use hb_resource::operation::{Action, GroupKey, IN_USE_BY_PEER, OpId, Operation, Outcome};
 use serde::{Deserialize, Serialize};
 
 use crate::report::millis;
@@ -29,6 +29,10 @@ struct Record {
     mended: Option<(Action, Outcome)>,
     /// When it was last found out whether it runs.
     checked: Option<Instant>,
+    /// The silent peer's machine answered for the address, and nobody has found since that it does
+    /// not.
+    #[serde(default)]
+    claimed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,8 +108,11 @@ impl Activity {
         let known = before.as_ref().and_then(|record| record.mended.clone());
         let mended = failure.clone().or(known);
         let looked = operation.action == Action::Status && could_look;
-        let checked = if looked { Some(now) } else { before.and_then(|record| record.checked) };
-        self.records.insert(key, Record { last: happened, failure, mended, checked });
+        let known = before.as_ref().and_then(|record| record.checked);
+        let checked = if looked { Some(now) } else { known };
+        let was_claimed = before.is_some_and(|record| record.claimed);
+        let claimed = is_claimed(operation, outcome, was_claimed);
+        self.records.insert(key, Record { last: happened, failure, mended, checked, claimed });
     }
 
     /// The last operation on a member in words, after what went wrong before it.
@@ -126,6 +133,13 @@ impl Activity {
         let record = self.records.get(&(group.to_owned(), resource.to_owned()))?;
         let (action, outcome) = record.mended.as_ref()?;
         Some(format!(": {} {}", action.word(), outcome.describe()))
+    }
+
+    /// The address of a group for which the silent peer's machine answers, as far as is known.
+    pub(crate) fn claimed_by_peer(&self, group: &str) -> Option<&str> {
+        let mut records = self.records.iter();
+        let found = records.find(|((key, _), record)| key == group && record.claimed);
+        found.map(|((_, resource), _)| resource.as_str())
     }
 
     /// Milliseconds since it was last found out whether a member runs.
@@ -151,6 +165,20 @@ impl Activity {
     pub(crate) fn hung(&self, now: Instant) -> impl Iterator<Item = (&Operation, String)> {
         let hung = self.under_way.values().filter(move |under_way| now - under_way.begun >= HUNG);
         hung.map(move |under_way| (&under_way.operation, under_way.words(now)))
+    }
+}
+
+/// Whether the silent peer's machine still counts as answering for an address, once this operation
+/// has ended. One that was asked for without an answer is free; one that is taken unasked may not be.
+fn is_claimed(operation: &Operation, outcome: &Outcome, before: bool) -> bool {
+    match (operation.action, outcome) {
+        (Action::Start, Outcome::Failed { code: Some(IN_USE_BY_PEER), .. }) => true,
+        (Action::Start, Outcome::Ok) => before && !operation.probe,
+        (Action::Stop, Outcome::Ok) => false,
+        (
+            Action::Start | Action::Stop | Action::Status | Action::Announce | Action::Validate,
+            _,
+        ) => before,
     }
 }
 

@@ -144,7 +144,8 @@ pub enum Verdict {
     Degraded,
     /// Something is not served by anybody.
     Down,
-    /// Both nodes claim a group.
+    /// Both nodes claim a group, or the peer is silent and its machine still answers for an address
+    /// of one.
     Split,
 }
 
@@ -227,6 +228,10 @@ pub struct SavedStatus {
 pub struct Problem {
     /// Stable id, `snake_case`: `link_down`, `peer_dead`, `split`, `group_failed` …
     pub id: String,
+    /// What it is about: a group, a link, a node … Together with `id` it identifies the problem over
+    /// time. Empty where there can be one only, and from versions that did not say it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subject: String,
     /// What and why.
     pub text: String,
     /// What to do about it.
@@ -376,6 +381,10 @@ pub struct GroupStatus {
     pub peer: Option<GroupClaim>,
     /// Which node serves it as far as is known here; `None` when none does or it is unknown.
     pub active_on: Option<String>,
+    /// The silent peer, when its machine answers for an address of the group: it may serve it all the
+    /// same.
+    #[serde(default)]
+    pub maybe_on: Option<String>,
     /// Milliseconds since the state here last changed.
     pub since_ms: u64,
     /// Why it is as it is: the last transition's sentence.

@@ -28,11 +28,26 @@ pub(crate) struct Finding {
     pub(crate) verdict: Verdict,
 }
 
+/// What is known of a group when the machine of the silent peer answers for an address of it.
+fn may_be_split(key: &str, address: &str, peer: &str, held_here: bool) -> String {
+    match held_here {
+        true => format!(
+            "both may own group {key}: it was taken over although the machine of {peer}, which is \
+             silent, answered for {address}"
+        ),
+        false => format!(
+            "{peer} may still own group {key}: it is silent, but its machine answers for {address}. \
+             The group is held back here"
+        ),
+    }
+}
+
 impl View<'_> {
     /// Everything that is not as it should be.
     pub(crate) fn problems(&self, now: Instant) -> Vec<Finding> {
         let mut found = Vec::new();
-        self.find_in_groups(now, &mut found);
+        self.find_splits(now, &mut found);
+        self.find_in_groups(&mut found);
         self.find_in_peer(&mut found);
         self.find_in_links(now, &mut found);
         self.find_in_readiness(&mut found);
@@ -46,7 +61,37 @@ impl View<'_> {
         found
     }
 
-    fn find_in_groups(&self, now: Instant, found: &mut Vec<Finding>) {
+    /// Groups that both nodes serve, or may serve.
+    fn find_splits(&self, now: Instant, found: &mut Vec<Finding>) {
+        let peer = self.peer_name();
+        for group in self.node.manager.groups() {
+            let key = group.key();
+            let mut add = |id, text: String, hint: &str| {
+                let (subject, hint) = (key.to_owned(), hint.to_owned());
+                found.push(Finding { id, subject, text, hint, verdict: Verdict::Split });
+            };
+            // Who loses it is releasing as soon as it hears of the other, and both serve until it has.
+            if self.service(key) == Service::Both || self.node.splits.is_open(key) {
+                let apart = self.node.splits.apart_before(key);
+                let after =
+                    apart.map(|apart| format!(", after {} apart", short(apart.lasted(now))));
+                let after = after.unwrap_or_default();
+                let text = format!("both this node and {peer} claim group {key}{after}");
+                add(
+                    "split",
+                    text,
+                    "if this lasts, stop heartbeat on the node that must not serve it",
+                );
+            }
+            if let Some(address) = self.claimed_by_silent_peer(key) {
+                let held = group.claim() == GroupClaim::Held;
+                let hint = "see to that machine: stop heartbeat there, or switch it off";
+                add("split_possible", may_be_split(key, address, &peer, held), hint);
+            }
+        }
+    }
+
+    fn find_in_groups(&self, found: &mut Vec<Finding>) {
         for group in self.node.manager.groups() {
             let key = group.key();
             let mut add = |id, verdict, text: String, hint: &str| {
@@ -57,17 +102,8 @@ impl View<'_> {
             let peer = self.peer_claim(key);
             let peer_name = self.peer_name();
             let service = self.service(key);
-            // Who loses it is releasing as soon as it hears of the other, and both serve until it has.
-            if service == Service::Both || self.node.splits.is_open(key) {
-                let apart = self.node.splits.apart_before(key);
-                let after =
-                    apart.map(|apart| format!(", after {} apart", short(apart.lasted(now))));
-                let after = after.unwrap_or_default();
-                let text = format!("both this node and {peer_name} claim group {key}{after}");
-                let hint = "if this lasts, stop heartbeat on the node that must not serve it";
-                add("split", Verdict::Split, text, hint);
-            }
-            let unserved = service == Service::Nobody && self.is_settled();
+            let claimed = self.claimed_by_silent_peer(key);
+            let unserved = service == Service::Nobody && self.is_settled() && claimed.is_none();
             let lost = if unserved { Verdict::Down } else { Verdict::Degraded };
             let sides = [(Some(here), format!("here: {}", group.reason())), (peer, peer_name)];
             for (claim, place) in sides {
@@ -142,7 +178,14 @@ impl View<'_> {
             let hint = "is heartbeat running there, and are udpport, keys and links the same?";
             add("peer_never_seen", name.as_str(), text, hint);
         } else {
-            let text = format!("{name} is dead: no heartbeat within deadtime");
+            let mut groups = self.node.manager.groups();
+            let answers = groups.any(|group| self.claimed_by_silent_peer(group.key()).is_some());
+            let text = match answers {
+                true => {
+                    format!("{name} is silent: no heartbeat within deadtime; its machine answers")
+                }
+                false => format!("{name} is dead: no heartbeat within deadtime"),
+            };
             add("peer_dead", name.as_str(), text, "look at its power, its network and heartbeat");
         }
     }

@@ -158,6 +158,12 @@ impl View<'_> {
         }
     }
 
+    /// The address of a group for which the machine of the silent peer answers: it may serve it.
+    pub(crate) fn claimed_by_silent_peer(&self, key: &str) -> Option<&str> {
+        let is_silent = self.peer().is_some_and(|peer| peer.status == NodeStatus::Dead);
+        self.node.activity.claimed_by_peer(key).filter(|_| is_silent)
+    }
+
     /// No transition under way on either side, as far as is known here.
     pub(crate) fn is_settled(&self) -> bool {
         let node = self.node;
@@ -270,6 +276,7 @@ impl View<'_> {
             here: group.claim(),
             peer: self.peer_claim(key),
             active_on,
+            maybe_on: self.claimed_by_silent_peer(key).map(|_| self.peer_name()),
             since_ms: self.node.claims.lasted_ms(&key.to_owned(), now),
             reason: group.reason().to_owned(),
             resources: resources.collect(),

@@ -121,8 +121,9 @@ impl Watch {
         findings
             .into_iter()
             .map(|Finding { id, subject, text, hint, .. }| Problem {
-                since_ms: self.since.lasted_ms(&(id.to_owned(), subject), now),
+                since_ms: self.since.lasted_ms(&(id.to_owned(), subject.clone()), now),
                 id: id.to_owned(),
+                subject,
                 text,
                 hint,
             })

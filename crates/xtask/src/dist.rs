@@ -1,9 +1,10 @@
-//! `cargo xtask dist`: builds the programs, lays out what a package holds and makes a Debian package
-//! and the spec file of an RPM from one table (`dist/table.rs`). What a package does when it is
+//! `cargo xtask dist`: builds the programs, lays out what a package holds and makes a Debian package,
+//! the spec file of an RPM and, when asked, the RPM from one table (`dist/table.rs`). What a package does when it is
 //! installed is in `etc/debian/`.
 #![expect(clippy::disallowed_methods, reason = "runs cargo and dpkg, writes files")]
 
 mod control;
+mod rpm;
 mod spec;
 mod table;
 
@@ -16,8 +17,9 @@ use std::process::Command;
 use control::About;
 use table::{Entry, Kind};
 
-const USAGE: &str = "usage: cargo xtask dist [--debug] [--revision N] [--out DIR]
+const USAGE: &str = "usage: cargo xtask dist [--debug] [--rpm] [--revision N] [--out DIR]
   --debug       the programs as `cargo build` makes them, for tests of the package
+  --rpm         also an RPM, by rpmbuild (Debian: package rpm)
   --revision N  number of the package within one version (1)
   --out DIR     where the packages go (target/dist)";
 
@@ -25,16 +27,18 @@ const USAGE: &str = "usage: cargo xtask dist [--debug] [--revision N] [--out DIR
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
     debug: bool,
+    rpm: bool,
     revision: u32,
     out: Option<PathBuf>,
 }
 
 impl Options {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let mut options = Self { debug: false, revision: 1, out: None };
+        let mut options = Self { debug: false, rpm: false, revision: 1, out: None };
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--debug" => options.debug = true,
+                "--rpm" => options.rpm = true,
                 "--revision" => {
                     let number = words.next().and_then(|n| n.parse().ok()).filter(|n| *n > 0);
                     options.revision = number.ok_or("--revision wants a number from 1 on")?;
@@ -81,14 +85,21 @@ pub(crate) fn run(
     control::documents(root, &stage, &about)?;
     let package = debian(root, &stage, &out, &about, &entries, options.debug)?;
     let spec = out.join("twinbeat.spec");
-    write(&spec, &spec::text(&about, &entries))?;
+    write(&spec, &spec::text(&about, &entries, &table::packages()))?;
     fs::remove_dir_all(&stage).map_err(in_words(&stage))?;
-    Ok(vec![package, spec])
+    let mut made = vec![package, spec.clone()];
+    if options.rpm {
+        made.push(rpm::build(root, &out, &about, &spec, &programs)?);
+    }
+    Ok(made)
 }
 
 fn build(root: &Path, debug: bool) -> Result<(), String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.current_dir(root).args(["build", "--package", "hb-heartbeat", "--package", "hb-cli"]);
+    cargo.current_dir(root).arg("build");
+    for package in table::packages() {
+        cargo.args(["--package", &package]);
+    }
     if !debug {
         cargo.arg("--release");
     }
@@ -105,7 +116,9 @@ fn lay_out(entry: &Entry, root: &Path, programs: &Path, stage: &Path) -> Result<
         Kind::Program { name } => {
             copy(&programs.join(name), &place, 0o755)?;
             // Line tables are for people who build the programs themselves.
-            run_command(Command::new("strip").arg("--strip-unneeded").arg(&place)).map(|_| ())
+            let sections = ["--remove-section=.comment", "--remove-section=.note"];
+            let mut strip = Command::new("strip");
+            run_command(strip.arg("--strip-unneeded").args(sections).arg(&place)).map(|_| ())
         }
         Kind::File { source, mode, .. } => copy(&root.join(source), &place, *mode),
         Kind::Packed { source } => {
@@ -212,11 +225,12 @@ mod tests {
 
     #[test]
     fn options_are_read() {
-        let expect = |debug, revision, out: Option<&str>| {
-            Ok(Options { debug, revision, out: out.map(PathBuf::from) })
+        let expect = |debug, rpm, revision, out: Option<&str>| {
+            Ok(Options { debug, rpm, revision, out: out.map(PathBuf::from) })
         };
-        assert_eq!(parse(""), expect(false, 1, None));
-        assert_eq!(parse("--debug --revision 2 --out x"), expect(true, 2, Some("x")));
+        assert_eq!(parse(""), expect(false, false, 1, None));
+        assert_eq!(parse("--debug --revision 2 --out x"), expect(true, false, 2, Some("x")));
+        assert_eq!(parse("--rpm"), expect(false, true, 1, None));
         for bad in ["--revision", "--revision 0", "--revision x", "--out", "--fast"] {
             assert!(parse(bad).is_err(), "{bad}");
         }

@@ -28,6 +28,7 @@ complete -c hb -n "__fish_hb_needs_command" -l run-dir -d 'Directory of the daem
 complete -c hb -n "__fish_hb_needs_command" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_needs_command" -s V -l version -d 'Print version'
 complete -c hb -n "__fish_hb_needs_command" -f -a "status" -d 'Is it fine, who is active, can it fail over, what to do'
+complete -c hb -n "__fish_hb_needs_command" -f -a "ui" -d 'The status live, what happens, and keys that act: each shows its plan and asks first'
 complete -c hb -n "__fish_hb_needs_command" -f -a "history" -d 'What happened, each thing with its cause, who asked, how long each part took, and the outage'
 complete -c hb -n "__fish_hb_needs_command" -f -a "why" -d 'The chain of reasons: why it is so, since when, what would come next, what to do'
 complete -c hb -n "__fish_hb_needs_command" -f -a "plan" -d 'What would happen: nothing is changed, and what is assumed is said'
@@ -40,13 +41,17 @@ complete -c hb -n "__fish_hb_needs_command" -f -a "reload" -d 'Put what has chan
 complete -c hb -n "__fish_hb_needs_command" -f -a "push-config" -d 'Copy ha.cf, haresources, authkeys and hb.toml to the other node over ssh, after asking'
 complete -c hb -n "__fish_hb_needs_command" -f -a "drill" -d 'Rehearse a failure on the real pair, with a guard, and report what the service saw'
 complete -c hb -n "__fish_hb_needs_command" -f -a "check" -d 'Check ha.cf, haresources, authkeys and hb.toml, each and together'
+complete -c hb -n "__fish_hb_needs_command" -f -a "doctor" -d 'Look at this machine: what would keep the pair from working, why, and what to write'
+complete -c hb -n "__fish_hb_needs_command" -f -a "report" -d 'Collect what a bug report needs into one archive, secrets covered'
 complete -c hb -n "__fish_hb_needs_command" -f -a "explain" -d 'Explain a finding (HB0101), a directive of ha.cf (deadtime) or a key of hb.toml'
 complete -c hb -n "__fish_hb_needs_command" -f -a "migrate" -d 'What leads from Heartbeat 3 to Twinbeat'
 complete -c hb -n "__fish_hb_needs_command" -f -a "key" -d 'Change the key that signs heartbeats, without an outage'
 complete -c hb -n "__fish_hb_needs_command" -f -a "demo" -d 'Play failovers on this machine: two nodes in namespaces, and a client that measures'
 complete -c hb -n "__fish_hb_needs_command" -f -a "soak" -d 'Leave a pair alone on a busy machine and count false alarms'
+complete -c hb -n "__fish_hb_needs_command" -f -a "tune" -d 'Measured heartbeat intervals of each link as a plot, and the deadtime that they allow'
 complete -c hb -n "__fish_hb_needs_command" -f -a "address" -d 'Set, remove, look at or announce a floating address'
 complete -c hb -n "__fish_hb_needs_command" -f -a "serve" -d 'Show the state of the pair in a browser, to Prometheus and to load balancers'
+complete -c hb -n "__fish_hb_needs_command" -f -a "notify" -d 'Tell people of incidents, by mail, webhooks and programs'
 complete -c hb -n "__fish_hb_needs_command" -f -a "completions" -d 'Print what a shell needs to complete the words of hb'
 complete -c hb -n "__fish_hb_needs_command" -f -a "cl_status" -d 'What monitoring scripts of Heartbeat ask, with its words and exit codes'
 complete -c hb -n "__fish_hb_using_subcommand status" -l watch -d 'Show it again every so many seconds, until ^C' -r
@@ -57,6 +62,10 @@ complete -c hb -n "__fish_hb_using_subcommand status" -l nagios -d 'One line and
 complete -c hb -n "__fish_hb_using_subcommand status" -l oneline -d 'One line for a prompt or /etc/motd: `www@ha1 ok ready`'
 complete -c hb -n "__fish_hb_using_subcommand status" -l ascii -d 'No symbols beyond ASCII and no colour; also when stdout is not a terminal'
 complete -c hb -n "__fish_hb_using_subcommand status" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand ui" -l dir -d 'Directory of the configuration, for plans' -r -F
+complete -c hb -n "__fish_hb_using_subcommand ui" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand ui" -l ascii -d 'No symbols beyond ASCII and no colour; `NO_COLOR` takes away the colour only'
+complete -c hb -n "__fish_hb_using_subcommand ui" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand history" -l since -d 'Only what happened since then: 30m, 2h, 7d, 17:20, 2026-11-08, "2026-11-08 17:20"' -r
 complete -c hb -n "__fish_hb_using_subcommand history" -l limit -d 'The last so many entries' -r
 complete -c hb -n "__fish_hb_using_subcommand history" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
@@ -136,6 +145,15 @@ complete -c hb -n "__fish_hb_using_subcommand check" -l node -d 'Check for this 
 complete -c hb -n "__fish_hb_using_subcommand check" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand check" -l json -d 'Print one JSON object'
 complete -c hb -n "__fish_hb_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand doctor" -l dir -d 'Directory of the configuration' -r -F
+complete -c hb -n "__fish_hb_using_subcommand doctor" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand doctor" -l json -d 'Print one JSON object'
+complete -c hb -n "__fish_hb_using_subcommand doctor" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c hb -n "__fish_hb_using_subcommand report" -l since -d 'Logs and history since then: 30m, 2h, 7d, 17:20, 2026-11-08' -r
+complete -c hb -n "__fish_hb_using_subcommand report" -s o -l output -d 'The archive; in this directory when absent. A file that is there is not written over' -r -F
+complete -c hb -n "__fish_hb_using_subcommand report" -l dir -d 'Directory of the configuration' -r -F
+complete -c hb -n "__fish_hb_using_subcommand report" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand report" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand explain" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand migrate; and not __fish_seen_subcommand_from scan" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
@@ -185,12 +203,36 @@ complete -c hb -n "__fish_hb_using_subcommand soak" -l load -d 'Busy threads bes
 complete -c hb -n "__fish_hb_using_subcommand soak" -l daemon -d 'The daemon to use [default: heartbeat beside this program]' -r -F
 complete -c hb -n "__fish_hb_using_subcommand soak" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand soak" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand tune" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand tune" -l json -d 'Print what was measured and what follows from it as JSON'
+complete -c hb -n "__fish_hb_using_subcommand tune" -l ascii -d 'No symbols beyond ASCII; also when stdout is not a terminal'
+complete -c hb -n "__fish_hb_using_subcommand tune" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand address" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand address" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hb -n "__fish_hb_using_subcommand serve" -l listen -d 'Listen here in place of `[serve] listen` of hb.toml; may stand several times' -r
 complete -c hb -n "__fish_hb_using_subcommand serve" -l dir -d 'Directory of hb.toml' -r -F
 complete -c hb -n "__fish_hb_using_subcommand serve" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand serve" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -l dir -d 'Directory of hb.toml' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -l notify-dir -d 'Directory of what waits to be told' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -f -a "test" -d 'Send a test message now and show what each channel answers'
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -f -a "status" -d 'Show what waits to be told and what went wrong last'
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -f -a "run" -d 'Tell incidents until it is ended, in the foreground'
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from test" -l dir -d 'Directory of hb.toml' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from test" -l notify-dir -d 'Directory of what waits to be told' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from test" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from status" -l dir -d 'Directory of hb.toml' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from status" -l notify-dir -d 'Directory of what waits to be told' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from status" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object'
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from run" -l dir -d 'Directory of hb.toml' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from run" -l notify-dir -d 'Directory of what waits to be told' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from run" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand completions" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hb -n "__fish_hb_using_subcommand cl_status" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F

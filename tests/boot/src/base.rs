@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
-use crate::Failure;
+use crate::{Failure, rights};
 
 /// Programs without which nothing can be done, and their packages.
 const TOOLS: [(&str, &str); 5] = [
@@ -64,6 +64,7 @@ pub(crate) fn prepare() -> Result<Prepared, Failure> {
     if !missing.is_empty() {
         return Err(Failure::Skip(format!("install {}", missing.join(", "))));
     }
+    rights::ask().map_err(Failure::Skip)?;
     let (folder, temporary) = match std::env::var_os("HB_BOOT_CACHE") {
         Some(folder) => (PathBuf::from(folder), None),
         None => {
@@ -108,11 +109,15 @@ fn make_system(folder: &Path, system: &Path) -> Result<(), Failure> {
     fs::rename(&new, system).map_err(|e| failed("its place", &e))
 }
 
-/// `cargo xtask dist`, from the programs as cargo builds them for tests.
+/// `cargo xtask dist`, from the programs as cargo builds them for tests, or for users.
 fn build(folder: &Path, revision: u32) -> Result<PathBuf, Failure> {
     let out = folder.join(revision.to_string());
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["run", "--quiet", "--package", "xtask", "--", "dist", "--debug"]);
+    cargo.args(["run", "--quiet", "--package", "xtask", "--", "dist"]);
+    // Where programs for users are built anyway, others need not be built as well.
+    if std::env::var_os("HB_BOOT_RELEASE").is_none() {
+        cargo.arg("--debug");
+    }
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     run(cargo.args(["--revision", &revision.to_string(), "--out"]).arg(&out))?;
     let mut made = fs::read_dir(&out).map_err(|e| failed("the package", &e))?.flatten();

@@ -10,6 +10,7 @@ use crate::pair::{NODES, Pair};
 
 pub(crate) const STEPS: &[Step] = &[
     ("installed_and_enabled", installed_and_enabled),
+    ("watched_over_http", watched_over_http),
     ("unit_stopped_by_hand", unit_stopped_by_hand),
     ("daemon_killed", daemon_killed),
     ("upgraded_on_the_owner", upgraded_on_the_owner),
@@ -20,7 +21,11 @@ pub(crate) const STEPS: &[Step] = &[
     ("purged", purged),
 ];
 
-const HARESOURCES: &str = "node1 IPaddr::192.0.2.100/24/eth0 systemd::nginx\n";
+const HARESOURCES: &str = "node1 IPaddr::192.0.2.100/24/eth0 systemd::nginx systemd::flag\n";
+/// What goes unnoticed by processes and signals is not noticed within any wait of this test.
+const HB_TOML: &str = "[monitor]\ninterval = \"10m\"\n";
+/// A unit without a process: that it was stopped shows in its state alone.
+const FLAG: &str = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
 /// Whether the floating address is here.
 const ADDRESS: &str = "ip -o address show to 192.0.2.100 | grep -q .";
 
@@ -34,7 +39,9 @@ fn installed_and_enabled(pair: &mut Pair) {
         assert_eq!(pair.run(node, "systemctl is-active heartbeat").1.trim(), "inactive");
         pair.sh(node, "getent passwd hacluster && getent group haclient");
         pair.configure(node, HARESOURCES);
-        pair.sh(node, "systemctl disable --now nginx && hb check");
+        pair.machine(node).write("/etc/ha.d/hb.toml", HB_TOML);
+        pair.machine(node).write("/etc/systemd/system/flag.service", FLAG);
+        pair.sh(node, "systemctl daemon-reload && systemctl disable --now nginx && hb check");
     }
     for node in NODES {
         pair.sh(node, "systemctl enable --now heartbeat");
@@ -51,6 +58,42 @@ fn installed_and_enabled(pair: &mut Pair) {
     pair.sh("node2", &format!("! {ADDRESS} && ! systemctl is-active nginx"));
 }
 
+/// What hb-serve answers to `GET /check` with this header; the first line.
+fn checked(header: &str) -> String {
+    let request = format!("GET /check HTTP/1.0\\r\\nHost: localhost\\r\\n{header}\\r\\n");
+    format!(
+        "exec bash -c 'exec 3<>/dev/tcp/127.0.0.1/9694 && printf \"{request}\" >&3 && head -n 1 <&3'"
+    )
+}
+
+/// The status page is a service without privileges; what only root may read reaches it.
+fn watched_over_http(pair: &mut Pair) {
+    assert_eq!(pair.run("node1", "systemctl is-enabled hb-serve").1.trim(), "disabled");
+    pair.sh("node1", "systemctl enable --now hb-serve");
+    pair.wait("node1", &format!("{} | grep -q ' 200 '", checked("")));
+    let pid = pair.sh("node1", "systemctl show -P MainPID hb-serve");
+    let about = pair.sh("node1", &format!("cat /proc/{}/status", pid.trim()));
+    for line in ["CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1"] {
+        assert!(about.contains(line), "{line}: {about}");
+    }
+    assert!(!about.contains("Uid:\t0\t"), "{about}");
+    let machine = pair.machine("node1");
+    machine.write("/etc/ha.d/serve.token", "a-token-of-the-tests\n");
+    machine.write("/etc/ha.d/hb.toml", "[serve]\ntoken_file = \"/etc/ha.d/serve.token\"\n");
+    pair.sh("node1", "cd /etc/ha.d && chmod 600 hb.toml serve.token");
+    pair.sh("node1", "systemctl restart hb-serve");
+    let with = |token: &str| checked(&format!("Authorization: Bearer {token}\\r\\n"));
+    pair.wait("node1", &format!("{} | grep -q ' 401 '", checked("")));
+    pair.sh("node1", &format!("{} | grep -q ' 200 '", with("a-token-of-the-tests")));
+    pair.machine("node1").write("/etc/ha.d/serve.token", "another-token-of-the-tests\n");
+    pair.sh("node1", "systemctl reload hb-serve");
+    pair.wait("node1", &format!("{} | grep -q ' 200 '", with("another-token-of-the-tests")));
+    pair.sh("node1", &format!("{} | grep -q ' 401 '", with("a-token-of-the-tests")));
+    // The daemon has not read any of it, and says so.
+    assert!(pair.sh("node1", "hb reload --dry-run").contains("nothing to do"));
+    pair.sh("node1", "rm /etc/ha.d/hb.toml /etc/ha.d/serve.token && systemctl restart hb-serve");
+}
+
 /// What happens to the unit behind its manager's back.
 fn unit_stopped_by_hand(pair: &mut Pair) {
     for line in ["systemctl kill --signal=KILL nginx", "systemctl stop nginx"] {
@@ -59,9 +102,30 @@ fn unit_stopped_by_hand(pair: &mut Pair) {
         pair.wait("node1", "systemctl is-active nginx");
         pair.wait_served("node1");
         measured(&format!("{line}: served again within"), begin.elapsed());
+        tell_timing(pair);
+    }
+    // A bus that comes back is listened to again.
+    for first in ["true", "systemctl restart dbus"] {
+        let begin = Instant::now();
+        pair.sh("node1", &format!("{first} && systemctl stop flag"));
+        pair.wait("node1", "systemctl is-active flag");
+        measured(
+            &format!("{first}, a unit without a process stopped: active again within"),
+            begin.elapsed(),
+        );
+        pair.wait("node1", "grep -q 'systemd says that flag.service is' /var/log/ha-log");
+        tell_timing(pair);
+        pair.sh("node1", ": >/var/log/ha-log");
     }
     pair.wait("node1", "hb cleanup");
     pair.wait_well();
+}
+
+/// What the daemon has logged of it, with its times: to the millisecond, unlike what is seen from here.
+fn tell_timing(pair: &Pair) {
+    let line =
+        "grep -e 'systemd says' -e ') ended' -e 'acquiring -> held' /var/log/ha-log | tail -n 2";
+    println!("{}", pair.sh("node1", line).trim_end());
 }
 
 /// systemd starts it again, and it keeps what runs.

@@ -6,17 +6,21 @@
 //! `cargo run -p hb-boot`, as root, with debootstrap and systemd-container of Debian. Words on the
 //! command line choose steps by name; those before are still run, as each begins where the one before
 //! it has ended. `HB_BOOT_CACHE` names a folder that keeps the Debian system for the next run,
-//! `HB_BOOT_MIRROR` another mirror than debootstrap's own. Where it cannot run it says SKIP, which
+//! `HB_BOOT_MIRROR` another mirror than debootstrap's own; with `HB_BOOT_RELEASE=1` the packages hold
+//! programs as users get them. Where it cannot run it says SKIP, which
 //! `HB_FORBID_SKIPS=1` makes a failure.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "says what it does, as a harness")]
 #![allow(clippy::disallowed_methods, reason = "real time, files and processes")]
 
 mod base;
+mod doctor;
 mod life;
 mod machine;
 mod network;
 mod pair;
+mod plain;
 mod replace;
+mod rights;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -78,6 +82,15 @@ fn prepare_and_run(words: &[String]) -> Result<ExitCode, Failure> {
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, Into::into))
 }
 
+/// In the order in which each begins where the one before it has ended. The first needs no pair; the
+/// doctor looks before anything is removed.
+fn steps() -> Vec<Step> {
+    let removal = life::STEPS.iter().position(|(name, _)| *name == "purged");
+    let (before, after) = life::STEPS.split_at(removal.expect("a removal"));
+    let all = [plain::STEPS, before, doctor::STEPS, after, replace::STEPS];
+    all.concat()
+}
+
 fn inside(words: &[String]) -> ExitCode {
     match lab::enter() {
         Ok(Entered::Outside(code)) => return code.into(),
@@ -95,7 +108,7 @@ fn inside(words: &[String]) -> ExitCode {
         hook(panic);
     }));
     let mut pair = Pair::new(prepared);
-    let steps: Vec<Step> = life::STEPS.iter().chain(replace::STEPS).copied().collect();
+    let steps = steps();
     let wanted = |name: &str| filters.iter().any(|filter| name.contains(filter.as_str()));
     let last = steps.iter().rposition(|(name, _)| wanted(name)).unwrap_or(steps.len() - 1);
     for (name, step) in steps.iter().take(last + 1) {

@@ -2,6 +2,7 @@
 //! be drawn. What all four say together either starts a node or has an error.
 
 use hb_config::diagnostic::{Diagnostic, MAX_PER_FILE, Severity};
+use hb_config::native::Parsed;
 use hb_config::render::{self, Style};
 use hb_config::settings::{AuthKeys, Native, NodeName, Secret, Settings};
 use hb_config::source::{FileState, Files};
@@ -50,7 +51,7 @@ pub fn authkeys(data: &[u8]) {
 /// hb.toml: also, no password of a fence device is ever drawn.
 pub fn hb_toml(data: &[u8]) {
     let files = one(FileId::Native, data);
-    let ((native, _), found) = parsed(&files, FileId::Native, hb_config::native::parse);
+    let (Parsed { native, .. }, found) = parsed(&files, FileId::Native, hb_config::native::parse);
     check_secrets(passwords(&native), &drawn(&files, &found), data, |other| {
         let files = one(FileId::Native, other);
         drawn(&files, &parsed(&files, FileId::Native, hb_config::native::parse).1)

@@ -29,7 +29,7 @@ usage: hb-interop [--all] [--filter TEXT]... [--pair A+B]... [--runs N] [--jobs 
   --verbose      the story of each run, not only of those that went wrong
   --list         print the names of the scenarios and play nothing
 The whole matrix ten times: hb-interop --all --jobs 4 --runs 10
-Exit status: 0 when nothing was wrong, 1 otherwise, 2 for a wrong command line.";
+Exit status: 0 when nothing was wrong with a Twinbeat node, 1 otherwise, 2 for a wrong command line.";
 
 /// What the command line asks for.
 #[derive(Debug, Default)]

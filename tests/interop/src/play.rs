@@ -58,6 +58,11 @@ impl Report {
         Self { wrong: vec![reason], ..Self::new(scenario, sides) }
     }
 
+    /// Whether both nodes were genuine: what is wrong then is no fault of Twinbeat's.
+    pub fn is_reference(&self) -> bool {
+        self.sides == [Side::Genuine; 2]
+    }
+
     /// What was wrong, one thing after the other.
     pub fn reasons(&self) -> String {
         self.wrong.join("\n  and: ")

@@ -8,8 +8,10 @@ use crate::{PAIRS, pair_name};
 pub struct Count {
     /// All of them.
     pub runs: usize,
-    /// Those in which something was wrong.
+    /// Those with a Twinbeat node in which something was wrong.
     pub wrong: usize,
+    /// Those of two genuine nodes in which something was wrong: what 3.0.6 does by itself.
+    pub reference: usize,
     /// Those that cannot be played with their pair or on this machine.
     pub skipped: usize,
     /// Those that were played again because the machine stood still.
@@ -24,7 +26,8 @@ impl Count {
         let count = |is: fn(&Report) -> bool| reports.iter().filter(|report| is(report)).count();
         Self {
             runs: reports.len(),
-            wrong: count(|report| !report.wrong.is_empty()),
+            wrong: count(|report| !report.wrong.is_empty() && !report.is_reference()),
+            reference: count(|report| !report.wrong.is_empty() && report.is_reference()),
             skipped: count(|report| report.skipped.is_some()),
             again: count(|report| report.first_try.as_ref().is_some_and(|r| !r.stalls.is_empty())),
             unsteady: count(|report| {
@@ -36,6 +39,9 @@ impl Count {
     /// `8 runs, 0 wrong`, and what else there is to know.
     pub fn line(self) -> String {
         let mut text = format!("{} runs, {} wrong", self.runs, self.wrong);
+        if self.reference > 0 {
+            text += &format!(", {} more between two of 3.0.6", self.reference);
+        }
         if self.skipped > 0 {
             text += &format!(", {} skipped", self.skipped);
         }

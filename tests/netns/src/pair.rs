@@ -64,14 +64,18 @@ pub struct Pair {
 
 /// A program of the project beside this one. Cargo builds both for the tests of their own crates.
 fn program(name: &str) -> PathBuf {
-    let this = std::env::current_exe().expect("the path of this program");
-    // target/PROFILE/deps/pair-HASH
-    let found = this.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|p| p.is_file());
-    found.unwrap_or_else(|| {
+    built(name).unwrap_or_else(|| {
         panic!(
             "the program {name} is not built: cargo build --package hb-heartbeat --package hb-cli"
         )
     })
+}
+
+/// The program, when cargo has built it.
+fn built(name: &str) -> Option<PathBuf> {
+    let this = std::env::current_exe().expect("the path of this program");
+    // target/PROFILE/deps/pair-HASH
+    this.ancestors().skip(1).take(2).map(|dir| dir.join(name)).find(|p| p.is_file())
 }
 
 impl Pair {
@@ -80,6 +84,10 @@ impl Pair {
         let mut config = LabConfig::pair()
             .program("heartbeat", &program("heartbeat"))
             .program("hb", &program("hb"));
+        // Only some cases need it.
+        if let Some(path) = built("hb-notify") {
+            config = config.program("hb-notify", &path);
+        }
         config.kept.extend(setup.kept.iter().cloned());
         let lab = Lab::new(config).expect("a lab");
         let mut pair = Self { daemons: BTreeMap::new(), web: BTreeMap::new(), setup, lab };

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use hb_resource::operation::{Action, Operation, Outcome};
+use hb_resource::operation::{Action, IN_USE_BY_PEER, Operation, Outcome};
 
 /// A resource of one machine: group and text.
 pub type Resource = (String, String);
@@ -21,6 +21,8 @@ pub struct Habits {
     pub status: Duration,
     /// `start` fails.
     pub start_fails: bool,
+    /// The machine of the peer answers for it: a `start` that asks first fails.
+    pub is_peers: bool,
     /// `start` says that it has worked and has done nothing.
     pub start_lies: bool,
     /// What was started ends by itself so much later.
@@ -60,6 +62,7 @@ impl Default for Habits {
             stop: Duration::from_millis(20),
             status: Duration::from_millis(2),
             start_fails: false,
+            is_peers: false,
             start_lies: false,
             dies_after: None,
             stop_fails: false,
@@ -146,6 +149,12 @@ impl Agents {
             Action::Start => {
                 if habits.hangs || habits.start > operation.timeout {
                     return Outcome::TimedOut;
+                }
+                if habits.is_peers && operation.probe {
+                    self.running.remove(&resource);
+                    self.version += 1;
+                    let reason = "it is in use by 02:00:00:00:00:01 on eth0".to_owned();
+                    return Outcome::Failed { code: Some(IN_USE_BY_PEER), reason };
                 }
                 if habits.start_fails {
                     self.running.remove(&resource);

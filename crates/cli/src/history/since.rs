@@ -7,7 +7,7 @@ use jiff::{ToSpan, Zoned};
 ///
 /// # Errors
 /// What cannot be read, with examples of what can.
-pub(super) fn parse(text: &str, now: &Zoned) -> Result<u64, String> {
+pub(crate) fn parse(text: &str, now: &Zoned) -> Result<u64, String> {
     let wrong =
         || format!("{text:?} is no time: write 30m, 2h, 7d, 17:20, 2026-11-08 or 2026-11-08 17:20");
     let text = text.trim();

@@ -180,10 +180,11 @@ impl Lab {
             machine.kill()?;
         }
         let killed = now();
-        self.runtime.block_on(self.switch.unplug(number))?;
+        // No daemon may live to see that its interfaces go: power loss gives no such warning.
         if let Some(machine) = self.nodes.get_mut(index) {
             machine.wait_gone();
         }
+        self.runtime.block_on(self.switch.unplug(number))?;
         Ok(PowerLoss { at, cut, killed })
     }
 

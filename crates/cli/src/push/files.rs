@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use hb_config::render::cover_file;
+use hb_config::render::covered;
 use hb_config::source::{MAX_FILE_BYTES, SourceFile};
 use hb_config::span::FileId;
 use hb_config::{Files, authkeys};
@@ -95,7 +95,7 @@ fn shown(file: FileId, copy: Option<&Copy>) -> String {
     let Some(copy) = copy else { return String::new() };
     let source = SourceFile::from_bytes(file.file_name(), &copy.bytes, None);
     if file != FileId::AuthKeys {
-        return cover_file(file, &source);
+        return covered(file, &source);
     }
     let Some(keys) = authkeys::parse(&source).0 else {
         return "(no keys that could be read)\n".to_owned();

@@ -4,7 +4,7 @@
 use hb_node::api::StatusSnapshot;
 
 /// The snapshot with `ms` added to every age in it.
-pub(super) fn aged(mut snapshot: StatusSnapshot, ms: u64) -> StatusSnapshot {
+pub(crate) fn aged(mut snapshot: StatusSnapshot, ms: u64) -> StatusSnapshot {
     let add = |age: &mut u64| *age = age.saturating_add(ms);
     let add_to = |age: &mut Option<u64>| *age = age.map(|age| age.saturating_add(ms));
     add(&mut snapshot.verdict_since_ms);

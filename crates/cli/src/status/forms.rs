@@ -10,10 +10,14 @@ use super::{Known, age, verdict_code};
 pub fn json(known: &Known) -> String {
     let value = match (&known.snapshot, &known.down) {
         (Some(snapshot), None) => serde_json::to_value(snapshot),
-        (None, None) => Ok(json!({ "v": api::VERSION })),
-        (None, Some(down)) => Ok(json!({ "v": api::VERSION, "error": down.error.to_string() })),
+        (None, None) => Ok(json!({ "v": api::VERSION, "daemon": "down" })),
+        (None, Some(down)) => {
+            let error = down.error.to_string();
+            Ok(json!({ "v": api::VERSION, "daemon": "down", "error": error }))
+        }
         (Some(snapshot), Some(down)) => Ok(json!({
             "v": api::VERSION,
+            "daemon": "down",
             "error": down.error.to_string(),
             "age_ms": down.age_ms,
             "saved_unix_ms": down.saved_unix_ms,
@@ -66,6 +70,11 @@ fn performance(snapshot: &StatusSnapshot) -> String {
             Some(format!("'loss_{}'={}.{}%;;;0;100", link.name, permille / 10, permille % 10))
         });
         values.extend(links);
+        let trips = peer
+            .links
+            .iter()
+            .filter_map(|link| Some(format!("'rtt_{}'={}us;;;0", link.name, link.rtt_us?)));
+        values.extend(trips);
     }
     if let Some(ms) = snapshot.last_move.as_ref().and_then(|last| last.outage_ms) {
         values.push(format!("last_outage={ms}ms;;;0"));

@@ -106,3 +106,15 @@ fn split() {
     world.run(ms(1_000));
     insta::assert_snapshot!("golden_split", masked(&world.status(0).expect("it runs")));
 }
+
+#[test]
+fn split_that_is_only_feared() {
+    let mut world = pair();
+    world.machines[1].agents.change("10.0.0.50", |habits| habits.is_peers = true);
+    world.network.each(|path| path.up = false);
+    until(&mut world, "the machine of node1 answers", |world| {
+        world.status(1).is_some_and(|status| status.verdict == Verdict::Split)
+    });
+    world.run(ms(2_000));
+    insta::assert_snapshot!("golden_split_feared", masked(&world.status(1).expect("it runs")));
+}

@@ -104,6 +104,7 @@ impl Lines {
         self.maybe(&key("peer_hears"), link.peer_hears.map(yes));
         self.maybe(&key("heard_ms"), link.heard_ms_ago);
         self.maybe(&key("loss_permille"), link.loss_permille);
+        self.maybe(&key("rtt_us"), link.rtt_us);
         if let Some(failure) = &link.failure {
             self.add(&key("failure"), failure);
         }

@@ -125,6 +125,33 @@ fn split(snapshot: &StatusSnapshot) -> String {
             |claim| matches!(claim, GroupClaim::Held | GroupClaim::Releasing | GroupClaim::Blocked);
         may_run(group.here) && group.peer.is_some_and(may_run)
     });
+    for group in snapshot.groups.iter().filter(|group| group.maybe_on.is_some()) {
+        let key = &group.key;
+        let here = match group.here {
+            GroupClaim::Acquiring => "holds back",
+            GroupClaim::Released
+            | GroupClaim::Held
+            | GroupClaim::Releasing
+            | GroupClaim::Failed
+            | GroupClaim::Blocked => split_word(Some(group.here)),
+        };
+        out += &row("this node", &format!("{here} {key}, {pings}"), "");
+        let heard = heard(peer.heard_ms_ago);
+        let dead = line::span(timing.deadtime_ms);
+        let text = format!("may serve {key}, {heard} (deadtime {dead}), its machine answers");
+        out += &row(&peer.name, &text, "");
+        let rule = match group.here {
+            GroupClaim::Held => {
+                "taken after [address] hold; whoever must not serve it lets go when both hear each other"
+            }
+            GroupClaim::Released
+            | GroupClaim::Acquiring
+            | GroupClaim::Releasing
+            | GroupClaim::Failed
+            | GroupClaim::Blocked => "left to that machine for [address] hold, then taken",
+        };
+        out += &row("rule", rule, "");
+    }
     for group in both {
         let key = &group.key;
         let here = split_word(Some(group.here));
@@ -144,12 +171,18 @@ fn split(snapshot: &StatusSnapshot) -> String {
     out
 }
 
+/// Nobody says that both have a group, but both may.
+fn is_only_feared(snapshot: &StatusSnapshot) -> bool {
+    snapshot.problems.iter().all(|problem| problem.id != "split")
+}
+
 fn headline(snapshot: &StatusSnapshot, style: Style) -> String {
     let word = match snapshot.verdict {
         Verdict::Healthy => "HEALTHY",
         Verdict::Transition => "IN TRANSITION",
         Verdict::Degraded => "DEGRADED",
         Verdict::Down => "NOT SERVED",
+        Verdict::Split if is_only_feared(snapshot) => "SPLIT?",
         Verdict::Split => "SPLIT",
     };
     let verdict = format!("{}  {word}", style.symbol(snapshot.verdict));
@@ -175,10 +208,14 @@ fn problem_lines(number: usize, problem: &Problem) -> String {
     out
 }
 
-/// Why the other node could not take over, and who else has a say.
+/// Why the other node could not take over, unless a problem above says it.
 fn readiness(snapshot: &StatusSnapshot) -> String {
     let mut out = String::new();
-    for reason in &snapshot.unready {
+    let is_said = |reason: &&String| {
+        let said = |problem: &Problem| problem.text.replace(" group ", " ").contains(*reason);
+        snapshot.problems.iter().any(said)
+    };
+    for reason in snapshot.unready.iter().filter(|reason| !is_said(reason)) {
         let _ = writeln!(out, "   not ready: {reason}");
     }
     out
@@ -237,14 +274,15 @@ fn nodes(snapshot: &StatusSnapshot) -> String {
 }
 
 /// The direction from the peer to this node.
-fn hears(link: &LinkStatus) -> String {
-    let loss = match link.loss_permille {
-        Some(permille) => format!(", {}.{} % lost", permille / 10, permille % 10),
-        None => String::new(),
-    };
+pub fn hears(link: &LinkStatus) -> String {
+    let way = link.rtt_us.map(latency);
+    let loss =
+        link.loss_permille.map(|permille| format!("{}.{} % lost", permille / 10, permille % 10));
+    let measured: Vec<String> = way.into_iter().chain(loss).collect();
     match (&link.failure, link.up) {
         (Some(failure), _) => format!("FAILED: {failure}"),
-        (None, true) => format!("hears{loss}, {} ago", ago(link.heard_ms_ago)),
+        (None, true) if measured.is_empty() => format!("hears, {} ago", ago(link.heard_ms_ago)),
+        (None, true) => format!("hears  {}", measured.join("  ")),
         (None, false) => match link.heard_ms_ago {
             Some(ms) => format!("DEAD, heard {} ago", age(ms)),
             None => "DEAD, never heard".to_owned(),
@@ -252,8 +290,17 @@ fn hears(link: &LinkStatus) -> String {
     }
 }
 
+/// A round trip: `0.08 ms`, `0.4 ms`, `35 ms`.
+fn latency(us: u64) -> String {
+    match us {
+        0..100 => format!("0.{:02} ms", us / 10),
+        100..10_000 => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+        _ => format!("{} ms", us / 1_000),
+    }
+}
+
 /// The direction from this node to the peer, as the peer says it.
-fn is_heard(link: &LinkStatus) -> String {
+pub fn is_heard(link: &LinkStatus) -> String {
     let word = match link.peer_hears {
         Some(true) => "hears",
         Some(false) => "does NOT HEAR this node",
@@ -309,7 +356,8 @@ fn further_keys(here: &[KeyStatus], there: Option<&[KeyStatus]>) -> String {
     row("also accepts", &shown(here), &shown(there))
 }
 
-fn peer_holdings(peer: &PeerNode) -> String {
+/// What the other node says that it holds.
+pub fn peer_holdings(peer: &PeerNode) -> String {
     match (&peer.holdings, peer.stable) {
         (None, _) => "unknown".to_owned(),
         (Some(word), Some(false)) => format!("{word}, in transition"),
@@ -330,7 +378,7 @@ fn pings(snapshot: &StatusSnapshot) -> String {
 }
 
 fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> String {
-    let active = group.active_on.as_deref().unwrap_or("nobody");
+    let active = active_words(group);
     let failback = format!("{:?}", snapshot.auto_failback).to_lowercase();
     let mut out = format!(
         " group {}   active on {active}   prefers {}   failback {failback}\n",
@@ -351,18 +399,23 @@ fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> 
         out.push_str(&resource_line(resource, group, style));
     }
     let peer = snapshot.peer.as_ref().map_or("the other", |peer| peer.name.as_str());
-    if !snapshot.failover_ready {
-        out += &if_it_dies(snapshot, group);
-    }
+    let dies = if_it_dies(snapshot, group);
+    let unsaid = |why: &Option<String>| {
+        let said = |why: &String| !snapshot.failover_ready && dies.contains(why.as_str());
+        why.clone().filter(|why| !said(why))
+    };
     let lines = [
         ("   goes home: ", group.failback.clone()),
         ("   would do: ", group.would_do.clone()),
-        ("   could not run here: ", group.unready_here.clone()),
+        ("   could not run here: ", unsaid(&group.unready_here)),
         (
             "   could not run there: ",
-            group.unready_peer.as_ref().map(|why| format!("{peer}: {why}")),
+            unsaid(&group.unready_peer).map(|why| format!("{peer}: {why}")),
         ),
     ];
+    if !snapshot.failover_ready {
+        out += &dies;
+    }
     for (label, text) in lines {
         if let Some(text) = text {
             let _ = writeln!(out, "{label}{text}");
@@ -371,9 +424,23 @@ fn group_lines(snapshot: &StatusSnapshot, group: &GroupStatus, style: Style) -> 
     out
 }
 
-/// What a failure of the node that serves the group would lead to at this moment.
+/// Who serves a group; what is not known is not claimed.
+fn active_words(group: &GroupStatus) -> String {
+    match (&group.active_on, &group.maybe_on) {
+        (Some(node), None) => node.clone(),
+        (Some(node), Some(other)) => format!("{node}, perhaps on {other} too"),
+        (None, Some(other)) => format!("{other} perhaps (not known)"),
+        (None, None) => "nobody".to_owned(),
+    }
+}
+
+/// What a failure of the node that serves the group would lead to at this moment. Nothing is foretold
+/// while the group moves, or both nodes have it.
 pub fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
     let Some(active) = &group.active_on else { return String::new() };
+    if matches!(snapshot.verdict, Verdict::Transition | Verdict::Split) {
+        return String::new();
+    }
     let is_here = *active == snapshot.this_node.name;
     let (heir, why_not) = match (&snapshot.peer, is_here) {
         (Some(peer), true) => match peer.status.as_str() {
@@ -383,7 +450,11 @@ pub fn if_it_dies(snapshot: &StatusSnapshot, group: &GroupStatus) -> String {
         (Some(_), false) => (snapshot.this_node.name.as_str(), group.unready_here.clone()),
         (None, _) => ("", Some("there is no other node".to_owned())),
     };
-    let tail = match why_not {
+    let hands_off = snapshot.maintenance.as_ref().map(|it| match (it.here, &snapshot.peer) {
+        (false, Some(peer)) => format!("{} is in maintenance", peer.name),
+        (true | false, _) => format!("{} is in maintenance", snapshot.this_node.name),
+    });
+    let tail = match hands_off.or(why_not) {
         None => format!("it would move to {heir}"),
         Some(why) => format!("it would NOT be served: {why}"),
     };
@@ -401,7 +472,7 @@ fn resource_line(resource: &ResourceStatus, group: &GroupStatus, style: Style) -
         1 => "   1 failure".to_owned(),
         count => format!("   {count} failures"),
     };
-    let busy = resource.under_way.as_ref().map(|it| format!("     under way: {it}\n"));
+    let busy = resource.under_way.as_ref().map(|it| format!("     {it}\n"));
     let busy = busy.unwrap_or_default();
     format!(
         "   {} {:<34} {} for {}{last}{failures}\n{busy}",
@@ -413,7 +484,7 @@ fn resource_line(resource: &ResourceStatus, group: &GroupStatus, style: Style) -
 }
 
 /// What a node that may still run a group does with it.
-fn split_word(claim: Option<GroupClaim>) -> &'static str {
+pub fn split_word(claim: Option<GroupClaim>) -> &'static str {
     match claim {
         Some(GroupClaim::Held) => "serves",
         Some(GroupClaim::Acquiring) => "is starting",
@@ -424,7 +495,8 @@ fn split_word(claim: Option<GroupClaim>) -> &'static str {
     }
 }
 
-fn claim_word(claim: GroupClaim) -> &'static str {
+/// A group's state on one node, in a word.
+pub fn claim_word(claim: GroupClaim) -> &'static str {
     match claim {
         GroupClaim::Released => "released",
         GroupClaim::Acquiring => "acquiring",
@@ -435,7 +507,8 @@ fn claim_word(claim: GroupClaim) -> &'static str {
     }
 }
 
-fn heard(ms: Option<u64>) -> String {
+/// The age of what is known of a node.
+pub fn heard(ms: Option<u64>) -> String {
     match ms {
         Some(ms) => format!("heard {} ago", age(ms)),
         None => "never heard".to_owned(),
@@ -486,6 +559,9 @@ mod tests {
         let peer = snapshot.peer.as_mut().unwrap();
         peer.links[0].peer_hears = Some(true);
         peer.links[1].peer_hears = Some(false);
+        peer.links[0].loss_permille = Some(12);
+        peer.links[0].rtt_us = Some(438);
+        peer.links[1].rtt_us = Some(35_600);
         let group = &mut snapshot.groups[0];
         group.failback = Some("in 12 s, when node2 has been ready for 20 s".into());
         group.would_do = Some("restart nginx".into());

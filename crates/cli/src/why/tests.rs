@@ -36,7 +36,7 @@ fn entries(key: &str) -> Vec<HistoryEntry> {
 fn ask(status: &StatusSnapshot, subject: Option<&str>) -> Result<String, String> {
     let entries = entries(&status.groups[0].key);
     let clock = |_: u64| "DATE".to_owned();
-    let view = View { status, entries: &entries, clock: &clock };
+    let view = View { status, entries: &entries, clock: &clock, symbols: false };
     view.answer(subject).map(|answer| drawn(&answer))
 }
 

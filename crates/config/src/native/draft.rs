@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::keys::KeyId;
+use super::notify::NotifyDraft;
 use super::values::{Item, day_window};
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, Sink};
@@ -25,6 +26,8 @@ pub(super) enum Scope {
     Group(String),
     /// The device of this index.
     Device(usize),
+    /// The channel of `[notify]` of this index.
+    Channel(usize),
 }
 
 /// Places in hb.toml, for findings between files.
@@ -91,6 +94,7 @@ struct RecordDraft {
 pub(super) struct Draft {
     pub(super) native: Native,
     pub(super) places: Places,
+    pub(super) notify: NotifyDraft,
     companions: Companions,
     devices: Vec<Device>,
     witness: WitnessDraft,
@@ -129,6 +133,7 @@ impl Draft {
             }
             "witness" => self.witness.at = Some(at),
             "serve" => self.serve = Some(at),
+            "notify" => self.notify.begin(at),
             _ => {}
         }
     }
@@ -149,6 +154,11 @@ impl Draft {
                 put_group(self.native.groups.entry(key.clone()).or_default(), id, number);
             }
             (Scope::Device(index), item) => self.put_device(*index, id, item, span),
+            (Scope::Channel(index), item) => {
+                if let KeyId::Notify(key) = id {
+                    self.notify.put_channel(*index, key, item, span);
+                }
+            }
             (Scope::Plain, Item::Number(number)) => self.put_number(id, number, span),
             (Scope::Plain, Item::Text(text)) => self.put_text(id, text),
             (Scope::Plain, Item::Texts(texts)) => self.witness.etcd = Some(texts),
@@ -202,6 +212,7 @@ impl Draft {
             KeyId::WitnessTimeout => self.witness.timeout_ms = Some(number),
             KeyId::RecordSize => self.record.mib = Some(number),
             KeyId::ServeInsecure => self.companions.serve.insecure = flag,
+            KeyId::Notify(key) => self.notify.put(key, number),
             KeyId::ResourceMonitor
             | KeyId::ResourceInterval
             | KeyId::ResourceRestarts
@@ -316,6 +327,7 @@ impl Draft {
         let RecordDraft { file, mib } = std::mem::take(&mut self.record);
         let mib = mib.unwrap_or(RECORD_MIB_DEFAULT);
         self.native.record = file.map(|file| Record { file, size: mib * 1024 * 1024 });
+        self.companions.notify = std::mem::take(&mut self.notify).finish(sink);
         Parsed { native: self.native, places: self.places, companions: self.companions }
     }
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::settings::notify::{ChannelKind, Event, Gravity, Mail, MailBy, Notify, Tls};
 use crate::settings::{
     Announce, DayWindow, FailurePolicy, FenceFailure, Framing, GroupOptions, Native, NodeName,
     Operations, Probe, ResourceOptions, WitnessKind,
@@ -174,7 +175,7 @@ fn what_is_told_to_serve() {
 }
 
 fn section_is_optional(section: &str) -> bool {
-    ["resource", "group", "fencing", "watchdog", "witness"].contains(&section)
+    ["resource", "group", "fencing", "watchdog", "witness", "notify"].contains(&section)
 }
 
 #[test]
@@ -275,4 +276,102 @@ fn findings_of_named_sections() {
     check("[witness]\n", &[Code::WitnessKind]);
     check("[witness]\nfile = \"/x\"\netcd = \"y\"\n", &[Code::WitnessKind]);
     check("[watchdog]\ntimeout = \"1s\"\n", &[Code::InvalidNativeValue]);
+}
+
+fn notify(text: &str) -> (Notify, Vec<Code>) {
+    let (parsed, found) = parse(&SourceFile::from_text("hb.toml", text));
+    let notify = parsed.companions.notify;
+    let mut codes: Vec<Code> = found.iter().map(|diagnostic| diagnostic.code).collect();
+    codes.sort_unstable();
+    (notify, codes)
+}
+
+#[test]
+fn channels_of_each_kind() {
+    let (notify, codes) = notify(
+        "[notify]\nsettle = \"3s\"\nclear = \"5s\"\ndaemon_grace = \"1m\"\n\
+         [[notify.mail]]\nname = \"oncall\"\nto = [\"a@example.com\", \"B <b@example.com>\"]\n\
+         from = \"hb@example.com\"\nserver = \"[::1]:2525\"\ntls = \"implicit\"\nuser = \"hb\"\n\
+         password_file = \"/etc/ha.d/pw\"\nmin_severity = \"critical\"\ntimeout = \"9s\"\n\
+         [[notify.mail]]\nto = \"a@example.com\"\nfrom = \"hb@example.com\"\n\
+         sendmail = \"/usr/sbin/sendmail\"\nevents = [\"move\", \"split\"]\n\
+         [[notify.webhook]]\nurl = \"https://hooks.example.com/x\"\ntoken_file = \"/t\"\n\
+         [[notify.exec]]\ncommand = [\"/bin/page\", \"web\"]\n",
+    );
+    assert_eq!(codes, []);
+    assert_eq!((notify.settle_ms, notify.clear_ms, notify.daemon_grace_ms), (3_000, 5_000, 60_000));
+    let names: Vec<&str> = notify.channels.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["oncall", "mail-2", "webhook-1", "exec-1"]);
+    let first = &notify.channels[0];
+    assert_eq!((first.min_severity, first.timeout_ms), (Gravity::Critical, 9_000));
+    let ChannelKind::Mail(Mail { to, by: MailBy::Smtp(smtp), .. }) = &first.kind else {
+        panic!("{first:?}")
+    };
+    assert_eq!(to, &["a@example.com", "B <b@example.com>"]);
+    assert_eq!((smtp.host.as_str(), smtp.port, smtp.tls), ("::1", 2_525, Tls::Implicit));
+    assert_eq!(notify.channels[1].events, [Event::Move, Event::Split]);
+    let command = vec!["/bin/page".to_owned(), "web".to_owned()];
+    assert_eq!(notify.channels[3].kind, ChannelKind::Exec { command });
+}
+
+#[test]
+fn servers_have_the_port_of_their_encryption() {
+    let check = |server: &str, tls: &str, expect: Option<(&str, u16)>| {
+        let text = format!(
+            "[[notify.mail]]\nto = \"a@b\"\nfrom = \"c@d\"\nserver = \"{server}\"\ntls = \"{tls}\"\n"
+        );
+        let (found, codes) = notify(&text);
+        let found = found.channels.first().map(|channel| match &channel.kind {
+            ChannelKind::Mail(Mail { by: MailBy::Smtp(smtp), .. }) => {
+                (smtp.host.clone(), smtp.port)
+            }
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(found, expect.map(|(host, port)| (host.to_owned(), port)), "{server}");
+        assert_eq!(codes.is_empty(), expect.is_some(), "{server}: {codes:?}");
+    };
+    check("mx.example.com", "starttls", Some(("mx.example.com", 587)));
+    check("mx", "implicit", Some(("mx", 465)));
+    check("127.0.0.1", "none", Some(("127.0.0.1", 25)));
+    check("mx:26", "none", Some(("mx", 26)));
+    check("[::1]", "none", Some(("::1", 25)));
+    for wrong in ["mx:", "mx:0", "mx:x", "::1", "[::1", "[::1]25", "m x", ":25", "mx:70000"] {
+        check(wrong, "none", None);
+    }
+}
+
+/// A pair must not stay down because of a mail server's name.
+#[test]
+fn what_is_wrong_with_notifications_never_keeps_the_node_from_starting() {
+    let check = |text: &str, expect: &[Code]| {
+        let (found, codes) = notify(text);
+        assert_eq!(codes, expect, "{text:?}");
+        assert_eq!(found.channels, [], "{text:?}");
+        for code in codes {
+            assert_eq!(code.info().severity, crate::Severity::Warning, "{text:?}");
+        }
+    };
+    let mail = "[[notify.mail]]\nto = \"a@b\"\nfrom = \"c@d\"\n";
+    let smtp = format!("{mail}server = \"mx\"\n");
+    check("[notify]\n", &[Code::NotifyNobody]);
+    check("[notify]\nsettel = \"3s\"\n", &[Code::NotifyKey, Code::NotifyNobody]);
+    check("notify = 3\n", &[Code::NotifyValue]);
+    check("[notify]\nmail = 3\n", &[Code::NotifyValue, Code::NotifyNobody]);
+    check("[[notify.mail]]\n", &[Code::NotifyChannel; 3]);
+    check(mail, &[Code::NotifyChannel]);
+    check(&format!("{smtp}sendmail = \"/x\"\n"), &[Code::NotifyChannel]);
+    check(&format!("{smtp}user = \"x\"\n"), &[Code::NotifyChannel]);
+    check(&format!("{smtp}password_file = \"/x\"\n"), &[Code::NotifyChannel]);
+    check(&format!("{smtp}name = \"a/b\"\n"), &[Code::NotifyValue]);
+    check(&format!("{smtp}events = [\"moves\"]\n"), &[Code::NotifyValue]);
+    check(&format!("{smtp}events = [\"test\"]\n"), &[Code::NotifyValue]);
+    check(&format!("{mail}sendmail = \"sendmail\"\n"), &[Code::NotifyValue]);
+    check(&smtp.replace("a@b", "a@b\\nBcc: x@y"), &[Code::NotifyValue, Code::NotifyChannel]);
+    check(&smtp.replace("a@b", "nobody"), &[Code::NotifyValue]);
+    check("[[notify.webhook]]\nurl = \"ftp://x\"\n", &[Code::NotifyValue]);
+    check("[[notify.exec]]\ncommand = \"page\"\n", &[Code::NotifyValue]);
+    let (found, codes) = notify("[[notify.webhook]]\nurl = \"http://x\"\ntoken_file = \"/t\"\n");
+    assert_eq!((found.channels.len(), codes), (1, vec![Code::NotifyClear]));
+    let (found, codes) = notify(&format!("{smtp}[[notify.exec]]\nname = \"mail-1\"\n"));
+    assert_eq!((found.channels.len(), codes), (1, vec![Code::NotifyValue, Code::NotifyChannel]));
 }

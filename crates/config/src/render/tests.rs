@@ -151,7 +151,7 @@ proptest! {
 fn a_whole_file_without_its_secrets() {
     let check = |file, text: &str, expect: &str| {
         let source = SourceFile::from_text("f", text);
-        assert_eq!(cover_file(file, &source), expect, "{text:?}");
+        assert_eq!(covered(file, &source), expect, "{text:?}");
     };
     check(FileId::AuthKeys, "auth 1\n1 sha1 key\n", "auth 1\n1 sha1 ********\n");
     check(FileId::HaCf, "node a\n\nnode b", "node a\n\nnode b");

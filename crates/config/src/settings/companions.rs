@@ -3,6 +3,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::notify::Notify;
+
 /// Where `hb serve` listens when nothing else is said. Not a registered port.
 pub const SERVE_PORT: u16 = 9694;
 
@@ -11,6 +13,8 @@ pub const SERVE_PORT: u16 = 9694;
 pub struct Companions {
     /// `[serve]`
     pub serve: Serve,
+    /// `[notify]`
+    pub notify: Notify,
 }
 
 /// `[serve]`: the status page, metrics and checks over HTTP.

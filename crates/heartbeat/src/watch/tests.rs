@@ -171,28 +171,38 @@ async fn a_death_is_a_hint_and_a_restarted_service_is_watched_again() {
 #[tokio::test]
 async fn nothing_is_left_of_a_daemon_that_has_ended_and_only_of_one() {
     use Evidence::{NothingLeft, ProcessEnded};
-    let mut bench = Bench::new();
+    // Daemons of tests beside this one may be taken for its own, and their ends are told as well.
+    let is_told_last = |all: &[Evidence]| {
+        let (last, before) = all.split_last().expect("a hint");
+        *last == NothingLeft && before.iter().all(|one| *one == ProcessEnded)
+    };
+    let marked = AGENT.replace("env -i ", "");
+    let mut bench = Bench::with(&marked);
     let pid = bench.start().await;
     end(&pid);
-    assert_eq!(bench.hint("is left").await, [ProcessEnded, NothingLeft]);
+    let all = bench.hint("is left").await;
+    assert!(all.len() > 1 && is_told_last(&all), "{all:?}");
 
-    // In the background of the script, and no daemon: it may be a helper.
-    let mut bench = Bench::with(&AGENT.replace("setsid ", ""));
+    // In the background of the script it may be a helper.
+    let mut bench = Bench::with(&marked.replace("setsid ", ""));
     let pid = bench.start().await;
     end(&pid);
+    bench.hint(&format!("process {pid} ")).await;
     bench.watches.runs(&operation(Action::Status));
     assert!(!bench.hint("no process of it is to be found").await.contains(&NothingLeft));
 
     // What was on top has left the service behind, under another name.
     let child = r#"tail -f /dev/null & echo $! >"$0".new; mv "$0".new "$0".child; wait"#;
-    let mut bench =
-        Bench::with(&AGENT.replace("exec sleep 1000", child).replace("/pid\" ]", "/pid.child\" ]"));
+    let mut bench = Bench::with(
+        &marked.replace("exec sleep 1000", child).replace("/pid\" ]", "/pid.child\" ]"),
+    );
     let pid = bench.start().await;
     let child = fs::read_to_string(bench.dir.path().join("pid.child")).unwrap().trim().to_owned();
     end(&pid);
     bench.await_record(&child).await;
     end(&child);
-    assert_eq!(bench.hint("is left").await, [ProcessEnded, ProcessEnded, NothingLeft]);
+    let all = bench.hint("is left").await;
+    assert!(all.len() > 2 && is_told_last(&all), "{all:?}");
 }
 
 #[tokio::test]

@@ -46,6 +46,9 @@ pub struct Messaging {
     pub(super) peers: Vec<Peer>,
     pub(super) pings: Vec<PingNode>,
     pub(super) history: History,
+    /// Nothing is measured before: this node stood still.
+    #[serde(default)]
+    pub(super) blind_until: Instant,
     /// When the last heartbeats left.
     #[serde(default)]
     pub(super) sent_times: SentTimes,
@@ -135,6 +138,7 @@ impl Messaging {
             inner_auth: config.inner_auth,
             announce: config.announce,
             history: History::default(),
+            blind_until: Instant::ZERO,
             sent_times: SentTimes::default(),
             last_body: 0,
             last_resource: None,

@@ -263,23 +263,22 @@ impl Messaging {
 
     /// A heartbeat came on a link on which it is news: when, and what it says of the way.
     fn measure(&mut self, index: usize, local: usize, sequence: u64, list: &FieldList) {
-        // What waited in a socket while this node stood still came at a moment that nobody knows.
-        let stood_still = self.next_keepalive + self.times.keepalive < self.now;
+        let is_blind = self.is_blind();
         let names: Vec<&str> = self.links.iter().map(|link| link.name.as_str()).collect();
-        let trip = list
+        let echoed = list
             .text(fields::ECHO)
-            .and_then(|text| echo::round_trip(text, &names, local, &self.sent_times, self.now));
+            .map(|text| echo::read(text, &names, local, &self.sent_times, self.now));
         let peer = &mut self.peers[index];
         let is_copy = peer.inbound.may_be_copy(sequence);
         let (now, deadtime) = (self.now, peer.deadtime);
         let link = &mut peer.links[local];
-        link.beat(now, deadtime, !stood_still);
-        if stood_still || is_copy {
+        link.beat(now, deadtime, !is_blind);
+        if is_blind || is_copy {
             return;
         }
         link.way.hear(sequence, now);
-        if let Some(trip) = trip {
-            link.way.take(trip);
+        if let Some(echoed) = echoed {
+            link.way.take(echoed);
         }
     }
 

@@ -53,6 +53,7 @@ impl Messaging {
         begin: Option<Begin>,
         outputs: &mut Vec<Output>,
     ) {
+        let is_blind = self.is_blind();
         let peer = &mut self.peers[index];
         // A retransmitted or overtaken heartbeat says nothing about the present.
         if sequence <= peer.inbound.last_status {
@@ -60,9 +61,7 @@ impl Messaging {
         }
         peer.inbound.last_status = sequence;
         let interval = peer.heartbeat.map(|last| self.now.since(last));
-        if let Some(interval) =
-            interval.filter(|_| self.next_keepalive + self.times.keepalive >= self.now)
-        {
+        if let Some(interval) = interval.filter(|_| !is_blind) {
             peer.intervals.observe(whole_micros(interval), whole_micros(peer.deadtime));
         }
         peer.heartbeat = Some(self.now);

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::messaging::{Messaging, Phase};
 use super::status::node_status;
 use super::{Event, Output, PingId};
+use crate::echo::Way;
 use crate::liveness::{Peer, PeerLink, whole_millis};
 use crate::message::NodeStatus;
 use crate::time::Instant;
@@ -57,6 +58,7 @@ impl Messaging {
     /// the silence it measured is its own. What is due soon waits once for fresh evidence; a
     /// second pause within the same silence puts nothing off.
     pub(super) fn put_deaths_off(&mut self, grace: Duration) {
+        self.blind_until = self.now + self.times.keepalive;
         let until = self.now + grace;
         let limits: Vec<Duration> = self.peers.iter().map(|peer| self.limit(peer)).collect();
         for (peer, limit) in self.peers.iter_mut().zip(limits) {
@@ -70,6 +72,12 @@ impl Messaging {
             let limit = ping.limit();
             ping.silence.put_off(limit, until);
         }
+    }
+
+    /// Whether this node does not run, its own heartbeat being overdue, or has not run until a moment
+    /// ago: what waited in its sockets meanwhile came at times that nobody knows.
+    pub(super) fn is_blind(&self) -> bool {
+        self.next_keepalive + self.times.keepalive < self.now || self.now < self.blind_until
     }
 
     fn send_keepalive(&mut self, outputs: &mut Vec<Output>) {
@@ -132,6 +140,7 @@ impl Messaging {
                     continue;
                 }
                 link.up = false;
+                link.way = Way::default();
                 let limit = whole_millis(peer.deadtime);
                 outputs.push(Output::Event(Event::LinkStatus {
                     node: peer.name.clone(),

@@ -6,6 +6,7 @@
 mod harness;
 mod hostile;
 mod liveness;
+mod measure;
 mod properties;
 mod repair;
 mod startup;

@@ -85,7 +85,7 @@ fn own_fields_go_between_the_specific_and_the_common_ones() {
     };
     assert_eq!(
         names("status"),
-        "t st dt protocol x_product x_keys src srcuuid seq hg ts ld ttl auth"
+        "t st dt protocol x_product x_keys x_echo src srcuuid seq hg ts ld ttl auth"
     );
     assert_eq!(
         names("resource"),

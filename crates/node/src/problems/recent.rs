@@ -15,7 +15,7 @@ impl View<'_> {
             found.push(Finding {
                 id: "late_heartbeats",
                 subject: name.to_string(),
-                text: format!("{count} late heartbeats of {name}, the worst after {worst_ms} ms"),
+                text: late_words(name.as_str(), count, worst_ms),
                 hint: "load or network: mend it, or raise warntime and deadtime".to_owned(),
                 verdict: Verdict::Degraded,
             });
@@ -26,7 +26,7 @@ impl View<'_> {
             found.push(Finding {
                 id: "core_stalled",
                 subject: String::new(),
-                text: format!("this node stood still {count} times, at worst for {worst_ms} ms"),
+                text: stall_words(count, worst_ms),
                 hint: "a frozen virtual machine, SIGSTOP, or no processor time left".to_owned(),
                 verdict: if grave { Verdict::Degraded } else { Verdict::Healthy },
             });
@@ -54,5 +54,33 @@ impl View<'_> {
                 verdict: Verdict::Degraded,
             });
         }
+    }
+}
+
+fn late_words(name: &str, count: u64, worst_ms: u64) -> String {
+    match count {
+        1 => format!("a late heartbeat of {name}, after {worst_ms} ms"),
+        _ => format!("{count} late heartbeats of {name}, the worst after {worst_ms} ms"),
+    }
+}
+
+fn stall_words(count: u64, worst_ms: u64) -> String {
+    match count {
+        1 => format!("this node stood still for {worst_ms} ms"),
+        _ => format!("this node stood still {count} times, at worst for {worst_ms} ms"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_told_as_one() {
+        assert_eq!(late_words("node2", 1, 700), "a late heartbeat of node2, after 700 ms");
+        let many = "2 late heartbeats of node2, the worst after 700 ms";
+        assert_eq!(late_words("node2", 2, 700), many);
+        assert_eq!(stall_words(1, 700), "this node stood still for 700 ms");
+        assert_eq!(stall_words(3, 700), "this node stood still 3 times, at worst for 700 ms");
     }
 }

@@ -114,6 +114,26 @@ pub(super) fn members_of_control_group(path: &str) -> Vec<i32> {
     list.unwrap_or_default().lines().filter_map(|line| line.parse().ok()).collect()
 }
 
+/// Whether `pid` lives in the control group of this process, when that is one of a service or session
+/// (`0::/system.slice/heartbeat.service`): what agents start stays in it, and nobody else is in it. `false` where
+/// everything is in the root of the hierarchy, which says nothing.
+pub(super) fn is_in_our_control_group(pid: i32) -> bool {
+    let path = |pid: &str| {
+        let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+        control_group(&text).map(str::to_owned)
+    };
+    path("self").is_some_and(|ours| path(&pid.to_string()) == Some(ours))
+}
+
+/// The group of the unified hierarchy or of systemd's own (cgroups(7)), unless it is the root.
+fn control_group(text: &str) -> Option<&str> {
+    let lines = text.lines().filter_map(|line| line.split_once(':'));
+    let mut paths = lines.filter_map(|(_, rest)| rest.split_once(':'));
+    let (_, path) =
+        paths.find(|(kind, path)| matches!(*kind, "" | "name=systemd") && *path != "/")?;
+    Some(path)
+}
+
 /// Names this boot of the machine; process numbers and start times mean nothing in another one.
 /// Empty where the kernel does not tell.
 pub(super) fn boot_id() -> String {
@@ -182,6 +202,17 @@ mod tests {
         for bad in ["", "42", "42 (x", "42 (x)", "42 (x) S 1 40", "x (x) S 1 2 3"] {
             assert_eq!(parse_stat(bad), None, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_control_group_of_a_unit_is_known_and_the_root_is_none() {
+        let check = |text: &str, expect: Option<&str>| assert_eq!(control_group(text), expect);
+        let unit = "/system.slice/heartbeat.service";
+        check(&format!("0::{unit}\n"), Some(unit));
+        check(&format!("2:cpu:/x\n1:name=systemd:{unit}\n0::{unit}\n"), Some(unit));
+        check("0::/\n", None);
+        check("9:name=systemd:/\n4:memory:/other\n0::/\n", None);
+        check("", None);
     }
 
     #[test]

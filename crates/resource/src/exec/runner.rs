@@ -15,7 +15,7 @@ use super::lookup;
 use super::orphans::Children;
 use super::systemd::Systemd;
 use super::thread;
-use super::watch::{self, Search, UnitProcesses, Watched};
+use super::watch::{self, Found, Search};
 use crate::agent::{self, Candidate, Class, Invocation, Places};
 use crate::operation::{Action, Operation, Outcome};
 use crate::status;
@@ -175,12 +175,14 @@ impl Runner {
     /// The processes on top of a resource that runs: those whose end is the end of the service, as
     /// far as one can tell. Takes as long as `/proc` is long, on a helper thread; none when there
     /// is no thread, or systemd does not answer within `limit`.
-    pub async fn find(&self, search: Search, limit: Duration) -> Vec<Watched> {
+    pub async fn find(&self, search: Search, limit: Duration) -> Found {
         let runner = self.clone();
-        let look: Box<dyn FnOnce() -> Vec<Watched> + Send> = match watch::unit(&search.resource) {
+        let look: Box<dyn FnOnce() -> Found + Send> = match watch::unit(&search.resource) {
             Some(unit) => match self.systemd(true).processes(unit, limit).await {
-                Some(processes) => Box::new(move || UnitProcesses::top(&processes)),
-                None => return Vec::new(),
+                Some(processes) => {
+                    Box::new(move || Found { top: processes.top(), sessions: Vec::new() })
+                }
+                None => return Found::default(),
             },
             None => Box::new(move || {
                 let marks = runner.0.leftovers.marks(&search.group, &search.resource.text);

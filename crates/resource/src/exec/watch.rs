@@ -3,11 +3,11 @@
 //! a helper thread, as it reads all of `/proc`. What follows from a death is decided elsewhere: it
 //! is a hint to check the resource, so finding one process too many costs one check.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::OwnedFd;
 
 use hb_config::settings::{AgentSpec, ResourceSpec};
-use nix::unistd::getsid;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
@@ -84,7 +84,18 @@ pub struct Search {
     pub since: Option<Ticks>,
     /// Of such daemons only those with a name of this list; all when it is empty.
     pub names: Vec<String>,
-    /// Sessions of its daemons ([`Watched::daemon_session`]): all that lives in them belongs to it.
+    /// Sessions of its daemons ([`Found::sessions`]): all that lives in them belongs to it.
+    pub sessions: Vec<i32>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The processes on top, at most [`WATCHED_MAX`].
+    pub top: Vec<Watched>,
+    /// Sessions of daemons that are the resource's for certain, by their marks or their control group.
+    /// A daemon lives in another session than this process (daemon(7)), while agents and what
+    /// they leave in the background stay in ours. At most [`WATCHED_MAX`]; empty for units.
     pub sessions: Vec<i32>,
 }
 
@@ -118,16 +129,6 @@ impl Watched {
     }
 }
 
-impl Watched {
-    /// The session in which it lives, when that is another one than that of this process, as with
-    /// daemons (daemon(7)): agents and what they leave in the background stay in ours. `None` when it
-    /// has ended.
-    pub fn daemon_session(&self) -> Option<i32> {
-        let its = getsid(Some(nix::unistd::Pid::from_raw(self.pid))).ok()?;
-        (getsid(None) != Ok(its)).then_some(its.as_raw())
-    }
-}
-
 impl Grip {
     /// Returns when the process has ended, all of its threads.
     pub async fn ended(self) {
@@ -139,7 +140,7 @@ impl Grip {
 }
 
 /// Looks for the processes on top of the resource. `waited_for` are agents that run now.
-pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Vec<Watched> {
+pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Found {
     let all = proc::processes();
     let lineage = proc::lineage();
     let me = lineage.first().copied().unwrap_or_default();
@@ -169,7 +170,18 @@ pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Vec<Wa
         .filter(|one| one.is_alive() && one.pid != me && !is_agent(one))
         .filter(is_ours)
         .collect();
-    top(&members)
+    Found { top: top(&members), sessions: sessions_of_daemons(&members, marks) }
+}
+
+fn sessions_of_daemons(members: &[Process], marks: &Marks) -> Vec<i32> {
+    let ours = proc::lineage().first().and_then(|pid| proc::process(*pid)).map(|me| me.session);
+    let is_sure = |one: &&Process| {
+        proc::environment(one.pid).is_some_and(|environment| marks.are_in(&environment))
+            || proc::is_in_our_control_group(one.pid)
+    };
+    let daemons = members.iter().filter(|one| Some(one.session) != ours).filter(is_sure);
+    let sessions: BTreeSet<i32> = daemons.map(|one| one.session).take(WATCHED_MAX).collect();
+    sessions.into_iter().collect()
 }
 
 /// The processes among `pids` whose parent is not.

@@ -88,8 +88,9 @@ pub struct Member {
     pub(super) timeouts: u32,
     /// Its check could not be run, and that was said.
     pub(super) cannot_check: bool,
-    /// The edge has proved that nothing of it is left ([`Evidence::NothingLeft`]), and no check has
-    /// ended since.
+    /// The edge has proved that nothing of it is left ([`Evidence::NothingLeft`]), and no check has said
+    /// since what is to be made of it.
+    #[serde(default)]
     pub(super) gone: bool,
     /// A status has said that it runs: its status can be believed when it says that it does not.
     proven: bool,
@@ -175,6 +176,7 @@ impl Member {
         self.timeouts = 0;
         self.suspect = None;
         self.hint = None;
+        self.gone = false;
     }
 
     /// Something is said to have happened: whether that alone would do, should its check say no more

@@ -155,8 +155,9 @@ impl Group {
             return member.proved();
         }
         let gone = member.gone;
-        // A check that did not end in time is made again, and the evidence is needed then.
-        member.gone &= *outcome == Outcome::TimedOut;
+        // A check that did not end in time is made again, and the evidence is needed then; so it is at
+        // the end of maintenance.
+        member.gone &= self.maintenance || *outcome == Outcome::TimedOut;
         // A check that could not be made says nothing about the script either.
         let was_made = !matches!(outcome, Outcome::CouldNotRun { .. });
         if was_made && !gone && member.doubt(script) {
@@ -189,7 +190,7 @@ impl Group {
         let name = &self.spec.resources[index].text;
         let text = format!(
             "{name} was started, but its status does not say that it runs ({}): its status cannot \
-             be used, or it ended at once. It is not watched until its next start",
+             be used, or it ended at once. Until its next start only the end of its daemon is noticed",
             outcome.describe()
         );
         ctx.out.push(Output::Alert { error: false, text });

@@ -2,6 +2,7 @@
 
 mod canonical;
 mod conflict;
+mod evidence;
 mod failback;
 mod left;
 mod legacy;

@@ -64,6 +64,16 @@ impl About {
     }
 }
 
+#[cfg(test)]
+impl About {
+    /// Of no tree.
+    pub(crate) fn fixed() -> Self {
+        let text = str::to_owned;
+        let (upstream, version, date) = (text("1.2.3"), text("1.2.3-1"), text("a date"));
+        Self { upstream, version, revision: 1, unix_s: 0, date }
+    }
+}
+
 fn maintainer() -> String {
     let name = std::env::var("DEBFULLNAME").unwrap_or_else(|_| MAINTAINER.to_owned());
     let address = std::env::var("DEBEMAIL").unwrap_or_else(|_| ADDRESS.to_owned());

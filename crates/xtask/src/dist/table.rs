@@ -80,7 +80,13 @@ impl Entry {
 
 /// The programs and the names under which scripts of Heartbeat know them. Old releases had them in
 /// `/usr/lib/heartbeat`, 3.0.6 has them in `/usr/share/heartbeat`.
-const PROGRAMS: [(&str, &str); 2] = [("/usr/sbin/heartbeat", "heartbeat"), ("/usr/bin/hb", "hb")];
+/// Each with the folder of its crate below `crates`, which has its name after `hb-`.
+const PROGRAMS: [(&str, &str, &str); 4] = [
+    ("/usr/sbin/heartbeat", "heartbeat", "heartbeat"),
+    ("/usr/bin/hb", "hb", "cli"),
+    ("/usr/lib/heartbeat/hb-serve", "hb-serve", "serve"),
+    ("/usr/lib/heartbeat/hb-notify", "hb-notify", "notify"),
+];
 const LINKS: [(&str, &str); 6] = [
     ("/usr/bin/cl_status", "hb"),
     ("/usr/lib/heartbeat/heartbeat", "../../sbin/heartbeat"),
@@ -89,20 +95,23 @@ const LINKS: [(&str, &str); 6] = [
     ("/usr/share/heartbeat/hb_standby", "../../bin/hb"),
     ("/usr/share/heartbeat/hb_takeover", "../../bin/hb"),
 ];
-/// Single files.
-const FILES: [(&str, &str, u32); 2] = [
-    ("/usr/lib/sysusers.d/twinbeat.conf", "etc/sysusers.d/twinbeat.conf", 0o644),
-    ("/usr/lib/tmpfiles.d/twinbeat.conf", "etc/tmpfiles.d/twinbeat.conf", 0o644),
-];
 const CONFIGURATION: [(&str, &str, u32); 2] = [
     ("/etc/init.d/heartbeat", "etc/init.d/heartbeat", 0o755),
     ("/etc/logrotate.d/heartbeat", "etc/logrotate.d/heartbeat", 0o644),
 ];
-/// Folders of the tree of which every file goes to one folder of the machine. What is not there yet
-/// is left out.
-const UNITS: (&str, &str) = ("etc/systemd", "/lib/systemd/system");
+/// Folders of the tree of which every file goes to one folder of the machine.
+const FOLDERS: [(&str, &str); 9] = [
+    ("etc/systemd", "/lib/systemd/system"),
+    ("etc/sysusers.d", "/usr/lib/sysusers.d"),
+    ("etc/tmpfiles.d", "/usr/lib/tmpfiles.d"),
+    ("etc/completions/bash", "/usr/share/bash-completion/completions"),
+    ("etc/completions/fish", "/usr/share/fish/vendor_completions.d"),
+    ("etc/completions/zsh", "/usr/share/zsh/vendor-completions"),
+    ("etc/ha.d", "/usr/share/doc/twinbeat/examples"),
+    ("etc/prometheus", "/usr/share/doc/twinbeat/examples/prometheus"),
+    ("etc/grafana", "/usr/share/doc/twinbeat/examples/grafana"),
+];
 const SCRIPTS: (&str, &str) = ("resource.d", "/etc/ha.d/resource.d");
-const EXAMPLES: (&str, &str) = ("etc/ha.d", "/usr/share/doc/twinbeat/examples");
 const PAGES: (&str, &str) = ("docs/man", "/usr/share/man");
 /// Guides that are read on a machine without a network.
 const GUIDES: [&str; 3] =
@@ -114,20 +123,18 @@ const GUIDES: [&str; 3] =
 /// When a folder of the tree cannot be read.
 pub(crate) fn entries(root: &Path) -> Result<Vec<Entry>, String> {
     let mut all: Vec<Entry> = Vec::new();
-    all.extend(PROGRAMS.map(|(path, name)| Entry::new(path, Kind::Program { name })));
+    all.extend(PROGRAMS.map(|(path, name, _)| Entry::new(path, Kind::Program { name })));
     all.extend(LINKS.map(|(path, to)| Entry::new(path, Kind::Link { to })));
-    all.extend(FILES.map(|(path, source, mode)| Entry::file(path, source, mode)));
     all.extend(CONFIGURATION.map(|(path, source, mode)| Entry::configuration(path, source, mode)));
-    for (name, source) in files(root, UNITS.0)? {
-        all.push(Entry::file(&format!("{}/{name}", UNITS.1), &source, 0o644));
+    for (folder, place) in FOLDERS {
+        for (name, source) in files(root, folder)? {
+            all.push(Entry::file(&format!("{place}/{name}"), &source, 0o644));
+        }
     }
     for (name, source) in files(root, SCRIPTS.0)? {
         // What begins with a dot is read by the others.
         let mode = if name.starts_with('.') { 0o644 } else { 0o755 };
         all.push(Entry::configuration(&format!("{}/{name}", SCRIPTS.1), &source, mode));
-    }
-    for (name, source) in files(root, EXAMPLES.0)? {
-        all.push(Entry::file(&format!("{}/{name}", EXAMPLES.1), &source, 0o644));
     }
     for (name, source) in files(root, PAGES.0)? {
         if let Some(section) = manual_section(&name) {
@@ -146,12 +153,14 @@ pub(crate) fn entries(root: &Path) -> Result<Vec<Entry>, String> {
     Ok(all)
 }
 
-/// Names and places in the tree of the files of `folder`, sorted; none when it is not there.
+/// The packages of cargo that make the programs.
+pub(crate) fn packages() -> [String; PROGRAMS.len()] {
+    PROGRAMS.map(|(_, _, folder)| format!("hb-{folder}"))
+}
+
+/// Names and places in the tree of the files of `folder`, sorted.
 fn files(root: &Path, folder: &str) -> Result<Vec<(String, String)>, String> {
     let place = root.join(folder);
-    if !place.is_dir() {
-        return Ok(Vec::new());
-    }
     let mut found = Vec::new();
     for entry in std::fs::read_dir(&place).map_err(in_words(&place))? {
         let entry = entry.map_err(in_words(&place))?;
@@ -229,6 +238,23 @@ mod tests {
             let path = format!("/etc/ha.d/{name}");
             assert!(all().iter().all(|entry| entry.path != path), "{path}");
         }
+    }
+
+    #[test]
+    fn what_people_look_for_is_there() {
+        let all = all();
+        for path in [
+            "/usr/sbin/heartbeat",
+            "/usr/bin/hb",
+            "/lib/systemd/system/heartbeat.service",
+            "/usr/lib/sysusers.d/twinbeat.conf",
+            "/usr/share/bash-completion/completions/hb",
+            "/usr/share/doc/twinbeat/examples/ha.cf",
+            "/etc/ha.d/resource.d/IPaddr",
+        ] {
+            assert!(all.iter().any(|entry| entry.path == path), "{path}");
+        }
+        assert!(packages().contains(&"hb-heartbeat".to_owned()));
     }
 
     #[test]

@@ -24,6 +24,8 @@ const PROSE: &[(&str, &str)] = &[
     ("hb-fence", include_str!("hb-fence.roff")),
     ("hb-key", include_str!("hb-key.roff")),
     ("hb-migrate", include_str!("hb-migrate.roff")),
+    ("hb-notify", include_str!("hb-notify.roff")),
+    ("hb-serve", include_str!("hb-serve.roff")),
     ("hb-demo", include_str!("hb-demo.roff")),
     ("hb_standby", include_str!("hb_standby.roff")),
     ("hb_takeover", include_str!("hb_takeover.roff")),

@@ -219,6 +219,8 @@ impl Run {
 
 /// A snapshot without counters and what is said of them.
 fn essence(mut snapshot: StatusSnapshot) -> StatusSnapshot {
+    let links = snapshot.peer.iter_mut().flat_map(|peer| &mut peer.links);
+    links.for_each(|link| link.counters = None);
     snapshot.unready.retain(|reason| reason != BAD_AUTH);
     StatusSnapshot {
         counters: Counters::default(),

@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests with real time, files and processes")]
 
 mod apart;
+mod controller;
 mod operator;
 mod recording;
 mod recovery;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 use hb_netns::runner::{self, Case};
 
 fn main() -> ExitCode {
-    let all = [recovery::CASES, apart::CASES, operator::CASES, recording::CASES];
+    let all = [recovery::CASES, apart::CASES, operator::CASES, controller::CASES, recording::CASES];
     let cases: Vec<Case> = all.into_iter().flatten().copied().collect();
     runner::main(&cases)
 }

@@ -10,6 +10,7 @@ mod failures;
 mod forge;
 mod hostile;
 mod links;
+mod measure;
 mod moves;
 mod reach;
 mod reload;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let all = [
         start::CASES,
         failover::CASES,
+        measure::CASES,
         moves::CASES,
         reload::CASES,
         agents::CASES,

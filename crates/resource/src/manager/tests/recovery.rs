@@ -4,21 +4,21 @@ use hb_config::settings::AutoFailback::{Off, On};
 use hb_config::settings::ResourceOptions;
 
 use super::world::{WEB, World, hint};
-use crate::input::{Evidence, GroupClaim, Holdings, Input, PeerStatus, RequestId, Which};
+use crate::input::{GroupClaim, Holdings, Input, PeerStatus, RequestId, Which};
 use crate::operation::{Action, IN_USE, IN_USE_BY_PEER, Outcome};
 use crate::output::Timer;
 
-const NGINX: &str = "nginx";
+pub(super) const NGINX: &str = "nginx";
 
-fn failed() -> Outcome {
+pub(super) fn failed() -> Outcome {
     Outcome::Failed { code: Some(1), reason: "no".into() }
 }
 
-fn fault(world: &mut World, side: usize, name: &str, action: Action, outcome: Outcome) {
+pub(super) fn fault(world: &mut World, side: usize, name: &str, action: Action, outcome: Outcome) {
     world.sides[side].faults.insert((name.into(), action), outcome);
 }
 
-fn monitor(world: &mut World, side: usize, member: usize) {
+pub(super) fn monitor(world: &mut World, side: usize, member: usize) {
     world.fire(side, &Timer::Monitor(WEB.into(), member));
 }
 
@@ -33,12 +33,12 @@ fn dies(world: &mut World, side: usize, name: &str) {
     world.rest();
 }
 
-fn web(world: &World, side: usize) -> &crate::group::Group {
+pub(super) fn web(world: &World, side: usize) -> &crate::group::Group {
     world.sides[side].manager.groups().find(|group| group.key() == WEB).expect("WEB")
 }
 
 /// Each node holds its own, and nothing of how it came to that is left in the logs.
-fn settled() -> World {
+pub(super) fn settled() -> World {
     let mut world = World::settled(On);
     for side in &mut world.sides {
         side.log.clear();
@@ -162,86 +162,6 @@ fn a_look_is_for_what_runs_here_and_once_more_after_a_check_under_way() {
     assert_eq!(world.sides[0].pending.len(), 1, "the look came after the check had begun");
     world.rest();
     assert!(world.sides[0].timers.contains(&Timer::Monitor(WEB.into(), 1)));
-}
-
-/// Both nodes from the first boot on with an nginx whose status never says anything but `outcome`.
-fn with_unproven(outcome: &Outcome) -> World {
-    let mut world = World::new(On);
-    for side in [0, 1] {
-        fault(&mut world, side, NGINX, Action::Status, outcome.clone());
-        world.boot(side);
-    }
-    world.rest();
-    world.took(0, &[]);
-    world.sides[0].alerts.clear();
-    world
-}
-
-fn tell(world: &mut World, evidence: Evidence) {
-    let (group, resource) = (WEB.to_owned(), NGINX.to_owned());
-    let reason = "its last process ended".to_owned();
-    world.feed(0, Input::Look { group, resource, evidence, reason });
-    world.rest();
-}
-
-#[test]
-fn what_is_seen_counts_where_the_status_has_never_told_anything() {
-    let restarts = ["stop nginx", "start nginx"];
-    let check = |outcome: Outcome, evidence: Evidence, useless: bool, expect: &[&str]| {
-        let mut world = with_unproven(&outcome);
-        if useless {
-            monitor(&mut world, 0, 1);
-            world.rest();
-            assert!(web(&world, 0).members()[1].has_useless_status(), "{outcome:?}");
-        }
-        tell(&mut world, evidence);
-        assert_eq!(world.took(0, &["start", "stop"]), expect, "{outcome:?} {evidence:?} {useless}");
-        assert_eq!(world.owners(), "1/2");
-        let failures = web(&world, 0).members()[1].failures();
-        assert_eq!(failures, u32::from(!expect.is_empty()));
-    };
-    for useless in [false, true] {
-        for outcome in [Outcome::NotRunning, failed()] {
-            check(outcome.clone(), Evidence::NothingLeft, useless, &restarts);
-            check(outcome.clone(), Evidence::ProcessEnded, useless, &[]);
-            check(outcome, Evidence::Network, useless, &[]);
-        }
-        check(Outcome::TimedOut, Evidence::NothingLeft, useless, &restarts);
-    }
-    let could_not = Outcome::CouldNotRun { reason: "no memory".into() };
-    check(could_not, Evidence::NothingLeft, false, &[]);
-}
-
-#[test]
-fn what_was_seen_is_no_more_than_a_hint_where_the_status_can_tell() {
-    let mut world = settled();
-    tell(&mut world, Evidence::NothingLeft);
-    assert_eq!(world.took(0, &["start", "stop"]), Vec::<String>::new());
-    // A status that has been of no use until here speaks: somebody has started it again.
-    let mut world = with_unproven(&Outcome::NotRunning);
-    world.sides[0].faults.clear();
-    tell(&mut world, Evidence::NothingLeft);
-    assert_eq!(world.took(0, &["start", "stop"]), Vec::<String>::new());
-    world.sides[0].running.remove(NGINX);
-    tell(&mut world, Evidence::ProcessEnded);
-    assert_eq!(world.took(0, &["start", "stop"]), ["stop nginx", "start nginx"]);
-}
-
-/// A service without a status that ends a moment after each start is given up as any other.
-#[test]
-fn an_unproven_service_that_dies_again_and_again_moves() {
-    let mut world = with_unproven(&Outcome::NotRunning);
-    for _ in 0..4 {
-        assert_eq!(world.owners(), "1/2");
-        tell(&mut world, Evidence::NothingLeft);
-    }
-    let reason = web(&world, 0).reason().to_owned();
-    let expect =
-        "nginx stopped running (its last process ended), 4 times within 10 min: given up here";
-    assert_eq!(reason, expect);
-    world.fire(0, &Timer::OfferGroup(WEB.into()));
-    world.rest();
-    assert_eq!(world.owners(), "2/2");
 }
 
 #[test]

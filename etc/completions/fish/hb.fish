@@ -48,8 +48,10 @@ complete -c hb -n "__fish_hb_needs_command" -f -a "migrate" -d 'What leads from 
 complete -c hb -n "__fish_hb_needs_command" -f -a "key" -d 'Change the key that signs heartbeats, without an outage'
 complete -c hb -n "__fish_hb_needs_command" -f -a "demo" -d 'Play failovers on this machine: two nodes in namespaces, and a client that measures'
 complete -c hb -n "__fish_hb_needs_command" -f -a "soak" -d 'Leave a pair alone on a busy machine and count false alarms'
+complete -c hb -n "__fish_hb_needs_command" -f -a "tune" -d 'Measured heartbeat intervals of each link as a plot, and the deadtime that they allow'
 complete -c hb -n "__fish_hb_needs_command" -f -a "address" -d 'Set, remove, look at or announce a floating address'
 complete -c hb -n "__fish_hb_needs_command" -f -a "serve" -d 'Show the state of the pair in a browser, to Prometheus and to load balancers'
+complete -c hb -n "__fish_hb_needs_command" -f -a "notify" -d 'Tell people of incidents, by mail, webhooks and programs'
 complete -c hb -n "__fish_hb_needs_command" -f -a "completions" -d 'Print what a shell needs to complete the words of hb'
 complete -c hb -n "__fish_hb_needs_command" -f -a "cl_status" -d 'What monitoring scripts of Heartbeat ask, with its words and exit codes'
 complete -c hb -n "__fish_hb_using_subcommand status" -l watch -d 'Show it again every so many seconds, until ^C' -r
@@ -201,12 +203,36 @@ complete -c hb -n "__fish_hb_using_subcommand soak" -l load -d 'Busy threads bes
 complete -c hb -n "__fish_hb_using_subcommand soak" -l daemon -d 'The daemon to use [default: heartbeat beside this program]' -r -F
 complete -c hb -n "__fish_hb_using_subcommand soak" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand soak" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand tune" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand tune" -l json -d 'Print what was measured and what follows from it as JSON'
+complete -c hb -n "__fish_hb_using_subcommand tune" -l ascii -d 'No symbols beyond ASCII; also when stdout is not a terminal'
+complete -c hb -n "__fish_hb_using_subcommand tune" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand address" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand address" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hb -n "__fish_hb_using_subcommand serve" -l listen -d 'Listen here in place of `[serve] listen` of hb.toml; may stand several times' -r
 complete -c hb -n "__fish_hb_using_subcommand serve" -l dir -d 'Directory of hb.toml' -r -F
 complete -c hb -n "__fish_hb_using_subcommand serve" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand serve" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -l dir -d 'Directory of hb.toml' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -l notify-dir -d 'Directory of what waits to be told' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -f -a "test" -d 'Send a test message now and show what each channel answers'
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -f -a "status" -d 'Show what waits to be told and what went wrong last'
+complete -c hb -n "__fish_hb_using_subcommand notify; and not __fish_seen_subcommand_from test status run" -f -a "run" -d 'Tell incidents until it is ended, in the foreground'
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from test" -l dir -d 'Directory of hb.toml' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from test" -l notify-dir -d 'Directory of what waits to be told' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from test" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from test" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from status" -l dir -d 'Directory of hb.toml' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from status" -l notify-dir -d 'Directory of what waits to be told' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from status" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from status" -l json -d 'Print one JSON object'
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from status" -s h -l help -d 'Print help'
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from run" -l dir -d 'Directory of hb.toml' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from run" -l notify-dir -d 'Directory of what waits to be told' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from run" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
+complete -c hb -n "__fish_hb_using_subcommand notify; and __fish_seen_subcommand_from run" -s h -l help -d 'Print help'
 complete -c hb -n "__fish_hb_using_subcommand completions" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F
 complete -c hb -n "__fish_hb_using_subcommand completions" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c hb -n "__fish_hb_using_subcommand cl_status" -l run-dir -d 'Directory of the daemon\'s sockets' -r -F

@@ -1,6 +1,5 @@
 //! `hb report`: one archive for a bug report, without secrets. `collect` looks at the machine,
 //! `secrets` finds and covers what must not be told, `archive` writes. It changes nothing else.
-#![expect(clippy::disallowed_methods, reason = "names the archive after the moment")]
 
 mod archive;
 mod collect;

@@ -1,6 +1,5 @@
 //! Makes the archive and writes it (I/O). Every part goes through the cover of `secrets` here and
 //! nowhere else, so that none can be forgotten.
-#![expect(clippy::disallowed_methods, reason = "writes the archive")]
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;

@@ -325,7 +325,9 @@ fn servers_have_the_port_of_their_encryption() {
             ChannelKind::Mail(Mail { by: MailBy::Smtp(smtp), .. }) => {
                 (smtp.host.clone(), smtp.port)
             }
-            other => panic!("{other:?}"),
+            ChannelKind::Mail(_) | ChannelKind::Webhook(_) | ChannelKind::Exec { .. } => {
+                panic!("{channel:?}")
+            }
         });
         assert_eq!(found, expect.map(|(host, port)| (host.to_owned(), port)), "{server}");
         assert_eq!(codes.is_empty(), expect.is_some(), "{server}: {codes:?}");

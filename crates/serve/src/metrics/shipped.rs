@@ -58,10 +58,11 @@ fn expressions(value: &Value, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => {
             for (key, value) in map {
-                match value {
-                    Value::String(text) if key == "expr" => found.push(text.clone()),
-                    Value::String(text) if key == "definition" => found.push(text.clone()),
-                    _ => expressions(value, found),
+                match value.as_str() {
+                    Some(text) if key == "expr" || key == "definition" => {
+                        found.push(text.to_owned());
+                    }
+                    Some(_) | None => expressions(value, found),
                 }
             }
         }

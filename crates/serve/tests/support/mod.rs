@@ -62,14 +62,13 @@ fn answer(stream: UnixStream, script: &Mutex<(usize, Box<Script>)>) {
     let mut line = String::new();
     while reader.read_line(&mut line).is_ok_and(|read| read > 0) {
         let Ok(RequestLine { id, request, .. }) = serde_json::from_str(&line) else { return };
-        let response = match request {
-            Request::Status => {
-                let mut script = script.lock().expect("not poisoned");
-                let (asked, say) = &mut *script;
-                *asked += 1;
-                Response::Status(Box::new(say(*asked - 1)))
-            }
-            _ => Response::History(Vec::new()),
+        let response = if request == Request::Status {
+            let mut script = script.lock().expect("not poisoned");
+            let (asked, say) = &mut *script;
+            *asked += 1;
+            Response::Status(Box::new(say(*asked - 1)))
+        } else {
+            Response::History(Vec::new())
         };
         let answer = ResponseLine { v: VERSION, id, ok: true, response };
         let text = serde_json::to_string(&answer).expect("JSON") + "\n";

@@ -157,8 +157,10 @@ mod tests {
         reports[1].first_try = Some(Box::new(report(1, "stop", None)));
         reports.push(reports[1].clone());
         reports.push(Report::impossible("life", "no namespaces".into()));
+        reports.push(report(1, "stop", None));
+        reports[4].wrong.push("two owners".into());
         reports[1].first_try.as_mut().expect("set above").stalls.push("it stood still".into());
-        let expect = "4 runs, 1 wrong, 1 skipped, 1 played again after a stall of this machine, \
+        let expect = "5 runs, 1 wrong, 1 more between two of 3.0.6, 1 skipped, 1 played again after a stall of this machine, \
                       1 went wrong at first";
         assert_eq!(Count::of(&reports).line(), expect);
     }

@@ -1,4 +1,4 @@
-//! Runs cases one after the other, each as a process of its own in namespaces of its own: a case
+//! Runs cases, some at the same time, each as a process of its own in namespaces of its own: a case
 //! that panics, hangs or leaves things behind costs itself and no other. I/O: processes, standard
 //! output. What a case does is not its business.
 //!
@@ -14,7 +14,8 @@
 use std::io::{self, Read, Write};
 use std::panic::PanicHookInfo;
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,8 @@ const CASE_LIMIT: Duration = Duration::from_secs(240);
 /// So many cases of a program may pass only when played again; more are a fault of the product. What
 /// is decided is proved by the simulator, in which nothing is ever played again.
 const UNSTEADY_MAX: usize = 2;
+/// Cases at the same time: they mostly wait.
+const JOBS: usize = 2;
 /// What a line of a case's output begins with that says why it was skipped or failed.
 const SKIP: &str = "SKIP: ";
 const FAILED: &str = "FAILED: ";
@@ -156,20 +159,15 @@ fn run_all(cases: &[Case], nocapture: bool) -> ExitCode {
     let forbidden = std::env::var_os("HB_FORBID_SKIPS").is_some_and(|value| value != "0");
     let (mut failed, mut skipped, mut unsteady) = (Vec::new(), Vec::new(), Vec::new());
     println!("\nrunning {} cases", cases.len());
-    for case in cases {
-        let first = play(case, nocapture);
-        let last = match &first {
-            Ended::Failed(_) if unsteady.len() < UNSTEADY_MAX => play(case, nocapture),
-            Ended::Passed | Ended::Skipped(_) | Ended::Failed(_) => first.clone(),
-        };
+    for (name, first, last) in play_all(cases, nocapture) {
         match (first, last) {
-            (Ended::Failed(reason), Ended::Passed) => unsteady.push((case.name, reason)),
+            (Ended::Failed(reason), Ended::Passed) => unsteady.push((name, reason)),
             (_, Ended::Passed) => {}
             (_, Ended::Skipped(reason)) => {
                 let list = if forbidden { &mut failed } else { &mut skipped };
-                list.push((case.name, reason));
+                list.push((name, reason));
             }
-            (_, Ended::Failed(reason)) => failed.push((case.name, reason)),
+            (_, Ended::Failed(reason)) => failed.push((name, reason)),
         }
     }
     println!();
@@ -181,27 +179,53 @@ fn run_all(cases: &[Case], nocapture: bool) -> ExitCode {
     if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// How each case ended, by name: at first, and in the end.
+fn play_all(cases: &[Case], nocapture: bool) -> Vec<(&'static str, Ended, Ended)> {
+    let (next, again) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let ended = Mutex::new(Vec::new());
+    // What a case prints while it runs would be mixed with what another one prints.
+    let jobs = if nocapture { 1 } else { JOBS };
+    thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let first = play(case, nocapture);
+                    let fails = matches!(first, Ended::Failed(_));
+                    let last = if fails && again.fetch_add(1, Ordering::Relaxed) < UNSTEADY_MAX {
+                        play(case, nocapture)
+                    } else {
+                        first.clone()
+                    };
+                    let mut ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+                    ended.push((case.name, first, last));
+                }
+            });
+        }
+    });
+    ended.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs a case and tells how it ended.
 fn play(case: &Case, nocapture: bool) -> Ended {
-    print!("test {} ... ", case.name);
-    let _ = io::stdout().flush();
     let begin = Instant::now();
     let (ended, output) = run_apart(case, nocapture);
     let seconds = begin.elapsed().as_secs_f32();
-    match &ended {
+    let told = |line: &str| format!("    {line}\n");
+    let (verdict, lines): (String, String) = match &ended {
+        Ended::Passed if nocapture => (format!("ok ({seconds:.1} s)"), String::new()),
         Ended::Passed => {
-            println!("ok ({seconds:.1} s)");
-            if !nocapture {
-                let told = output.lines().filter(|line| line.starts_with(MEASURED));
-                told.for_each(|line| println!("    {line}"));
-            }
+            let measured = output.lines().filter(|line| line.starts_with(MEASURED));
+            (format!("ok ({seconds:.1} s)"), measured.map(told).collect())
         }
-        Ended::Skipped(reason) => println!("SKIP: {reason}"),
+        Ended::Skipped(reason) => (format!("SKIP: {reason}"), String::new()),
         Ended::Failed(reason) => {
-            println!("FAILED: {reason} ({seconds:.1} s)");
-            output.lines().for_each(|line| println!("    {line}"));
+            let verdict = format!("FAILED: {reason} ({seconds:.1} s)");
+            (verdict, output.lines().map(told).collect())
         }
-    }
+    };
+    // In one piece, so that the lines of two cases are not mixed.
+    print!("test {} ... {verdict}\n{lines}", case.name);
+    let _ = io::stdout().flush();
     ended
 }
 

@@ -201,6 +201,9 @@ fn settled_on_node1(pair: &Pair, traffic: &Traffic, meter: &Meter, one: Instant,
     assert_eq!(pair.owners(IP), ["node1"]);
 }
 
+/// Heartbeats after which a node has said everything that its first ones did not have yet.
+const HEARTBEATS: u64 = 10;
+
 /// The other knows the machine that answers from the first words on, and does not take it for a
 /// stranger's.
 fn frozen_directly_after_the_start() {
@@ -210,8 +213,12 @@ fn frozen_directly_after_the_start() {
     setup.native.push_str("[address]\nhold = \"2s\"\n");
     let mut pair = Pair::new(setup);
     NODES.into_iter().for_each(|node| pair.start(node));
-    // Its machine is told with the first words of what each hears.
     pair.wait_well();
+    // Its machine is told with one of the first heartbeats.
+    pair.wait("node2", "node1 has said all that it has to say", |s| {
+        let links = s.peer.iter().flat_map(|peer| &peer.links);
+        links.filter_map(|link| link.counters).any(|counters| counters.ok >= HEARTBEATS)
+    });
     assert_eq!(active_on(&pair.status("node2")), Some("node1"));
     pair.signal("node1", "STOP");
     pair.wait_log("node2", "the machine of the silent peer");

@@ -93,7 +93,7 @@ mod tests {
     fn hidden_verbs_are_no_suggestion() {
         for shell in ALL {
             let script = script(shell, command::tree(), "hb");
-            for word in ["witness", "probe)", "hb__subcmd__probe"] {
+            for word in ["witness", "hb,probe)", "hb__subcmd__probe"] {
                 assert!(!script.contains(word), "{shell:?}: {word}");
             }
         }

@@ -262,7 +262,7 @@ mod tests {
         let text = "auth 1\n1 sha1 key\n#2 sha1 old\n";
         let source = SourceFile::from_text("f", text);
         assert_eq!(parts(FileId::AuthKeys, &source), ["key", "2 sha1 old"]);
-        assert_eq!(whole(FileId::AuthKeys, &source), "auth 1\n1 sha1 ********\n#********");
+        assert_eq!(whole(FileId::AuthKeys, &source), "auth 1\n1 sha1 ********\n#********\n");
     }
 
     #[test]

@@ -8,7 +8,6 @@ mod rpm;
 mod spec;
 mod table;
 
-use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -75,7 +74,7 @@ pub(crate) fn run(
     if stage.exists() {
         fs::remove_dir_all(&stage).map_err(in_words(&stage))?;
     }
-    make_dir(&stage)?;
+    make_dir(&stage, &stage)?;
     let about = About::read(root, options.revision)?;
     let programs = target.join(options.profile());
     let entries = table::entries(root)?;
@@ -110,7 +109,7 @@ fn build(root: &Path, debug: bool) -> Result<(), String> {
 fn lay_out(entry: &Entry, root: &Path, programs: &Path, stage: &Path) -> Result<(), String> {
     let place = stage.join(entry.path.trim_start_matches('/'));
     if let Some(parent) = place.parent() {
-        make_dir(parent)?;
+        make_dir(parent, stage)?;
     }
     match &entry.kind {
         Kind::Program { name } => {
@@ -128,7 +127,7 @@ fn lay_out(entry: &Entry, root: &Path, programs: &Path, stage: &Path) -> Result<
                 .map(|_| ())
         }
         Kind::Link { to } => symlink(to, &place).map_err(in_words(&place)),
-        Kind::Folder => make_dir(&place),
+        Kind::Folder => make_dir(&place, stage),
     }
 }
 
@@ -142,7 +141,7 @@ fn debian(
     debug: bool,
 ) -> Result<PathBuf, String> {
     let folder = stage.join("DEBIAN");
-    make_dir(&folder)?;
+    make_dir(&folder, stage)?;
     for script in ["postinst", "prerm", "postrm"] {
         copy(&root.join("etc/debian").join(script), &folder.join(script), 0o755)?;
     }
@@ -200,11 +199,11 @@ fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(in_words(path))
 }
 
-fn make_dir(path: &Path) -> Result<(), String> {
+/// Makes `path`, which is `stage` or below it, with the modes of a package from there on, whatever the
+/// umask of whoever builds it. What is above belongs to somebody else.
+fn make_dir(path: &Path, stage: &Path) -> Result<(), String> {
     fs::create_dir_all(path).map_err(in_words(path))?;
-    // Whatever the umask of whoever builds it.
-    let above = path.ancestors().take_while(|dir| dir.file_name() != Some(OsStr::new("dist")));
-    for dir in above {
+    for dir in path.ancestors().take_while(|dir| dir.starts_with(stage)) {
         fs::set_permissions(dir, Permissions::from_mode(0o755)).map_err(in_words(dir))?;
     }
     Ok(())
@@ -218,6 +217,19 @@ fn in_words(path: &Path) -> impl FnOnce(std::io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn modes_are_set_below_the_stage_only() {
+        let outside = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        fs::set_permissions(outside.path(), Permissions::from_mode(0o1777)).unwrap();
+        let stage = outside.path().join("stage");
+        make_dir(&stage.join("usr/bin"), &stage).unwrap();
+        assert_eq!(mode(outside.path()), 0o1777);
+        for dir in ["", "usr", "usr/bin"] {
+            assert_eq!(mode(&stage.join(dir)), 0o755, "{dir}");
+        }
+    }
 
     fn parse(words: &str) -> Result<Options, String> {
         Options::parse(words.split_whitespace().map(str::to_owned))

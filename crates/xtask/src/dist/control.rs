@@ -87,7 +87,7 @@ fn maintainer() -> String {
 pub(crate) fn libraries(out: &Path, programs: &[PathBuf]) -> Result<String, String> {
     // It reads a source package's control file, which must be there and may say nothing.
     let place = out.join("shlibs");
-    make_dir(&place.join("debian"))?;
+    make_dir(&place.join("debian"), &place)?;
     write(
         &place.join("debian/control"),
         "Source: twinbeat\n\nPackage: twinbeat\nArchitecture: any\n",
@@ -157,7 +157,7 @@ pub(crate) fn sums(stage: &Path) -> Result<String, String> {
 /// When a file cannot be read or written.
 pub(crate) fn documents(root: &Path, stage: &Path, about: &About) -> Result<(), String> {
     let folder = stage.join("usr/share/doc/twinbeat");
-    make_dir(&folder)?;
+    make_dir(&folder, stage)?;
     let licence: String = read(&root.join("LICENSE-MIT"))?
         .lines()
         .skip_while(|line| !line.starts_with("Permission"))

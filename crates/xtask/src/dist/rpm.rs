@@ -31,7 +31,7 @@ pub(super) fn build(
 ) -> Result<PathBuf, String> {
     let top = out.join("rpm");
     let sources = top.join(SOURCES);
-    make_dir(&sources)?;
+    make_dir(&sources, &top)?;
     copy(&root.join("etc/sysusers.d/twinbeat.conf"), &sources.join("twinbeat.conf"), 0o644)?;
     // It must be there, and is not unpacked.
     write(&sources.join(format!("twinbeat-{}.tar.gz", about.upstream)), "")?;

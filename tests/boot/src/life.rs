@@ -79,8 +79,9 @@ fn watched_over_http(pair: &mut Pair) {
     assert!(!about.contains("Uid:\t0\t"), "{about}");
     let machine = pair.machine("node1");
     machine.write("/etc/ha.d/serve.token", "a-token-of-the-tests\n");
-    machine.write("/etc/ha.d/hb.toml", "[serve]\ntoken_file = \"/etc/ha.d/serve.token\"\n");
-    pair.sh("node1", "cd /etc/ha.d && chmod 600 hb.toml serve.token");
+    machine.write("/tmp/serve.toml", "[serve]\ntoken_file = \"/etc/ha.d/serve.token\"\n");
+    let add = "cp -p hb.toml hb.toml.was && cat /tmp/serve.toml >>hb.toml";
+    pair.sh("node1", &format!("cd /etc/ha.d && {add} && chmod 600 hb.toml serve.token"));
     pair.sh("node1", "systemctl restart hb-serve");
     let with = |token: &str| checked(&format!("Authorization: Bearer {token}\\r\\n"));
     pair.wait("node1", &format!("{} | grep -q ' 401 '", checked("")));
@@ -91,7 +92,8 @@ fn watched_over_http(pair: &mut Pair) {
     pair.sh("node1", &format!("{} | grep -q ' 401 '", with("a-token-of-the-tests")));
     // The daemon has not read any of it, and says so.
     assert!(pair.sh("node1", "hb reload --dry-run").contains("nothing to do"));
-    pair.sh("node1", "rm /etc/ha.d/hb.toml /etc/ha.d/serve.token && systemctl restart hb-serve");
+    pair.sh("node1", "cd /etc/ha.d && mv hb.toml.was hb.toml && rm serve.token");
+    pair.sh("node1", "systemctl restart hb-serve");
 }
 
 /// What happens to the unit behind its manager's back.

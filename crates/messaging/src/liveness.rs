@@ -201,8 +201,6 @@ pub(crate) struct Peer {
     pub(crate) deadtime: Duration,
     /// Whether its `status` carries `protocol`.
     pub(crate) acknowledges: bool,
-    /// Highest number of ours that it has acknowledged.
-    pub(crate) acked: u64,
     /// Strongest method that ever signed an accepted packet of it.
     pub(crate) strongest: Option<AuthMethod>,
     /// `x_*` fields of its last `status`.
@@ -232,7 +230,6 @@ impl Peer {
             silence: Silence::since(Instant::ZERO),
             deadtime,
             acknowledges: false,
-            acked: 0,
             strongest: None,
             extensions: None,
             inbound: Inbound::new(random),

@@ -380,12 +380,10 @@ impl Messaging {
         }
         self.count_accepted(local);
         match packet.kind.as_str() {
+            // Nothing is held back for want of one. It does not say which run of ours it is for,
+            // so it may not stop a repetition either, as it does in 3.0.6.
             ACK => {
-                let acked = hex(&packet.fields, fields::ACK_SEQUENCE)?;
-                if acked <= self.history.highest() {
-                    let peer = &mut self.peers[index];
-                    peer.acked = peer.acked.max(acked);
-                }
+                hex(&packet.fields, fields::ACK_SEQUENCE)?;
             }
             REXMIT => {
                 let first = decimal(&packet.fields, fields::FIRST_SEQUENCE)?;

@@ -133,7 +133,6 @@ impl Messaging {
         last: u64,
         outputs: &mut Vec<Output>,
     ) {
-        let first = first.max(self.peers[peer].acked + 1);
         let mut outdated = false;
         for sequence in (first..=last).take(RESEND_MAX as usize) {
             match self.history.resend(self.now, sequence, self.rexmit_delay) {

@@ -34,7 +34,6 @@ impl Messaging {
         peer.begin_run();
         let known_before = peer.inbound.generation > 0;
         peer.inbound.restart(generation);
-        peer.acked = 0;
         peer.extensions = None;
         peer.heartbeat = None;
         self.early.retain(|(sender, _)| *sender != index);

@@ -2,6 +2,7 @@
 //! turns both into effects, strictly in order. It decides nothing about liveness or resources.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging, PingId};
@@ -99,7 +100,7 @@ pub struct Node {
     /// Since when each group has its claim.
     pub(crate) claims: Since<GroupKey, resource::GroupClaim>,
     /// Since when each member has its state, by group and position.
-    pub(crate) members: Since<(GroupKey, usize), ResourceState>,
+    pub(crate) members: Since<(usize, usize), ResourceState>,
     /// Whether the peer is a Twinbeat node; `None` before its first status.
     pub(crate) peer_native: Option<bool>,
     /// The keys that the peer says it accepts.
@@ -111,7 +112,7 @@ pub struct Node {
     /// Since when the peer says so of each link, by its position.
     pub(crate) hears: Since<usize, Option<bool>>,
     /// Digests of this node's configuration.
-    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) config: Arc<BTreeMap<String, String>>,
     /// What is done to each resource, and what was.
     pub(crate) activity: Activity,
     /// What is counted for status.
@@ -251,7 +252,7 @@ impl Node {
             peer_version: None,
             peer_says: Saying::default(),
             hears: Since::default(),
-            config: equal::digests(settings),
+            config: Arc::new(equal::digests(settings)),
             activity: Activity::default(),
             totals: Totals::new(settings),
             splits: Splits::default(),

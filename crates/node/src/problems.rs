@@ -100,21 +100,23 @@ impl View<'_> {
             };
             let here = group.claim();
             let peer = self.peer_claim(key);
-            let peer_name = self.peer_name();
             let service = self.service(key);
             let claimed = self.claimed_by_silent_peer(key);
             let unserved = service == Service::Nobody && self.is_settled() && claimed.is_none();
             let lost = if unserved { Verdict::Down } else { Verdict::Degraded };
-            let sides = [(Some(here), format!("here: {}", group.reason())), (peer, peer_name)];
-            for (claim, place) in sides {
+            for (claim, is_here) in [(Some(here), true), (peer, false)] {
+                let place = || match is_here {
+                    true => format!("here: {}", group.reason()),
+                    false => self.peer_name(),
+                };
                 match claim {
                     Some(GroupClaim::Failed) => {
-                        let text = format!("group {key} failed to start: {place}");
+                        let text = format!("group {key} failed to start: {}", place());
                         let hint = "read the agent's message, mend the cause, then: hb cleanup";
                         add("group_failed", lost, text, hint);
                     }
                     Some(GroupClaim::Blocked) => {
-                        let text = format!("group {key} could not be stopped: {place}");
+                        let text = format!("group {key} could not be stopped: {}", place());
                         let hint = "parts may still run: stop them by hand, then: hb cleanup";
                         add("group_blocked", lost, text, hint);
                     }
@@ -209,8 +211,7 @@ impl View<'_> {
     /// The key that signs here, when the peer says that it does not have it.
     fn unconfirmed_key(&self) -> Option<KeyStatus> {
         let theirs = self.node.peer_keys.as_ref()?;
-        let own = keys::read(self.node.messaging.key_list());
-        let signs = own.into_iter().find(|key| key.active)?;
+        let signs = keys::signing(self.node.messaging.key_list())?;
         let confirmed = theirs.iter().any(|key| key.is_same_key(&signs));
         (!confirmed).then_some(signs)
     }

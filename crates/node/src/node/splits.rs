@@ -2,6 +2,7 @@
 //! and the history.
 
 use hb_config::settings::NodeName;
+use hb_messaging::engine::NodeView;
 use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 
@@ -29,8 +30,8 @@ impl Node {
         }
     }
 
-    pub(super) fn note_splits(&mut self, turn: &mut Turn<'_>) {
-        let view = self.view(self.now);
+    pub(super) fn note_splits(&mut self, nodes: &[NodeView], turn: &mut Turn<'_>) {
+        let view = self.view_of(nodes);
         let will_say = self.peer_native == Some(true) && view.peer_lives();
         let side = |group: &hb_resource::group::Group| {
             let key = group.key();

@@ -452,6 +452,7 @@ impl Manager {
             Timer::AskAgain(key) => self.with_key(&key, out, Group::ask_again),
             Timer::StopRetry(key) => self.with_key(&key, out, Group::retry_stop),
             Timer::AnnounceAgain => self.announce_contested(out),
+            Timer::TakeContested => self.take_contested(out),
             Timer::Monitor(key, member) => {
                 self.with_key(&key, out, |group, _| group.monitor_due(member));
             }

@@ -200,7 +200,7 @@ impl Manager {
     }
 
     /// A 3.0.6 peer stands for the set of this group, or has not said.
-    fn legacy_has(&self, index: usize) -> bool {
+    pub(super) fn legacy_has(&self, index: usize) -> bool {
         let ours = self.prefers_us(&self.groups[index]);
         self.peer.holdings.is_none_or(|held| if ours { held.foreign } else { held.local })
     }

@@ -102,6 +102,9 @@ struct Peer {
     blocked: BTreeSet<GroupKey>,
     /// It was away, and has not settled since.
     away: bool,
+    /// A 3.0.6 peer has settled without its own groups, and nobody has them: they are asked for.
+    #[serde(default)]
+    orphans: bool,
 }
 
 impl Peer {
@@ -117,6 +120,7 @@ impl Peer {
             left: false,
             blocked: BTreeSet::new(),
             away: false,
+            orphans: false,
         }
     }
 
@@ -126,6 +130,7 @@ impl Peer {
         self.groups = None;
         self.fresh = false;
         self.gives = false;
+        self.orphans = false;
     }
 }
 

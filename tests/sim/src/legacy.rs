@@ -214,6 +214,12 @@ impl Legacy {
         self.life == Life::Active
     }
 
+    /// Whether it takes the other node for one in transition: it refuses every standby then, and its
+    /// own stop waits (§15, 15).
+    pub fn takes_other_for_unstable(&self) -> bool {
+        !self.resources.other_stable
+    }
+
     /// Whether nothing is under way in it, as far as it knows.
     pub fn is_settled(&self) -> bool {
         let resources = &self.resources;

@@ -162,33 +162,53 @@ impl Manager {
         let both = (0..self.groups.len()).filter(both);
         let both: Vec<GroupKey> = both.map(|index| self.groups[index].key().to_owned()).collect();
         if both.is_empty() {
-            return self.end_contest(out);
+            self.end_contest(out);
+        } else {
+            self.contested.retain(|key| both.contains(key));
+            self.contest(both, out);
         }
-        self.contested.retain(|key| both.contains(key));
-        self.contest(both, out);
+        let orphans = self.has_orphans();
+        if !std::mem::replace(&mut self.peer.orphans, orphans) && orphans {
+            out.push(Output::SetTimer(Timer::TakeContested, CONTEST_PATIENCE));
+        }
+    }
+
+    /// Groups of nobody: this node had them, restarted within its dead time, and does not know it any
+    /// more; the 3.0.6 peer, which they prefer, has settled without them (§15, 22). It may still be
+    /// stopping them, so they are not simply started.
+    fn has_orphans(&self) -> bool {
+        let settled = self.peer.stable == Some(true);
+        let unheld = self.peer.holdings.is_some_and(|held| !held.local);
+        let free = |group: &Group| {
+            !self.prefers_us(group) && !group.is_wanted() && !group.has_failed()
+        };
+        settled && unheld && self.groups.iter().any(free)
     }
 
     /// A 3.0.6 peer that had lost sight of this node gives everything up by itself (§7.9). One that had
     /// not, because only this node took it for dead, and one that took over at a late heartbeat (§6.2),
     /// keeps what both have for ever. It is asked to give it, as by an operator; this node goes on
-    /// serving.
+    /// serving. So it is for what neither has: one that is in the middle of something does not answer.
     pub(super) fn take_contested(&mut self, out: &mut Vec<Output>) {
-        if self.peer.native || self.contested.is_empty() {
+        let orphans = self.peer.orphans && self.has_orphans();
+        if self.peer.native || self.contested.is_empty() && !orphans {
+            self.peer.orphans = false;
             return;
         }
-        let gives_up = self.peer.holdings == Some(Holdings::NONE);
+        let gives_up = self.peer.holdings == Some(Holdings::NONE) && !orphans;
         let busy = self.dialogue != Dialogue::None || self.groups.iter().any(Group::in_transition);
         if self.phase == Phase::Stable && self.can_talk() && !self.hands_off() && !busy && !gives_up
         {
             let held = |group: &&Group| group.is_wanted() && self.contested.contains(group.key());
             let held = self.groups.iter().filter(held);
-            let sets = held.fold(Holdings::NONE, |sets, group| match self.prefers_us(group) {
+            let begin = if orphans { Holdings::FOREIGN } else { Holdings::NONE };
+            let sets = held.fold(begin, |sets, group| match self.prefers_us(group) {
                 true => sets.with(Holdings::LOCAL),
                 false => sets.with(Holdings::FOREIGN),
             });
             out.push(Output::Send(PeerMessage::HbTakeover { which: Which::Sets(sets) }));
             let text = format!(
-                "{} has not let go of what both nodes serve: it is asked for its {} groups",
+                "{} is asked for its {} groups: both nodes serve them, or neither",
                 self.peer_name(),
                 sets.seen_from_peer().word()
             );
@@ -215,6 +235,7 @@ impl Manager {
         }
         self.announce_contested(out);
         self.contested.clear();
+        self.peer.orphans = false;
         out.push(Output::CancelTimer(Timer::AnnounceAgain));
         out.push(Output::CancelTimer(Timer::TakeContested));
     }

@@ -111,6 +111,12 @@ impl Promised {
         if stuck { usual + STUCK_DIALOGUE } else { usual }
     }
 
+    /// A `resource` message that was overtaken by the next one has made 3.0.6 believe that a transition
+    /// of ours has not ended: it believes what arrives last, and hears the truth with the next change.
+    pub(crate) fn is_misled(&self, world: &World) -> bool {
+        self.model(world).is_some_and(Legacy::takes_other_for_unstable)
+    }
+
     fn model<'a>(&self, world: &'a World) -> Option<&'a Legacy> {
         world.machines[self.legacy].daemon.as_ref()?.node.legacy()
     }
@@ -249,7 +255,9 @@ impl Promised {
             shown.resources.iter().any(|resource| resource.state == "running")
         });
         let dead = status.peer.is_none_or(|peer| peer.status == "dead");
-        if dead || partly {
+        // What died here in the meantime is started again: ours keeps what the other gives up.
+        let gives_up = self.model(world).is_some_and(Legacy::is_restarting);
+        if dead || partly || gives_up {
             return Ok(());
         }
         let text = format!(

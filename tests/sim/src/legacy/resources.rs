@@ -373,8 +373,7 @@ impl Legacy {
     /// No script runs and no dialogue is under way.
     pub(super) fn is_idle(&self) -> bool {
         let resources = &self.resources;
-        resources.other_stable
-            && !resources.takeover
+        !resources.takeover
             && resources.standby == Standby::Not
             && resources.deadline.is_none()
             && self.jobs.is_empty()
@@ -399,7 +398,8 @@ impl Legacy {
         }
         let state = self.resources.state;
         let may_leave = matches!(state, State::Stable | State::Init) && self.life == Life::Active;
-        if self.leave.is_some() && may_leave && self.is_idle() {
+        let settled = self.is_idle() && self.resources.other_stable;
+        if self.leave.is_some() && may_leave && settled {
             self.give_everything_up();
         }
     }

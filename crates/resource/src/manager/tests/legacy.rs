@@ -310,3 +310,25 @@ fn what_a_restarted_3_0_6_node_had_of_ours_is_taken_back() {
     // Its quick restart after a change of ha.cf keeps what it has (§7.9).
     check(Holdings::ALL, "-/-");
 }
+
+/// This node had them, and restarted within its dead time; no 3.0.6 node takes its own groups back.
+#[test]
+fn what_neither_node_stands_for_is_asked_for() {
+    let mut world = started(Off);
+    hear(&mut world, resources(Holdings::FOREIGN, true));
+    // It says so once more when it hears that this node has settled.
+    hear(&mut world, resources(Holdings::FOREIGN, true));
+    assert_eq!(world.owners(), "-/-");
+    sent(&mut world);
+    world.fire(0, &Timer::TakeContested);
+    let which = Which::Sets(Holdings::FOREIGN);
+    assert_eq!(sent(&mut world), [PeerMessage::HbTakeover { which }]);
+    hear(&mut world, ask(Holdings::LOCAL, StandbyStep::Me));
+    hear(&mut world, ask(Holdings::LOCAL, StandbyStep::Done));
+    hear(&mut world, resources(Holdings::FOREIGN, true));
+    assert_eq!(world.owners(), "-/1");
+    sent(&mut world);
+    world.fire(0, &Timer::TakeContested);
+    assert_eq!(sent(&mut world), []);
+    assert!(!world.sides[0].timers.contains(&Timer::TakeContested));
+}

@@ -102,6 +102,9 @@ struct Peer {
     blocked: BTreeSet<GroupKey>,
     /// It was away, and has not settled since.
     away: bool,
+    /// A 3.0.6 peer has settled without its own groups, and nobody has them: they are asked for.
+    #[serde(default)]
+    orphans: bool,
 }
 
 impl Peer {
@@ -117,6 +120,7 @@ impl Peer {
             left: false,
             blocked: BTreeSet::new(),
             away: false,
+            orphans: false,
         }
     }
 
@@ -126,6 +130,7 @@ impl Peer {
         self.groups = None;
         self.fresh = false;
         self.gives = false;
+        self.orphans = false;
     }
 }
 
@@ -452,6 +457,7 @@ impl Manager {
             Timer::AskAgain(key) => self.with_key(&key, out, Group::ask_again),
             Timer::StopRetry(key) => self.with_key(&key, out, Group::retry_stop),
             Timer::AnnounceAgain => self.announce_contested(out),
+            Timer::TakeContested => self.take_contested(out),
             Timer::Monitor(key, member) => {
                 self.with_key(&key, out, |group, _| group.monitor_due(member));
             }

@@ -24,6 +24,8 @@ pub enum Timer {
     StopRetry(GroupKey),
     /// A 3.0.6 peer still has what this node keeps, and tells the network so.
     AnnounceAgain,
+    /// A 3.0.6 peer has not let go of what both have; it is asked for it.
+    TakeContested,
     /// After `shutdone`: stay a moment so that the peer hears it, then leave.
     Linger,
     /// The next check of a member that runs.

@@ -10,6 +10,7 @@ use hb_resource::input::GroupClaim;
 use hb_resource::operation::{Action, Operation};
 
 use crate::evidence::Evidence;
+use crate::legacy::Promised;
 use crate::owners::Owners;
 use crate::plan::Plan;
 use crate::promises::Promises;
@@ -58,6 +59,8 @@ pub struct Checker {
     errors_seen: [usize; 2],
     promises: Promises,
     evidence: Evidence,
+    /// What is promised beside 3.0.6, in place of everything else.
+    mixed: Option<Promised>,
 }
 
 /// Being watched, restarted, tried again after a pause and being found ready again come one after
@@ -104,7 +107,10 @@ impl Checker {
         let keepalive = Duration::from_millis(settings.timing.keepalive_ms);
         let overlap_max = deadtime * 2 + keepalive * 2 + transition;
         let patience = deadtime.max(Duration::from_secs(12));
+        let mixed = plan.pair.map(|pair| Promised::new(plan, pair, transition));
+        let overlap_max = mixed.as_ref().map_or(overlap_max, Promised::overlap_max);
         Self {
+            mixed,
             overlap_since: vec![None; settings.groups.len()],
             owners: Owners::new(settings.groups.iter().map(|group| group.key.clone()).collect()),
             overlap_max,
@@ -132,6 +138,9 @@ impl Checker {
         if self.looks_away {
             world.news.clear();
             return Ok(());
+        }
+        if let Some(mixed) = &mut self.mixed {
+            return mixed.check(world, &mut self.overlap_seen);
         }
         let understand = self.note_understanding(world);
         self.owners.look(world);
@@ -226,6 +235,9 @@ impl Checker {
     /// L1 and H1, at the end of a run: each group runs on exactly one node, whole; both nodes know
     /// it, agree, and find nothing wrong.
     pub fn check_end(&self, world: &World) -> Result<(), Violation> {
+        if let Some(mixed) = &self.mixed {
+            return mixed.check_end(world);
+        }
         let fail = |property, text| Err(Violation { at: world.now(), property, text });
         let status = [world.status(0), world.status(1)];
         for group in self.owners.groups() {
@@ -272,6 +284,23 @@ impl Checker {
         Ok(())
     }
 
+    /// How much longer than `converge_max` it may take, as things stand.
+    pub(crate) fn more_patience(&self, world: &World) -> Duration {
+        self.mixed.as_ref().map_or(Duration::ZERO, |mixed| mixed.more_patience(world))
+    }
+
+    /// Whether a 3.0.6 node refuses whatever is asked of it.
+    pub(crate) fn is_refused(&self, world: &World) -> bool {
+        self.mixed.as_ref().is_some_and(|mixed| mixed.is_misled(world))
+    }
+
+    /// Faults have ceased: operators put right what no node can.
+    pub(crate) fn tidy(&self, world: &mut World) {
+        if let Some(mixed) = &self.mixed {
+            mixed.tidy(world);
+        }
+    }
+
     /// Whether everything is as it should be. Status is dear: what agents did is looked at first.
     pub fn has_converged(&self, world: &World) -> bool {
         let served = |group: &String| {
@@ -282,7 +311,7 @@ impl Checker {
     }
 }
 
-fn is_error(line: &hb_node::effect::LogEvent) -> bool {
+pub(crate) fn is_error(line: &hb_node::effect::LogEvent) -> bool {
     // Two owners after a partition are what this world is about; how long they last is S1.
     line.level == hb_node::effect::Level::Error && line.event != "split"
 }
@@ -320,7 +349,7 @@ fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
 
 /// S3: inside a group starts go left to right, stops right to left, one at a time. The loser of a
 /// conflict takes its addresses from the network before that, beside whatever is under way.
-fn check_order(world: &World, machine: usize, run: &Arc<UnderWay>) -> Result<(), Violation> {
+pub(crate) fn check_order(world: &World, machine: usize, run: &Arc<UnderWay>) -> Result<(), Violation> {
     let this = &world.machines[machine];
     let UnderWay { operation, generation } = run.as_ref();
     let warm = |operation: &Operation| this.agents.warm.contains(&operation.resource.text);

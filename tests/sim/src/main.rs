@@ -13,7 +13,7 @@ use std::time::{Duration, Instant as Clock};
 
 use hb_messaging::time::Instant;
 use hb_sim::counts::Counts;
-use hb_sim::plan::{Plan, Seed};
+use hb_sim::plan::{Plan, Scope, Seed};
 use hb_sim::run::{Cut, Report, Watching, carry};
 use hb_sim::shrink::{command, shrink};
 
@@ -28,8 +28,20 @@ struct Options {
     jobs: usize,
     /// One seed, with its trace.
     seed: Option<Seed>,
+    /// Every seed plays a pair with Heartbeat 3.0.6.
+    mixed: bool,
     /// What of it, or of each, is carried out.
     cut: Cut,
+}
+
+impl Options {
+    /// The plan that a number stands for.
+    fn meant(&self, number: u64) -> Seed {
+        match self.mixed {
+            true => Seed { number, scope: Scope::Mixed },
+            false => Seed::new(number),
+        }
+    }
 }
 
 /// What many runs add up to.
@@ -59,18 +71,19 @@ const BAR: u64 = 30;
 
 thread_local! {
     /// The seed that this thread runs, for whoever reads why it panicked.
-    static RUNNING: Cell<u64> = const { Cell::new(0) };
+    static RUNNING: Cell<Option<Seed>> = const { Cell::new(None) };
 }
 
 const USAGE: &str = "\
-usage: hb-sim [--seeds N] [--from N] [--jobs N] [--mode safety|liveness]
+usage: hb-sim [--seeds N] [--from N] [--jobs N] [--mode safety|liveness] [--pair legacy]
            run N seeds (default 1000) from N (default 1) in N threads (default: one for each
            processor). safety: each run ends when its faults cease; liveness (default): it goes on
-           until everything must be well again
+           until everything must be well again. In one seed of eight one node is Heartbeat 3.0.6;
+           --pair legacy: in every seed
        hb-sim --seed N [--only 1,4,7] [--calm SECONDS] [--until SECONDS] [--mode ...]
            run one seed and print its trace, one line for each event: time, node, kind, what.
            --only: only the faults with these numbers (- for none); --calm: faults cease then;
-           bN, cN: only the first part, or the first two, of its plan
+           bN, cN: only the first part, or the first two, of its plan; mN: beside Heartbeat 3.0.6
        hb-sim replay FILE [--quiet | --renew]
            live through the recording of a daemon; with --renew keep in it what this program decides
        hb-sim scenes FOLDER
@@ -142,7 +155,8 @@ fn replay(words: impl Iterator<Item = String>) -> ExitCode {
 }
 
 fn read(mut words: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { from: 1, seeds: 1_000, jobs: 0, seed: None, cut: Cut::default() };
+    let cut = Cut::default();
+    let mut options = Options { from: 1, seeds: 1_000, jobs: 0, seed: None, mixed: false, cut };
     while let Some(word) = words.next() {
         let value = words.next()?;
         match word.as_str() {
@@ -153,6 +167,7 @@ fn read(mut words: impl Iterator<Item = String>) -> Option<Options> {
             "--until" => options.cut.until = Some(moment(&value)?),
             "--calm" => options.cut.calm = Some(moment(&value)?),
             "--only" => options.cut.only = Some(numbers(&value)?),
+            "--pair" => options.mixed = (value == "legacy").then_some(true)?,
             "--mode" => options.cut.safety_only = is_safety(&value)?,
             _ => return None,
         }
@@ -216,7 +231,7 @@ fn many(options: &Options) -> ExitCode {
     let next = AtomicU64::new(options.from);
     let total = Mutex::new((Total::default(), begun));
     std::panic::set_hook(Box::new(|panic| {
-        let seed = RUNNING.get();
+        let seed = RUNNING.get().map_or_else(String::new, |seed| seed.to_string());
         eprintln!(
             "\nseed {seed}: {panic}\n  replay: cargo run --release -p hb-sim -- --seed {seed}"
         );
@@ -229,10 +244,11 @@ fn many(options: &Options) -> ExitCode {
                     if seed >= end {
                         return;
                     }
-                    RUNNING.set(seed);
-                    let (report, again) = twice(Seed::new(seed), &options.cut);
+                    let seed = options.meant(seed);
+                    RUNNING.set(Some(seed));
+                    let (report, again) = twice(seed, &options.cut);
                     let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
-                    note(&mut total.0, Seed::new(seed), &report, &again, &options.cut);
+                    note(&mut total.0, seed, &report, &again, &options.cut);
                     if total.1.elapsed() >= PROGRESS_EVERY {
                         total.1 = Clock::now();
                         progress(&total.0, options.seeds, begun.elapsed());

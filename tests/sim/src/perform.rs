@@ -95,6 +95,9 @@ impl World {
 
     /// For the table of state transitions.
     fn count_transition(&mut self, line: &LogEvent) {
+        if line.event == "legacy" {
+            return self.counts.add("3.0.6", &line.text);
+        }
         let kind = match line.event.as_str() {
             "group_changed" => "group",
             "node_changed" => "node",

@@ -12,6 +12,7 @@ use hb_resource::input::{Holdings, Which};
 
 use crate::beyond::Beyond;
 use crate::faults::Fault;
+use crate::legacy::{Pair, is_mixed};
 use crate::network::Path;
 use crate::rng::Rng;
 use crate::setup;
@@ -38,6 +39,8 @@ pub struct Plan {
     pub beyond: Beyond,
     /// The third part.
     pub swarm: Swarm,
+    /// Which node is Heartbeat 3.0.6; `None`: neither is.
+    pub(crate) pair: Option<Pair>,
 }
 
 /// How much of a number's plan is meant.
@@ -49,10 +52,12 @@ pub enum Scope {
     Beyond,
     /// All of it.
     Whole,
+    /// The plan of a pair of which one node is Heartbeat 3.0.6, whatever the number means otherwise.
+    Mixed,
 }
 
 /// Names a plan. `17`, or with a letter in front what the number meant before parts were added:
-/// `b17` for the first part alone, `c17` for the first two.
+/// `b17` for the first part alone, `c17` for the first two. `m17` is its plan of a mixed pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Seed {
     /// The number.
@@ -72,6 +77,7 @@ impl Seed {
         let (scope, digits) = match text.split_at_checked(1)? {
             ("b", digits) => (Scope::Base, digits),
             ("c", digits) => (Scope::Beyond, digits),
+            ("m", digits) => (Scope::Mixed, digits),
             _ => (Scope::Whole, text),
         };
         Some(Self { number: digits.parse().ok()?, scope })
@@ -84,13 +90,14 @@ impl fmt::Display for Seed {
             Scope::Base => "b",
             Scope::Beyond => "c",
             Scope::Whole => "",
+            Scope::Mixed => "m",
         };
         write!(f, "{letter}{}", self.number)
     }
 }
 
 /// Adds faults of one kind that begin at a moment.
-type Kind = fn(&mut Plan, Instant, &[GroupSpec], &Timing, &mut Rng);
+pub(crate) type Kind = fn(&mut Plan, Instant, &[GroupSpec], &Timing, &mut Rng);
 
 /// What kinds of faults a run has. Few at a time show more than all at once.
 #[derive(Clone, Copy, Debug)]
@@ -110,7 +117,9 @@ impl Plan {
         match seed.scope {
             Scope::Base => Self::base(seed.number, None),
             Scope::Beyond => Self::both(seed.number, None),
+            Scope::Whole if is_mixed(seed.number) => Self::mixed(seed.number),
             Scope::Whole => Self::whole(seed.number),
+            Scope::Mixed => Self::mixed(seed.number),
         }
     }
 
@@ -149,6 +158,7 @@ impl Plan {
             slowest: Duration::from_millis(20),
             beyond: Beyond::default(),
             swarm: Swarm::default(),
+            pair: None,
         };
         plan.begin(&timing, &mut rng);
         plan.agents(&groups, mood, &mut rng);
@@ -162,7 +172,7 @@ impl Plan {
     }
 
     /// Mostly both start at nearly the same time; sometimes one is late or never comes.
-    fn begin(&mut self, timing: &Timing, rng: &mut Rng) {
+    pub(crate) fn begin(&mut self, timing: &Timing, rng: &mut Rng) {
         let span = *rng.pick(&[0, timing.keepalive_ms, timing.deadtime_ms, timing.initdead_ms * 2]);
         for machine in 0..2 {
             let at = Instant::from_micros(rng.between(0, span * 1_000));
@@ -171,9 +181,12 @@ impl Plan {
     }
 
     fn agents(&mut self, groups: &[GroupSpec], mood: Mood, rng: &mut Rng) {
-        if !mood.slow_agents {
-            return;
+        if mood.slow_agents {
+            self.slow_agents(groups, rng);
         }
+    }
+
+    pub(crate) fn slow_agents(&mut self, groups: &[GroupSpec], rng: &mut Rng) {
         for text in texts(groups) {
             for machine in 0..2 {
                 let takes = Duration::from_millis(rng.between(1, 1_500));
@@ -216,7 +229,7 @@ impl Plan {
     }
 
     /// A machine goes, one way or another, and usually comes back.
-    fn crash(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+    pub(crate) fn crash(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
         let machine = usize::from(rng.chance(500));
         let fault = match rng.between(0, 3) {
             0 => Fault::Kill(machine),
@@ -230,7 +243,7 @@ impl Plan {
     }
 
     /// Longer than a deadtime, it is a partition for whoever stands still.
-    fn stand_still(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+    pub(crate) fn stand_still(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
         let machine = usize::from(rng.chance(500));
         self.add(at, Fault::Halt(machine));
         self.add(at + pause(timing, rng), Fault::Resume(machine));
@@ -258,7 +271,7 @@ impl Plan {
         self.add(end, Fault::Heal);
     }
 
-    fn weather(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+    pub(crate) fn weather(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
         let keepalive_us = timing.keepalive_ms * 1_000;
         let path = Path {
             up: true,
@@ -272,7 +285,7 @@ impl Plan {
         self.add(at + pause(timing, rng), Fault::Weather(Path::GOOD));
     }
 
-    fn command(&mut self, at: Instant, groups: &[GroupSpec], _: &Timing, rng: &mut Rng) {
+    pub(crate) fn command(&mut self, at: Instant, groups: &[GroupSpec], _: &Timing, rng: &mut Rng) {
         let machine = usize::from(rng.chance(500));
         let which = if rng.chance(250) {
             Which::Group(rng.pick(groups).key.clone())
@@ -287,7 +300,7 @@ impl Plan {
         self.add(at, Fault::Command(machine, request));
     }
 
-    fn fail_agent(&mut self, at: Instant, groups: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+    pub(crate) fn fail_agent(&mut self, at: Instant, groups: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
         let machine = usize::from(rng.chance(500));
         let text = rng.pick(&texts(groups)).clone();
         let fault: fn(usize, String, bool) -> Fault = match rng.between(0, 3) {
@@ -316,7 +329,7 @@ pub(crate) fn texts(groups: &[GroupSpec]) -> Vec<String> {
     resources.map(|resource| resource.text.clone()).collect()
 }
 
-fn groups(rng: &mut Rng) -> Vec<GroupSpec> {
+pub(crate) fn groups(rng: &mut Rng) -> Vec<GroupSpec> {
     const NAMES: [&[&str]; 4] =
         [&["10.0.0.7", "nginx", "10.0.0.8"], &["db", "mount"], &["mail"], &["10.0.0.9"]];
     let count = usize::try_from(rng.between(1, 4)).unwrap_or(1);

@@ -92,6 +92,10 @@ pub fn carry(seed: Seed, cut: &Cut, watching: Watching) -> Report {
         world.environment_every = SLOW_ENVIRONMENT;
     }
     world.edge = plan.beyond.edge.clone();
+    if let Some(pair) = plan.pair {
+        world.machines[pair.legacy].is_legacy = true;
+    }
+    world.counts.add("pair", if plan.pair.is_some() { "with 3.0.6" } else { "both ours" });
     for machine in &mut world.machines {
         machine.agents.warm = plan.beyond.warm.clone();
     }
@@ -140,6 +144,7 @@ fn carry_out(
         return Ok(());
     }
     calm_down(plan, world);
+    checker.tidy(world);
     checker.check(world)?;
     let begun = world.now();
     converge(world, checker, end)?;
@@ -151,6 +156,10 @@ fn carry_out(
         return Ok(());
     }
     rest(world, checker, end)?;
+    if checker.is_refused(world) {
+        world.counts.add("3.0.6", "was overtaken by a word of ours, and refuses");
+        return Ok(());
+    }
     if plan.swarm.drill { drill(world, checker, end) } else { Ok(()) }
 }
 
@@ -172,12 +181,17 @@ fn rest(world: &mut World, checker: &mut Checker, end: Instant) -> Result<(), Vi
 }
 
 /// L2: wherever a run has led, it was no dead end: each node in turn is told to give everything to
-/// the other, and then everything is as it should be again.
+/// the other, and then everything is as it should be again. A 3.0.6 node answers nobody: the other is
+/// told to take it.
 fn drill(world: &mut World, checker: &mut Checker, end: Instant) -> Result<(), Violation> {
     for machine in 0..2 {
         let which = Which::Sets(Holdings::ALL);
-        let client = world.request(machine, Request::Standby { which });
-        let limit = (world.now() + checker.converge_max).min(end);
+        let client = match world.machines[machine].is_legacy {
+            true => world.request(1 - machine, Request::Takeover { which }),
+            false => world.request(machine, Request::Standby { which }),
+        };
+        let patience = checker.converge_max + checker.more_patience(world);
+        let limit = (world.now() + patience).min(end);
         while world.reply(client).is_none() && world.now() < limit {
             advance(world, checker, (world.now() + checker.looks_every).min(limit))?;
         }
@@ -215,7 +229,8 @@ fn moves(world: &World, except: &BTreeSet<String>) -> usize {
 
 /// Waits until everything is as it should be, at most as long as the checker allows.
 fn converge(world: &mut World, checker: &mut Checker, end: Instant) -> Result<(), Violation> {
-    let limit = (world.now() + checker.converge_max).min(end);
+    let patience = checker.converge_max + checker.more_patience(world);
+    let limit = (world.now() + patience).min(end);
     while !checker.has_converged(world) && world.now() < limit {
         restart(world);
         advance(world, checker, (world.now() + checker.looks_every).min(limit))?;

@@ -20,8 +20,10 @@ use crate::clock::Clock;
 use crate::counts::Counts;
 use crate::edge::{Edge, Ending};
 use crate::faults::die;
+use crate::legacy::Legacy;
 use crate::network::Network;
 use crate::perform::outcome_word;
+use crate::player::Player;
 use crate::rng::Rng;
 use crate::trace::Trace;
 use crate::troubles::Stray;
@@ -38,6 +40,8 @@ const TIMEOUTS_MAX: usize = 10_000;
 pub struct Machine {
     /// What its daemon reads when it starts.
     pub settings: Settings,
+    /// Its daemon is Heartbeat 3.0.6.
+    pub is_legacy: bool,
     /// Its agents and resources: they survive the daemon.
     pub agents: Agents,
     /// What a daemon has started and not stopped, as written in the run directory.
@@ -78,8 +82,8 @@ pub struct Machine {
 /// A running daemon.
 #[derive(Clone, Debug)]
 pub struct Daemon {
-    /// The real thing.
-    pub node: Node,
+    /// The daemon itself.
+    pub node: Player,
     /// When it started, by its machine's clock: the zero of its own time.
     pub started: Instant,
 }
@@ -233,7 +237,11 @@ impl World {
         this.generation += 1;
         let uuid = [u8::try_from(machine + 1).unwrap_or(0); 16];
         let identity = Identity { uuid, generation: this.generation, seed };
-        let node = Node::new(&this.settings, identity);
+        let legacy = this.is_legacy.then(|| Legacy::new(&this.settings, identity));
+        let node = match legacy.flatten() {
+            Some(legacy) => Player::Legacy(Box::new(legacy)),
+            None => Player::Ours(Box::new(Node::new(&this.settings, identity))),
+        };
         this.clock.thaw(self.now);
         (this.heard, this.halted) = (None, None);
         this.reached.clear();
@@ -327,13 +335,13 @@ impl World {
     /// What the daemon of `machine` says of everything; `None` when it is down.
     pub fn status(&self, machine: usize) -> Option<StatusSnapshot> {
         let daemon = self.machines[machine].daemon.as_ref()?;
-        Some(daemon.node.status(self.machines[machine].local(daemon, self.now)))
+        daemon.node.status(self.machines[machine].local(daemon, self.now))
     }
 
     /// What the node of `machine` has: cheaper than [`World::status`], which is made for people. `None`
-    /// when it is down.
+    /// when it is down, or no node of ours.
     pub fn resources(&self, machine: usize) -> Option<&Manager> {
-        self.machines[machine].daemon.as_ref().map(|daemon| daemon.node.resources())
+        self.machines[machine].daemon.as_ref()?.node.resources()
     }
 
     /// When the next thing happens; `None` when nothing ever will.
@@ -502,6 +510,7 @@ impl Machine {
     fn new(settings: Settings) -> Self {
         Self {
             settings,
+            is_legacy: false,
             agents: Agents::default(),
             left: BTreeSet::new(),
             daemon: None,

@@ -9,6 +9,9 @@ use super::*;
 /// Between two announcements of what a 3.0.6 peer still has. It announces too, four times a second
 /// for five seconds; its switch may have to be won back any time until it lets go.
 const ANNOUNCE_PAUSE: Duration = Duration::from_secs(1);
+/// A 3.0.6 peer that gives everything up after a partition says so two seconds later, or when the
+/// scripts that it runs have ended.
+const CONTEST_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Manager {
     pub(super) fn peer_status(&mut self, status: PeerStatus, out: &mut Vec<Output>) {
@@ -139,10 +142,79 @@ impl Manager {
             return;
         }
         let wanted = self.groups.iter().filter(|group| group.is_wanted());
-        self.contested.extend(wanted.map(|group| group.key().to_owned()));
-        if !self.contested.is_empty() {
+        let wanted: Vec<GroupKey> = wanted.map(|group| group.key().to_owned()).collect();
+        self.contest(wanted, out);
+    }
+
+    fn contest(&mut self, keys: Vec<GroupKey>, out: &mut Vec<Output>) {
+        let begins = self.contested.is_empty() && !keys.is_empty();
+        self.contested.extend(keys);
+        if begins {
             out.push(Output::SetTimer(Timer::AnnounceAgain, ANNOUNCE_PAUSE));
+            out.push(Output::SetTimer(Timer::TakeContested, CONTEST_PATIENCE));
         }
+    }
+
+    /// A 3.0.6 peer that has settled says what it stands for. What is held here as well is contested;
+    /// what it does not name, it has let go.
+    fn judge_contest(&mut self, out: &mut Vec<Output>) {
+        let both = |index: &usize| self.groups[*index].is_wanted() && self.legacy_has(*index);
+        let both = (0..self.groups.len()).filter(both);
+        let both: Vec<GroupKey> = both.map(|index| self.groups[index].key().to_owned()).collect();
+        if both.is_empty() {
+            self.end_contest(out);
+        } else {
+            self.contested.retain(|key| both.contains(key));
+            self.contest(both, out);
+        }
+        let orphans = self.has_orphans();
+        if !std::mem::replace(&mut self.peer.orphans, orphans) && orphans {
+            out.push(Output::SetTimer(Timer::TakeContested, CONTEST_PATIENCE));
+        }
+    }
+
+    /// Groups of nobody: this node had them, restarted within its dead time, and does not know it any
+    /// more; the 3.0.6 peer, which they prefer, has settled without them (§15, 22). It may still be
+    /// stopping them, so they are not simply started.
+    fn has_orphans(&self) -> bool {
+        let settled = self.peer.stable == Some(true);
+        let unheld = self.peer.holdings.is_some_and(|held| !held.local);
+        let free = |group: &Group| {
+            !self.prefers_us(group) && !group.is_wanted() && !group.has_failed()
+        };
+        settled && unheld && self.groups.iter().any(free)
+    }
+
+    /// A 3.0.6 peer that had lost sight of this node gives everything up by itself (§7.9). One that had
+    /// not, because only this node took it for dead, and one that took over at a late heartbeat (§6.2),
+    /// keeps what both have for ever. It is asked to give it, as by an operator; this node goes on
+    /// serving. So it is for what neither has: one that is in the middle of something does not answer.
+    pub(super) fn take_contested(&mut self, out: &mut Vec<Output>) {
+        let orphans = self.peer.orphans && self.has_orphans();
+        if self.peer.native || self.contested.is_empty() && !orphans {
+            self.peer.orphans = false;
+            return;
+        }
+        let gives_up = self.peer.holdings == Some(Holdings::NONE) && !orphans;
+        let busy = self.dialogue != Dialogue::None || self.groups.iter().any(Group::in_transition);
+        if self.phase == Phase::Stable && self.can_talk() && !self.hands_off() && !busy && !gives_up
+        {
+            let held = |group: &&Group| group.is_wanted() && self.contested.contains(group.key());
+            let held = self.groups.iter().filter(held);
+            let begin = if orphans { Holdings::FOREIGN } else { Holdings::NONE };
+            let sets = held.fold(begin, |sets, group| match self.prefers_us(group) {
+                true => sets.with(Holdings::LOCAL),
+                false => sets.with(Holdings::FOREIGN),
+            });
+            out.push(Output::Send(PeerMessage::HbTakeover { which: Which::Sets(sets) }));
+            let text = format!(
+                "{} is asked for its {} groups: both nodes serve them, or neither",
+                self.peer_name(),
+                sets.seen_from_peer().word()
+            );
+            out.push(Output::Alert { error: false, text });
+        }
+        out.push(Output::SetTimer(Timer::TakeContested, CONTEST_PATIENCE));
     }
 
     pub(super) fn announce_contested(&mut self, out: &mut Vec<Output>) {
@@ -163,7 +235,9 @@ impl Manager {
         }
         self.announce_contested(out);
         self.contested.clear();
+        self.peer.orphans = false;
         out.push(Output::CancelTimer(Timer::AnnounceAgain));
+        out.push(Output::CancelTimer(Timer::TakeContested));
     }
 
     /// Everything that the peer said is forgotten. It may not have noticed that it was away, and
@@ -230,9 +304,8 @@ impl Manager {
         }
         let settled = stable == Some(true) && self.peer.stable != Some(true);
         self.peer.stable = stable.or(self.peer.stable);
-        if settled && !self.peer.native && self.phase == Phase::Stable {
-            // Heartbeat 3.0.6 §7.4: who learns that the other has settled says what it holds.
-            self.say(None, out);
+        if stable == Some(true) && !self.peer.native && self.phase == Phase::Stable {
+            self.legacy_stands(settled, out);
         }
         if settled {
             self.giver_settled(out);
@@ -240,6 +313,23 @@ impl Manager {
         }
         self.note_forgotten(&before, out);
         self.note_conflicts(&before, out);
+    }
+
+    /// A 3.0.6 peer has settled, or says once more that it has.
+    fn legacy_stands(&mut self, settled: bool, out: &mut Vec<Output>) {
+        let moves = self.dialogue != Dialogue::None;
+        let held = self.peer.holdings.unwrap_or(Holdings::ALL);
+        if std::mem::take(&mut self.peer.fresh) && !held.foreign && !moves && !self.hands_off() {
+            // It has begun anew, and what it had of ours before belongs to nobody.
+            self.booked.local = true;
+        }
+        if !moves && !self.hands_off() {
+            self.judge_contest(out);
+        }
+        if settled {
+            // Heartbeat 3.0.6 §7.4: who learns that the other has settled says what it holds.
+            self.say(None, out);
+        }
     }
 
     /// What failed here while the peer was away can be offered once it has settled.

@@ -200,7 +200,7 @@ impl Manager {
     }
 
     /// A 3.0.6 peer stands for the set of this group, or has not said.
-    fn legacy_has(&self, index: usize) -> bool {
+    pub(super) fn legacy_has(&self, index: usize) -> bool {
         let ours = self.prefers_us(&self.groups[index]);
         self.peer.holdings.is_none_or(|held| if ours { held.foreign } else { held.local })
     }
@@ -356,9 +356,14 @@ impl Manager {
         out.push(Output::SetTimer(Timer::Linger, linger));
     }
 
-    /// The step that ends a side's part, said after the claims that belong to it.
+    /// The step that ends a side's part, said after the claims that belong to it. A 3.0.6 peer believes
+    /// what arrives last, so it is not told again that a transition is under way: that may overtake
+    /// the word that it has ended.
     pub(super) fn say_done(&mut self, which: Which, out: &mut Vec<Output>) {
-        self.say(self.dialogue.info(), out);
+        match self.peer.native {
+            true => self.say(self.dialogue.info(), out),
+            false => self.tell_changes(out),
+        }
         out.push(Output::Send(PeerMessage::AskResources { which, step: StandbyStep::Done }));
     }
 }

@@ -225,6 +225,7 @@ fn timer_word(timer: &Timer) -> &'static str {
         Timer::OfferGroup(_) => "offer the group",
         Timer::StopRetry(_) => "stop again",
         Timer::AnnounceAgain => "announce again",
+        Timer::TakeContested => "take contested",
         Timer::Linger => "linger",
         Timer::Monitor(_, 0) => "check the address",
         Timer::Monitor(..) => "check the service",

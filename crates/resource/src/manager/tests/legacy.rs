@@ -229,3 +229,106 @@ fn failback_to_a_returning_3_0_6_node() {
     let said = sent(&mut world);
     assert!(said.contains(&ask(Holdings::FOREIGN, StandbyStep::Me)), "{said:?}");
 }
+
+/// Only this node took the other for dead; that one has no reason to give anything up.
+#[test]
+fn what_a_3_0_6_node_keeps_after_a_heal_is_asked_for() {
+    let mut world = started(On);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    world.feed(0, Input::Peer(PeerStatus::Dead));
+    finish(&mut world);
+    world.feed(0, Input::Peer(PeerStatus::Active));
+    world.feed(0, Input::PeerReturned);
+    finish(&mut world);
+    sent(&mut world);
+    world.fire(0, &Timer::TakeContested);
+    let which = Which::Sets(Holdings::ALL);
+    assert_eq!(sent(&mut world), [PeerMessage::HbTakeover { which }]);
+    // It gives, as after any hb_takeover, and this node does not stop for it.
+    hear(&mut world, ask(Holdings::ALL, StandbyStep::Me));
+    assert_eq!(sent(&mut world).first(), Some(&ask(Holdings::ALL, StandbyStep::Other)));
+    hear(&mut world, resources(Holdings::NONE, false));
+    hear(&mut world, ask(Holdings::ALL, StandbyStep::Done));
+    assert!(sent(&mut world).contains(&ask(Holdings::ALL, StandbyStep::Done)));
+    assert!(world.sides[0].timers.contains(&Timer::AnnounceAgain), "it has not said it is done");
+    hear(&mut world, resources(Holdings::NONE, true));
+    assert!(!world.sides[0].timers.contains(&Timer::AnnounceAgain));
+    assert!(!world.sides[0].timers.contains(&Timer::TakeContested));
+    assert_eq!(world.owners(), "1/1");
+    assert!(world.took(0, &["stop"]).is_empty());
+}
+
+/// §6.2: a heartbeat of ours came late, and it took everything over. Nobody was away for us.
+#[test]
+fn what_a_3_0_6_node_took_from_a_living_node_is_asked_for() {
+    let mut world = started(Off);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    assert_eq!(world.owners(), "1/-");
+    hear(&mut world, resources(Holdings::ALL, true));
+    sent(&mut world);
+    world.fire(0, &Timer::TakeContested);
+    // Only what both have: its own groups stay where they are.
+    let which = Which::Sets(Holdings::LOCAL);
+    assert_eq!(sent(&mut world), [PeerMessage::HbTakeover { which }]);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    assert!(!world.sides[0].timers.contains(&Timer::TakeContested));
+    assert_eq!(world.owners(), "1/-");
+}
+
+#[test]
+fn a_3_0_6_node_that_gives_everything_up_is_not_asked() {
+    let mut world = started(On);
+    hear(&mut world, resources(Holdings::LOCAL, true));
+    world.feed(0, Input::Peer(PeerStatus::Dead));
+    finish(&mut world);
+    world.feed(0, Input::Peer(PeerStatus::Active));
+    world.feed(0, Input::PeerReturned);
+    hear(&mut world, resources(Holdings::NONE, false));
+    sent(&mut world);
+    world.fire(0, &Timer::TakeContested);
+    assert_eq!(sent(&mut world), []);
+    assert!(world.sides[0].timers.contains(&Timer::TakeContested), "it may be stuck");
+}
+
+/// It had our groups, was killed, and begins again within its dead time: nobody else will take them.
+#[test]
+fn what_a_restarted_3_0_6_node_had_of_ours_is_taken_back() {
+    fn check(held: Holdings, owners: &str) {
+        let mut world = started(Off);
+        hear(&mut world, resources(Holdings::ALL, true));
+        assert_eq!(world.owners(), "-/-");
+        world.feed(0, Input::PeerRestarted);
+        world.feed(0, Input::Peer(PeerStatus::Starting));
+        world.feed(0, Input::Peer(PeerStatus::Active));
+        hear(&mut world, PeerMessage::Starting);
+        hear(&mut world, resources(Holdings::NONE, false));
+        assert_eq!(world.owners(), "-/-", "it may still be releasing");
+        hear(&mut world, resources(held, true));
+        assert_eq!(world.owners(), owners);
+    }
+    check(Holdings::LOCAL, "1/-");
+    // Its quick restart after a change of ha.cf keeps what it has (§7.9).
+    check(Holdings::ALL, "-/-");
+}
+
+/// This node had them, and restarted within its dead time; no 3.0.6 node takes its own groups back.
+#[test]
+fn what_neither_node_stands_for_is_asked_for() {
+    let mut world = started(Off);
+    hear(&mut world, resources(Holdings::FOREIGN, true));
+    // It says so once more when it hears that this node has settled.
+    hear(&mut world, resources(Holdings::FOREIGN, true));
+    assert_eq!(world.owners(), "-/-");
+    sent(&mut world);
+    world.fire(0, &Timer::TakeContested);
+    let which = Which::Sets(Holdings::FOREIGN);
+    assert_eq!(sent(&mut world), [PeerMessage::HbTakeover { which }]);
+    hear(&mut world, ask(Holdings::LOCAL, StandbyStep::Me));
+    hear(&mut world, ask(Holdings::LOCAL, StandbyStep::Done));
+    hear(&mut world, resources(Holdings::FOREIGN, true));
+    assert_eq!(world.owners(), "-/1");
+    sent(&mut world);
+    world.fire(0, &Timer::TakeContested);
+    assert_eq!(sent(&mut world), []);
+    assert!(!world.sides[0].timers.contains(&Timer::TakeContested));
+}

@@ -110,7 +110,10 @@ impl View<'_> {
         };
         let name = &peer.name;
         for (part, text) in self.differences() {
-            let hint = format!("make {part} the same on both nodes and run hb reload there");
+            let hint = format!(
+                "hb push-config --dry-run {part} shows the difference; hb push-config --reload {part} \
+                 gives this node's to {name}"
+            );
             add("config_differs", part, text, &hint);
         }
         if let Some(key) = self.unconfirmed_key() {

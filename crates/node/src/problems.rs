@@ -62,7 +62,10 @@ impl View<'_> {
             let claimed = self.claimed_by_silent_peer(key);
             let unserved = service == Service::Nobody && self.is_settled() && claimed.is_none();
             let lost = if unserved { Verdict::Down } else { Verdict::Degraded };
-            let sides = [(Some(here), format!("here: {}", group.reason())), (peer, peer_name)];
+            let sides = [
+                (Some(here), format!("here: {}", group.reason())),
+                (peer, format!("on {peer_name}")),
+            ];
             for (claim, place) in sides {
                 match claim {
                     Some(GroupClaim::Failed) => {
@@ -90,7 +93,7 @@ impl View<'_> {
                     "group_not_served",
                     Verdict::Down,
                     text,
-                    "hb takeover, or see the reason below",
+                    "hb cleanup tries again, once the cause is mended; hb takeover when it was stopped",
                 );
             }
         }

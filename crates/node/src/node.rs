@@ -28,6 +28,7 @@ use crate::input::{ClientId, Input};
 use crate::ipfail::Ipfail;
 use crate::report;
 use crate::requests::Requests;
+use crate::rivals::Rivals;
 use crate::since::Since;
 use crate::split::Splits;
 use crate::timers::TimerTable;
@@ -120,6 +121,9 @@ pub struct Node {
     pub(crate) totals: Totals,
     /// Groups that both nodes have.
     pub(crate) splits: Splits,
+    /// Other hosts that claim addresses which are held here.
+    #[serde(default)]
+    pub(crate) rivals: Rivals,
     /// What this node said of itself last.
     said: Saying,
     /// Programs that are signed on at the peer's client socket.
@@ -256,6 +260,7 @@ impl Node {
             activity: Activity::default(),
             totals: Totals::new(settings),
             splits: Splits::default(),
+            rivals: Rivals::default(),
             said: Saying::default(),
             peer_clients: BTreeSet::new(),
             wanting: false,
@@ -412,6 +417,10 @@ impl Node {
             Input::Witness { question, answer } => self.take_witness(question, answer, turn),
             Input::Guarded { announced, conflicts } => {
                 self.totals.note_guard(announced, conflicts);
+            }
+            Input::Rival { group, resource, ethernet } => {
+                turn.changed = true;
+                self.rivals.note(&group, &resource, ethernet, self.now);
             }
             Input::Slept { ms } => self.note_sleep(ms, turn),
             Input::Reload { release } => self.reload(release, turn),

@@ -24,6 +24,7 @@ use crate::keys;
 use crate::node::Node;
 use crate::problems::Finding;
 use crate::report::millis;
+use crate::rivals::Rival;
 
 /// Who serves a group, as far as is known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,6 +182,26 @@ impl View<'_> {
         self.node.activity.claimed_by_peer(key)
     }
 
+    /// The machine of the silent peer as it claims an address that this node serves: both have it.
+    pub(crate) fn peer_rival<'b>(&'b self, key: &'b str, now: Instant) -> Option<Rival<'b>> {
+        let is_silent = self.peer().is_some_and(|peer| peer.status == NodeStatus::Dead);
+        let mut groups = self.node.manager.groups();
+        let held = groups.any(|group| group.key() == key && group.claim() == GroupClaim::Held);
+        let mut rivals = self.node.rivals.of(key, now);
+        rivals.find(|rival| rival.is_peer && is_silent && held)
+    }
+
+    /// Whether the machine of the silent peer answers for an address of a group, or claims it.
+    pub(crate) fn is_maybe_on_peer(&self, key: &str, now: Instant) -> bool {
+        self.claimed_by_silent_peer(key).is_some() || self.peer_rival(key, now).is_some()
+    }
+
+    /// Whether it does so for any group.
+    pub(crate) fn peer_machine_answers(&self, now: Instant) -> bool {
+        let mut groups = self.node.manager.groups();
+        groups.any(|group| self.is_maybe_on_peer(group.key(), now))
+    }
+
     /// No transition under way on either side, as far as is known here.
     pub(crate) fn is_settled(&self) -> bool {
         let node = self.node;
@@ -293,7 +314,7 @@ impl View<'_> {
             here: group.claim(),
             peer: self.peer_claim(key),
             active_on,
-            maybe_on: self.claimed_by_silent_peer(key).map(|_| self.peer_name()),
+            maybe_on: self.is_maybe_on_peer(key, now).then(|| self.peer_name()),
             since_ms: self.node.claims.lasted_ms(key, now),
             reason: group.reason().to_owned(),
             resources: resources.collect(),

@@ -44,6 +44,7 @@ impl Node {
         }
         // A peer that does not say it, or not any more, is still the machine that it was.
         if !self.peer_says.ethernet.is_empty() && self.peer_says.ethernet != before.ethernet {
+            self.rivals.peer_is(&self.peer_says.ethernet);
             turn.effects.push(Effect::PeerEthernet(self.peer_says.ethernet.clone()));
         }
         if self.peer_says.unready != before.unready {

@@ -113,8 +113,8 @@ fn watched_over_http(pair: &mut Pair) {
     assert!(!about.contains("Uid:\t0\t"), "{about}");
     let machine = pair.machine("node1");
     machine.write("/etc/ha.d/serve.token", "a-token-of-the-tests\n");
-    machine.write("/tmp/serve.toml", "[serve]\ntoken_file = \"/etc/ha.d/serve.token\"\n");
-    let add = "cp -p hb.toml hb.toml.was && cat /tmp/serve.toml >>hb.toml";
+    machine.write("/root/serve.toml", "[serve]\ntoken_file = \"/etc/ha.d/serve.token\"\n");
+    let add = "cp -p hb.toml hb.toml.was && cat /root/serve.toml >>hb.toml";
     pair.sh("node1", &format!("cd /etc/ha.d && {add} && chmod 600 hb.toml serve.token"));
     pair.sh("node1", "systemctl restart hb-serve");
     let with = |token: &str| checked(&format!("Authorization: Bearer {token}\\r\\n"));

@@ -35,8 +35,8 @@ fn settings(file: &str) -> String {
 
 /// Writes `[notify]` in the place of the one that hb.toml has, which is always its last section.
 fn set(pair: &Pair, node: &str, text: &str) {
-    pair.machine(node).write("/tmp/notify.toml", text);
-    let line = "sed -i '/^\\[\\[*notify/,$d' hb.toml && cat /tmp/notify.toml >>hb.toml";
+    pair.machine(node).write("/root/notify.toml", text);
+    let line = "sed -i '/^\\[\\[*notify/,$d' hb.toml && cat /root/notify.toml >>hb.toml";
     pair.sh(node, &format!("cd /etc/ha.d && {line}"));
 }
 

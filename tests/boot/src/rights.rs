@@ -15,11 +15,15 @@ mkdir \"/sys/fs/cgroup/$1\"
 rmdir \"/sys/fs/cgroup/$1\"
 ip link add question type bridge
 ";
-/// Removes a control group with all below it, as soon as the last process in it is gone.
+/// Removes a control group with all below it, as soon as the last process in it is gone, and those of
+/// runs that were killed: each has the number of its process in its name.
 const REMOVAL: &str = "
 umount -l /sys/fs/cgroup || true
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 cd /sys/fs/cgroup
+for old in hb-boot-[0-9]*; do
+  [ -d \"/proc/${old#hb-boot-}\" ] || find \"$old\" -depth -type d -exec rmdir {} +
+done 2>/dev/null
 for _ in $(seq 100); do
   [ -d \"$1\" ] || exit 0
   find \"$1\" -depth -type d -exec rmdir {} + && exit 0

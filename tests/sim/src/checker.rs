@@ -342,7 +342,11 @@ fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
 
 /// S3: inside a group starts go left to right, stops right to left, one at a time. The loser of a
 /// conflict takes its addresses from the network before that, beside whatever is under way.
-pub(crate) fn check_order(world: &World, machine: usize, run: &Arc<UnderWay>) -> Result<(), Violation> {
+pub(crate) fn check_order(
+    world: &World,
+    machine: usize,
+    run: &Arc<UnderWay>,
+) -> Result<(), Violation> {
     let this = &world.machines[machine];
     let UnderWay { operation, generation } = run.as_ref();
     let warm = |operation: &Operation| this.agents.warm.contains(&operation.resource.text);

@@ -243,7 +243,13 @@ impl Plan {
     }
 
     /// Longer than a deadtime, it is a partition for whoever stands still.
-    pub(crate) fn stand_still(&mut self, at: Instant, _: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+    pub(crate) fn stand_still(
+        &mut self,
+        at: Instant,
+        _: &[GroupSpec],
+        timing: &Timing,
+        rng: &mut Rng,
+    ) {
         let machine = usize::from(rng.chance(500));
         self.add(at, Fault::Halt(machine));
         self.add(at + pause(timing, rng), Fault::Resume(machine));
@@ -300,7 +306,13 @@ impl Plan {
         self.add(at, Fault::Command(machine, request));
     }
 
-    pub(crate) fn fail_agent(&mut self, at: Instant, groups: &[GroupSpec], timing: &Timing, rng: &mut Rng) {
+    pub(crate) fn fail_agent(
+        &mut self,
+        at: Instant,
+        groups: &[GroupSpec],
+        timing: &Timing,
+        rng: &mut Rng,
+    ) {
         let machine = usize::from(rng.chance(500));
         let text = rng.pick(&texts(groups)).clone();
         let fault: fn(usize, String, bool) -> Fault = match rng.between(0, 3) {

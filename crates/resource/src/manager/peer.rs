@@ -179,9 +179,8 @@ impl Manager {
     fn has_orphans(&self) -> bool {
         let settled = self.peer.stable == Some(true);
         let unheld = self.peer.holdings.is_some_and(|held| !held.local);
-        let free = |group: &Group| {
-            !self.prefers_us(group) && !group.is_wanted() && !group.has_failed()
-        };
+        let free =
+            |group: &Group| !self.prefers_us(group) && !group.is_wanted() && !group.has_failed();
         settled && unheld && self.groups.iter().any(free)
     }
 

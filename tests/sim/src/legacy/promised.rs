@@ -191,9 +191,10 @@ impl Promised {
         let machine = &world.machines[self.legacy];
         let own = |(of, text): &Resource| of == group && machine.agents.runs(group, text);
         machine.daemon.is_some()
-            && self.touched.iter().any(|(resource, generation)| {
-                *generation == machine.generation && own(resource)
-            })
+            && self
+                .touched
+                .iter()
+                .any(|(resource, generation)| *generation == machine.generation && own(resource))
     }
 
     /// As between two of ours: for two deadtimes everything arrived in time.
@@ -273,9 +274,8 @@ impl Promised {
     fn check_kept(&self, world: &World, run: &UnderWay) -> Result<(), Violation> {
         let gives_up = self.model(world).is_some_and(Legacy::is_restarting);
         let now = world.now();
-        let told = |moments: &[Instant]| {
-            moments.iter().any(|at| *at <= now && now - *at < COMMAND_MAX)
-        };
+        let told =
+            |moments: &[Instant]| moments.iter().any(|at| *at <= now && now - *at < COMMAND_MAX);
         let explained = self.agents_fail || told(&self.commands) || told(&self.leaves);
         if run.operation.action != Action::Stop || !gives_up || explained {
             return Ok(());
@@ -309,8 +309,7 @@ impl Promised {
         match logs[seen.min(logs.len())..].iter().find(|line| is_error(line)) {
             None => Ok(()),
             Some(line) => {
-                let text =
-                    format!("{} logs an error: {}", trace::name(1 - self.legacy), line.text);
+                let text = format!("{} logs an error: {}", trace::name(1 - self.legacy), line.text);
                 fail(world, "no error", text)
             }
         }

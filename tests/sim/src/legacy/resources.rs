@@ -169,8 +169,10 @@ impl Legacy {
             }
             Body::AskResources { hold, step, .. } => self.asked(sets(*hold), *step, true),
             Body::Shutdone => self.life = Life::Lingering(self.now + super::LINGER),
-            Body::Starting | Body::HbTakeover { .. } | Body::Stonith { .. } | Body::Other { .. } => {
-            }
+            Body::Starting
+            | Body::HbTakeover { .. }
+            | Body::Stonith { .. }
+            | Body::Other { .. } => {}
         }
     }
 

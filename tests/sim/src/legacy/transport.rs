@@ -291,13 +291,7 @@ impl Transport {
         self.control(ACK, &[(fields::ACK_SEQUENCE, format!("{number:x}"))])
     }
 
-    fn take_control(
-        &mut self,
-        now: Instant,
-        kind: &str,
-        list: &FieldList,
-        out: &mut Vec<Vec<u8>>,
-    ) {
+    fn take_control(&mut self, now: Instant, kind: &str, list: &FieldList, out: &mut Vec<Vec<u8>>) {
         let hex = |name| list.text(name).and_then(fields::parse_hex);
         let decimal = |name| list.text(name).and_then(fields::parse_decimal);
         match kind {

@@ -83,6 +83,9 @@ pub enum NotifyVerb {
         /// Where to
         #[arg(long, value_name = "FILE")]
         out: PathBuf,
+        /// Leave FILE as it is, and fail, unless all of the settings can be used
+        #[arg(long)]
+        reload: bool,
     },
 }
 

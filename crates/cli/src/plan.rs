@@ -27,10 +27,11 @@ use story::Story;
 /// What would happen: nothing is changed, and what is assumed is said
 ///
 /// `hb plan standby [GROUP]`, `hb plan takeover [GROUP]`, `hb plan NODE dies`, `hb plan LINK cut`,
-/// `hb plan reload`
+/// `hb plan maintenance on`, `hb plan cleanup [GROUP]`, `hb plan reload`
 #[derive(Clone, Debug, Args)]
 pub(crate) struct PlanArgs {
-    /// `standby [GROUP]`, `takeover [GROUP]`, `NODE dies`, `LINK cut` or `reload`
+    /// `standby [GROUP]`, `takeover [GROUP]`, `NODE dies`, `LINK cut`, `maintenance on|off`,
+    /// `cleanup [GROUP]` or `reload`
     #[arg(required = true, num_args = 1.., value_name = "WORDS")]
     words: Vec<String>,
     /// Also draw it
@@ -59,6 +60,10 @@ pub(crate) enum What {
     Dies(String),
     /// A heartbeat link carries nothing any more.
     Cut(String),
+    /// Both nodes keep their hands off, or do no longer.
+    Maintenance(bool),
+    /// A failure is mended and forgotten, of one group or of all, on this node.
+    Cleanup(Option<String>),
     /// The files are read again.
     Reload,
 }
@@ -73,12 +78,16 @@ impl What {
             ["standby", group] => Self::Standby(Some((*group).to_owned())),
             ["takeover"] => Self::Takeover(None),
             ["takeover", group] => Self::Takeover(Some((*group).to_owned())),
+            ["maintenance", "on"] => Self::Maintenance(true),
+            ["maintenance", "off"] => Self::Maintenance(false),
+            ["cleanup"] => Self::Cleanup(None),
+            ["cleanup", group] => Self::Cleanup(Some((*group).to_owned())),
             [node, "dies"] => Self::Dies((*node).to_owned()),
             [link, "cut"] => Self::Cut((*link).to_owned()),
             _ => {
                 return Err(format!(
                     "{joined:?} cannot be planned: write standby [GROUP], takeover [GROUP], \
-                     NODE dies, LINK cut or reload"
+                     NODE dies, LINK cut, maintenance on, maintenance off, cleanup [GROUP] or reload"
                 ));
             }
         })
@@ -93,6 +102,14 @@ impl What {
             Self::Takeover(Some(key)) => format!("takeover: this node gets {key}"),
             Self::Dies(node) => format!("{node} loses power"),
             Self::Cut(link) => format!("{link} carries nothing any more"),
+            Self::Maintenance(true) => {
+                "maintenance on: nothing is started, stopped or moved".to_owned()
+            }
+            Self::Maintenance(false) => "maintenance off".to_owned(),
+            Self::Cleanup(None) => "cleanup: failures on this node are forgotten".to_owned(),
+            Self::Cleanup(Some(key)) => {
+                format!("cleanup: the failure of {key} on this node is forgotten")
+            }
             Self::Reload => "reload".to_owned(),
         }
     }

@@ -17,13 +17,15 @@ mod aged;
 mod forms;
 mod plain;
 mod screen;
+mod split;
 mod watch;
 
 pub(crate) use aged::aged;
 pub use forms::{json, oneline, word_of};
 pub(crate) use screen::Style;
 use screen::screen;
-pub use screen::{claim_word, heard, hears, if_it_dies, is_heard, peer_holdings, split_word};
+pub use screen::{claim_word, heard, hears, if_it_dies, is_heard, peer_holdings};
+pub use split::split_word;
 
 /// Options of `hb status`.
 #[derive(Clone, Debug, Args)]

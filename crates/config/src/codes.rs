@@ -489,6 +489,11 @@ NotifyNobody = 523 Warning "notifications that reach nobody"
 NotifyClear = 524 Warning "a secret of notifications is sent in clear"
     "Everybody on the way to the server can read the password or the token."
     "Use TLS, or a server on this machine."
+SecretReadable = 525 Warning "others can read or write a secret that hb.toml names"
+    "Who reads the token can read the status page, who reads its key can pose as it, and a password can \
+     be used elsewhere. hb-notify does not use a channel whose secret others can read. The daemon itself \
+     does not read these files."
+    "`chmod 600 FILE`, and change the secret if somebody may have read it."
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::ha_cf::is_node_name;
+use crate::native;
 use crate::settings::NodeName;
 use crate::source::{FileState, Files, MAX_FILE_BYTES, SourceFile};
 use crate::span::FileId;
@@ -16,7 +17,8 @@ use crate::span::FileId;
 pub const DEFAULT_DIR: &str = "/etc/ha.d";
 
 /// Reads `ha.cf`, `haresources`, `authkeys` and `hb.toml` of `dir` with their modes. A file that
-/// is missing or unreadable is a state of [`Files`], which [`crate::load`] reports.
+/// is missing or unreadable is a state of [`Files`], which [`crate::load`] reports. Of files with secrets
+/// that hb.toml names only the mode is read.
 ///
 /// # Errors
 ///
@@ -31,6 +33,16 @@ pub fn read_dir(dir: &Path) -> io::Result<Files> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => FileState::Missing { name },
             Err(error) => FileState::Unreadable { name, reason: error.to_string() },
         };
+    }
+    if let Some(native) = files.native.source() {
+        let (parsed, _) = native::parse(native);
+        let mode = |path: &str| {
+            let mode = fs::metadata(path).ok()?.permissions().mode();
+            Some((path.to_owned(), mode & 0o7777))
+        };
+        // What is missing is told by the program that needs it.
+        files.secret_modes =
+            parsed.companions.secret_files().into_iter().filter_map(mode).collect();
     }
     Ok(files)
 }

@@ -14,6 +14,7 @@ use crate::diagnostic::{Diagnostic, MAX_PER_FILE, Sink};
 use crate::directives::{self, Directive, DirectiveId as Id, Grammar, Support};
 use crate::lexer::{self, Word};
 use crate::native;
+use crate::secret::cover_resource;
 use crate::settings::{
     AutoFailback, GenerationSource, Logging, Medium, NodeName, PingTarget, UuidSource,
 };
@@ -186,9 +187,11 @@ impl Parser<'_> {
         } else {
             statement.values.last().map(|word| word.text.clone())
         };
-        // Parameters are shown to everybody and exported to scripts; this line holds passwords.
+        // Parameters are shown to everybody and exported to scripts; this line holds passwords, and
+        // `env NAME=VALUE` may.
         if statement.row.id != Id::StonithHost {
-            self.cf.parameters.insert(statement.row.name.to_owned(), raw.unwrap_or_default());
+            let raw = cover_resource(&raw.unwrap_or_default());
+            self.cf.parameters.insert(statement.row.name.to_owned(), raw);
         }
         self.check_support(statement, &value);
         self.apply(statement, value);

@@ -24,6 +24,7 @@ mod mask;
 pub mod native;
 #[cfg(feature = "render")]
 pub mod render;
+pub mod secret;
 pub mod settings;
 pub mod source;
 pub mod span;

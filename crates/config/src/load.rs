@@ -1,6 +1,8 @@
 //! The entry: four files in, settings and all findings out. Each file is read by its own module,
 //! what they mean together is judged by [`crate::check`]; here is only the order and the result.
 
+use std::collections::BTreeSet;
+
 use crate::authkeys;
 use crate::check;
 use crate::codes::Code;
@@ -9,12 +11,15 @@ use crate::ha_cf::{self, DEFAULT_PORT, HaCf, Stonith};
 use crate::haresources::{self, Group};
 use crate::native::{self, Parsed, Places};
 use crate::settings::{
-    AuthKeys, AutoFailback, GenerationSource, GroupSpec, Native, NodeName, Settings, Timing,
-    UuidSource, Watchdog, WitnessKind,
+    AuthKeys, AutoFailback, Companions, GenerationSource, GroupSpec, Native, NodeName, Settings,
+    Timing, UuidSource, Watchdog, WitnessKind,
 };
 use crate::source::{FileState, Files, SourceFile};
 use crate::span::FileId;
 
+/// Mode bits of those who are neither the owner of a file nor of its group, as hb-notify sees it: a
+/// group may be that of the program that reads it.
+const OTHERS: u32 = 0o006;
 /// `cluster` when ha.cf does not say.
 const DEFAULT_CLUSTER: &str = "linux-ha";
 
@@ -55,7 +60,8 @@ pub fn load(files: &Files, node: Option<&NodeName>) -> Loaded {
     let mut between = Sink::between_files();
     let timing =
         cf.as_ref().map(|cf| check::check(cf, groups.as_deref(), bad_groups, node, &mut between));
-    let Parsed { native, places, companions: _ } = native.unwrap_or_default();
+    let Parsed { native, places, companions } = native.unwrap_or_default();
+    check_secrets(files, &companions, &mut found);
     let native = complete((native, places), cf.as_ref(), timing, node);
     if let Some(cf) = &cf {
         let known = groups.as_deref().filter(|_| !bad_groups);
@@ -170,6 +176,28 @@ fn check_modes(files: &Files, found: &mut Vec<Diagnostic>) {
         let text = format!("{id} has mode {mode:04o}: {who} may write what root acts on");
         let help = format!("chmod go-w {}", source.name());
         found.push(Diagnostic::new(Code::WritableByOthers, text).in_file(id).help(help));
+    }
+}
+
+/// As authkeys, but a file of a program beside the daemon keeps no daemon from starting.
+fn check_secrets(files: &Files, companions: &Companions, found: &mut Vec<Diagnostic>) {
+    let mut told = BTreeSet::new();
+    for path in companions.secret_files() {
+        let Some(mode) = files.secret_modes.get(path).filter(|mode| *mode & OTHERS != 0) else {
+            continue;
+        };
+        if !told.insert(path) {
+            continue;
+        }
+        let what = if mode & 0o004 != 0 { "read" } else { "write" };
+        let text =
+            format!("{path} has mode {:04o}: everybody may {what} the secret", mode & 0o7777);
+        found.push(
+            Diagnostic::new(Code::SecretReadable, text)
+                .in_file(FileId::Native)
+                .help(format!("chmod 600 {path}"))
+                .help("change the secret if somebody may have read it"),
+        );
     }
 }
 

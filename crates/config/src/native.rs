@@ -16,6 +16,7 @@ use crate::diagnostic::{Diagnostic, Sink};
 use crate::ha_cf::shorten;
 use crate::hint;
 use crate::lexer;
+use crate::secret::cover_resource;
 use crate::source::SourceFile;
 use crate::span::{FileId, Span, Spanned};
 use draft::{Draft, Scope};
@@ -123,6 +124,8 @@ impl Reader<'_> {
             );
             return;
         };
+        // As haresources has it.
+        let text = cover_resource(&text);
         let spanned = Spanned::new(text.clone(), place);
         let scope = if section == "resource" {
             self.draft.places.resources.push(spanned);

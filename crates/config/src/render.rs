@@ -134,11 +134,6 @@ fn excerpts<'a>(covers: &Covers, files: &'a Files, diagnostic: &'a Diagnostic) -
     found
 }
 
-/// One resource of haresources with the values of parameters named like passwords covered.
-pub fn cover_resource(word: &str) -> String {
-    mask::cover_resource(word)
-}
-
 /// A whole file with its secrets covered.
 pub fn covered(file: FileId, source: &SourceFile) -> String {
     mask::whole(file, source)

@@ -300,7 +300,8 @@ pub struct GroupSpec {
 /// One resource of a group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ResourceSpec {
-    /// As written in haresources; names the resource in messages, logs and status.
+    /// As written in haresources, with secrets covered ([`crate::secret`]); names the resource in messages,
+    /// logs and status.
     pub text: String,
     /// The program that would run it.
     pub agent: AgentSpec,

@@ -182,6 +182,8 @@ pub struct Files {
     pub authkeys: FileState,
     /// `hb.toml`, which may be missing.
     pub native: FileState,
+    /// Modes of files with secrets that hb.toml names, where they are known.
+    pub secret_modes: BTreeMap<String, u32>,
 }
 
 impl Files {
@@ -195,6 +197,7 @@ impl Files {
             haresources: missing(FileId::HaResources),
             authkeys: missing(FileId::AuthKeys),
             native: missing(FileId::Native),
+            secret_modes: BTreeMap::new(),
         }
     }
 

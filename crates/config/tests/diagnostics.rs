@@ -1,7 +1,7 @@
 //! Golden cases: each folder of `tests/cli/diagnostics` holds the files of one node and a snapshot
 //! of what `hb check` prints for them. `case.toml` may say `node` ("" for
-//! unknown), `unreadable` (a file), `last_lines` of the output to keep, `[mode]` of files and
-//! `[repeat]`: how often a file's text is repeated.
+//! unknown), `unreadable` (a file), `last_lines` of the output to keep, `[mode]` of files,
+//! `[secrets]`: modes of files that hb.toml names, and `[repeat]`: how often a file's text is repeated.
 //! `INSTA_UPDATE=always cargo test -p hb-config --test diagnostics` writes them again.
 #![expect(clippy::disallowed_methods, reason = "the test reads its cases")]
 
@@ -55,6 +55,9 @@ fn read(dir: &Path) -> Case {
             *files.get_mut(id) = FileState::Unreadable { name, reason: "Permission denied".into() };
         }
     }
+    let secrets = options.get("secrets").and_then(toml::Value::as_table).into_iter().flatten();
+    let mode = |value: &toml::Value| u32::try_from(value.as_integer().unwrap()).unwrap();
+    files.secret_modes = secrets.map(|(path, value)| (path.clone(), mode(value))).collect();
     let last_lines = options.get("last_lines").and_then(toml::Value::as_integer);
     let last_lines = last_lines.map_or(usize::MAX, |lines| usize::try_from(lines).unwrap());
     Case { files, node, last_lines }

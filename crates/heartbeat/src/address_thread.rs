@@ -159,7 +159,7 @@ async fn serve(
     let specs: Vec<AddressSpec> = plan.groups.values().flatten().cloned().collect();
     let mut look = interval(LOOK_EVERY);
     let mut own = Vec::new();
-    let mut totals = Totals::default();
+    let mut news = News::default();
     loop {
         tokio::select! {
             order = queue.recv() => match order {
@@ -173,44 +173,64 @@ async fn serve(
                     own.clone_from(&found);
                     hints.send(Input::Ethernet(found));
                 }
-                totals.tell(&addresses.health(), hints);
+                news.tell(&addresses.health(), &plan, hints);
             }
             notice = watch.recv() => {
                 if let Some(hint) = plan.hint(notice) {
                     hints.send(hint);
                 }
-                totals.tell(&addresses.health(), hints);
+                news.tell(&addresses.health(), &plan, hints);
             }
         }
     }
 }
 
-/// What the guard has counted of each held address so far, to tell only what is new. Bounded by the
-/// addresses.
+/// What the guard has counted of each held address so far, and who else claims it, to tell only what is
+/// new. Bounded by the addresses.
 #[derive(Debug, Default)]
-struct Totals(BTreeMap<IpAddr, (u64, u64)>);
+struct News {
+    totals: BTreeMap<IpAddr, (u64, u64)>,
+    rivals: BTreeMap<IpAddr, String>,
+}
 
-impl Totals {
+impl News {
     /// Tells what is new, if anything is.
-    fn tell(&mut self, health: &[Health], hints: &HintSender) {
+    fn tell(&mut self, health: &[Health], plan: &Plan, hints: &HintSender) {
         let (announced, conflicts) = self.fresh(health);
         if announced + conflicts > 0 {
             hints.send(Input::Guarded { announced, conflicts });
+        }
+        for (ip, ethernet) in self.changed_rivals(health) {
+            if let Some((group, resource)) = plan.owners.get(&ip).cloned() {
+                hints.send(Input::Rival { group, resource, ethernet });
+            }
         }
     }
 
     /// Announcements and conflicts since the last call. The guard begins with 0 when an address is
     /// held again.
     fn fresh(&mut self, health: &[Health]) -> (u64, u64) {
-        let known = std::mem::take(&mut self.0);
+        let known = std::mem::take(&mut self.totals);
         let (mut announced, mut conflicts) = (0, 0);
         for now in health {
             let before = known.get(&now.ip).copied().unwrap_or_default();
             announced += now.announced.checked_sub(before.0).unwrap_or(now.announced);
             conflicts += now.conflicts.checked_sub(before.1).unwrap_or(now.conflicts);
-            self.0.insert(now.ip, (now.announced, now.conflicts));
+            self.totals.insert(now.ip, (now.announced, now.conflicts));
         }
         (announced, conflicts)
+    }
+
+    /// Addresses that another host has begun to claim since the last call, and those that nobody
+    /// claims any more or that are not held any more.
+    fn changed_rivals(&mut self, health: &[Health]) -> Vec<(IpAddr, Option<String>)> {
+        let claimed = |now: &Health| Some((now.ip, now.conflict.clone()?));
+        let rivals: BTreeMap<IpAddr, String> = health.iter().filter_map(claimed).collect();
+        let before = std::mem::replace(&mut self.rivals, rivals);
+        let begun = self.rivals.iter().filter(|(ip, by)| before.get(ip) != Some(*by));
+        let begun = begun.map(|(ip, by)| (*ip, Some(by.clone())));
+        let ended = before.keys().filter(|ip| !self.rivals.contains_key(ip)).map(|ip| (*ip, None));
+        begun.chain(ended).collect()
     }
 }
 
@@ -314,26 +334,42 @@ mod tests {
         assert_eq!(ips, [IpAddr::from([10, 0, 0, 50]), IpAddr::from([10, 0, 0, 51])]);
     }
 
+    fn health(announced: u64, conflicts: u64, conflict: Option<&str>) -> Health {
+        Health {
+            ip: [10, 0, 0, 50].into(),
+            interface: "eth0".into(),
+            conflict: conflict.map(str::to_owned),
+            conflicts,
+            removals: 0,
+            announced,
+        }
+    }
+
     #[test]
     fn only_what_is_new_is_told() {
-        let mut totals = Totals::default();
-        let mut fresh = |announced, conflicts| {
-            let health = Health {
-                ip: [10, 0, 0, 50].into(),
-                interface: "eth0".into(),
-                conflict: None,
-                conflicts,
-                removals: 0,
-                announced,
-            };
-            totals.fresh(&[health])
-        };
+        let mut news = News::default();
+        let mut fresh = |announced, conflicts| news.fresh(&[health(announced, conflicts, None)]);
         assert_eq!(fresh(0, 0), (0, 0));
         assert_eq!(fresh(3, 1), (3, 1));
         assert_eq!(fresh(4, 1), (1, 0));
         // Stopped and started again between two looks.
         assert_eq!(fresh(1, 0), (1, 0));
-        assert_eq!(totals.fresh(&[]), (0, 0));
+        assert_eq!(news.fresh(&[]), (0, 0));
+    }
+
+    #[test]
+    fn who_claims_an_address_is_told_once_and_its_end_too() {
+        let mut news = News::default();
+        let ip = IpAddr::from([10, 0, 0, 50]);
+        let mut told = |health: &[Health]| news.changed_rivals(health);
+        let (one, two) = ("02:00:00:00:00:01", "02:00:00:00:00:02");
+        assert_eq!(told(&[health(0, 0, None)]), []);
+        assert_eq!(told(&[health(0, 1, Some(one))]), [(ip, Some(one.to_owned()))]);
+        assert_eq!(told(&[health(0, 1, Some(one))]), []);
+        assert_eq!(told(&[health(0, 1, Some(two))]), [(ip, Some(two.to_owned()))]);
+        assert_eq!(told(&[health(0, 1, None)]), [(ip, None)]);
+        assert_eq!(told(&[health(0, 2, Some(one))]), [(ip, Some(one.to_owned()))]);
+        assert_eq!(told(&[]), [(ip, None)], "given up here");
     }
 
     #[test]

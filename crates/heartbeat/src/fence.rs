@@ -16,6 +16,8 @@ use hb_resource::operation::Outcome;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep};
 
+use crate::mask;
+
 /// Where fence agents are.
 const AGENT_DIRS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/bin"];
 /// Where cluster-glue's plugins are.
@@ -28,10 +30,6 @@ const SSH: &str = "/usr/bin/ssh";
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin:/usr/share/cluster-glue";
 /// Exit code of a fence agent's `status` for a plug that is off (fence agent API).
 const PLUG_OFF: i32 = 2;
-/// Values shorter than this are not cut out of messages: they would cut `a` out of every word.
-const SECRET_MIN: usize = 3;
-/// What stands for a value that was cut out.
-const MASK: &str = "***";
 /// Between two looks at whether a machine that was told to stop by ssh has stopped.
 const SSH_PAUSE: Duration = Duration::from_secs(1);
 /// Limit of one look.
@@ -282,26 +280,13 @@ fn locate(name: &str, dirs: &[&str]) -> PathBuf {
 
 /// Without the values of the device's parameters.
 fn masked(outcome: Outcome, parameters: &BTreeMap<String, Secret>) -> Outcome {
-    let mut values: Vec<String> = parameters
-        .values()
-        .flat_map(|value| {
-            let whole = String::from_utf8_lossy(value.expose()).into_owned();
-            // The string of a stonith_host line holds several.
-            let words: Vec<String> = whole.split_whitespace().map(str::to_owned).collect();
-            words.into_iter().chain([whole])
-        })
-        .filter(|value| value.len() >= SECRET_MIN)
-        .collect();
-    // The longest first: what is part of another would leave its rest behind.
-    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
-    let mask = |reason: String| {
-        values.iter().fold(reason, |reason, value| reason.replace(value.as_str(), MASK))
-    };
-    match outcome {
-        Outcome::Failed { code, reason } => Outcome::Failed { code, reason: mask(reason) },
-        Outcome::CouldNotRun { reason } => Outcome::CouldNotRun { reason: mask(reason) },
-        Outcome::Ok | Outcome::NotRunning | Outcome::TimedOut => outcome,
-    }
+    let values = parameters.values().flat_map(|value| {
+        let whole = String::from_utf8_lossy(value.expose()).into_owned();
+        // The string of a stonith_host line holds several.
+        let words: Vec<String> = whole.split_whitespace().map(str::to_owned).collect();
+        words.into_iter().chain([whole])
+    });
+    mask::cut(outcome, values.collect())
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ mod last_status;
 mod left_record;
 mod legacy;
 mod logging;
+mod mask;
 mod operations;
 mod perform;
 mod pid_file;

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use hb_config::secret::secrets_of;
 use hb_config::settings::{AgentSpec, BuiltIn, ResourceSpec, Settings};
 use hb_node::effect::{Level, LogEvent};
 use hb_resource::exec::environment::{self, Paths as AgentPaths};
@@ -21,6 +22,7 @@ use crate::binding;
 use crate::hint::HintSender;
 use crate::left_record::{self, Left};
 use crate::logging::Logger;
+use crate::mask;
 use crate::probes::Probes;
 use crate::watch::{self, Owner, Watches};
 use crate::watch_record;
@@ -236,7 +238,11 @@ impl Operations {
                         .unwrap_or(Outcome::TimedOut)
                 }
                 (Some(_), Err(reason)) => Outcome::CouldNotRun { reason },
-                (None, _) => runner.run(&operation).await,
+                (None, _) => {
+                    let secrets = secrets_of(&operation.resource.agent);
+                    let secrets = secrets.into_iter().map(str::to_owned).collect();
+                    mask::cut(runner.run(&operation).await, secrets)
+                }
             };
             if operation.monitor && operation.action == Action::Status && outcome == Outcome::Ok {
                 return probes.ask(&runner, &operation.resource.text).await;

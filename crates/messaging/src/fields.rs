@@ -1,7 +1,11 @@
 //! Heartbeat's ordered field list and the names of its fields and message types. Knows nothing of
 //! framing (`wire`) and nothing of what a message means (`message`, `engine`).
 
+use std::borrow::Cow;
+
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 pub mod as_bytes;
 
@@ -83,16 +87,19 @@ pub const NAME_MAX: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Value {
     /// Type 0: bytes without NUL, usually ASCII.
-    Text(#[serde(with = "as_bytes")] Vec<u8>),
+    Text(#[serde(with = "as_bytes")] Bytes),
     /// Type 1: any bytes; used for UUIDs.
-    Binary(#[serde(with = "as_bytes")] Vec<u8>),
+    Binary(#[serde(with = "as_bytes")] Bytes),
 }
+
+/// The bytes of a value. Most are shorter than this and need no memory of their own.
+pub type Bytes = SmallVec<[u8; 24]>;
 
 /// One field.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// Printable ASCII without `=`, not beginning with `(`.
-    pub name: String,
+    pub name: CompactString,
     /// Value.
     pub value: Value,
 }
@@ -111,13 +118,15 @@ impl FieldList {
     }
 
     /// Appends a string field.
-    pub fn push_text(&mut self, name: &str, value: impl Into<Vec<u8>>) {
-        self.push(Field { name: name.to_owned(), value: Value::Text(value.into()) });
+    pub fn push_text(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let value = Value::Text(Bytes::from_slice(value.as_ref()));
+        self.push(Field { name: name.into(), value });
     }
 
     /// Appends a binary field.
-    pub fn push_binary(&mut self, name: &str, value: impl Into<Vec<u8>>) {
-        self.push(Field { name: name.to_owned(), value: Value::Binary(value.into()) });
+    pub fn push_binary(&mut self, name: &str, value: impl AsRef<[u8]>) {
+        let value = Value::Binary(Bytes::from_slice(value.as_ref()));
+        self.push(Field { name: name.into(), value });
     }
 
     /// Appends a field.
@@ -153,11 +162,9 @@ impl FieldList {
     }
 
     /// All string fields in order; bytes that are not UTF-8 are replaced.
-    pub fn texts(&self) -> impl Iterator<Item = (&str, String)> {
+    pub fn texts(&self) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
         self.0.iter().filter_map(|field| match &field.value {
-            Value::Text(bytes) => {
-                Some((field.name.as_str(), String::from_utf8_lossy(bytes).into_owned()))
-            }
+            Value::Text(bytes) => Some((field.name.as_str(), String::from_utf8_lossy(bytes))),
             Value::Binary(_) => None,
         })
     }

@@ -141,7 +141,7 @@ fn push_checked(list: &mut FieldList, name: &[u8], value: Value) -> Result<(), D
         Value::Text(_) | Value::Binary(_) => {}
     }
     let name = std::str::from_utf8(name).map_err(|_| DecodeError::Name)?;
-    list.push(fields::Field { name: name.to_owned(), value });
+    list.push(fields::Field { name: name.into(), value });
     Ok(())
 }
 

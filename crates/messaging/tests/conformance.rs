@@ -113,7 +113,7 @@ fn every_captured_body_is_understood_and_keeps_its_fields() {
         let body = Body::from_fields(kind, &frame.fields).expect(&vector.name);
         let made = body.to_fields();
         let common = ["src", "seq", "hg", "ts", "ld", "ttl", "auth"];
-        let sent: Vec<(&str, String)> =
+        let sent: Vec<_> =
             frame.fields.texts().filter(|(name, _)| !common.contains(name)).collect();
         assert_eq!(made.texts().collect::<Vec<_>>(), sent, "{}", vector.name);
     }

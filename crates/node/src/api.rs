@@ -145,7 +145,7 @@ pub enum Verdict {
     /// Something is not served by anybody.
     Down,
     /// Both nodes claim a group, or the peer is silent and its machine still answers for an address
-    /// of one.
+    /// of one, or claims it.
     Split,
 }
 
@@ -381,8 +381,8 @@ pub struct GroupStatus {
     pub peer: Option<GroupClaim>,
     /// Which node serves it as far as is known here; `None` when none does or it is unknown.
     pub active_on: Option<String>,
-    /// The silent peer, when its machine answers for an address of the group: it may serve it all the
-    /// same.
+    /// The silent peer, when its machine answers for an address of the group, or claims one that this
+    /// node serves: it may serve it all the same.
     #[serde(default)]
     pub maybe_on: Option<String>,
     /// Milliseconds since the state here last changed.

@@ -7,6 +7,7 @@
 //! here has a bound far below that.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use hb_messaging::message::Extensions;
 use hb_resource::operation::GroupKey;
@@ -60,7 +61,7 @@ pub(crate) struct Saying {
     /// Whether those are all of haresources.
     pub(crate) owns_all: bool,
     /// Digest of each part of its configuration.
-    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) config: Arc<BTreeMap<String, String>>,
     /// It was told to keep its hands off.
     pub(crate) maintenance: bool,
     /// Ethernet addresses of its machine, `02:00:00:00:00:01`.
@@ -113,7 +114,7 @@ impl Saying {
             owns_all: owns == ALL,
             hears: fields.get(HEARS).and_then(|text| read_hears(text)),
             unready: fields.get(UNREADY).map(|text| read_unready(text, known)).unwrap_or_default(),
-            config: fields.get(CONFIG).map(|text| read_config(text)).unwrap_or_default(),
+            config: fields.get(CONFIG).map(|text| read_config(text).into()).unwrap_or_default(),
             maintenance: fields.get(MAINTENANCE).is_some_and(|word| word == ON),
             ethernet: fields.get(ETHERNET).map(|text| read_ethernet(text)).unwrap_or_default(),
         }

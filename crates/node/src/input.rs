@@ -132,6 +132,15 @@ pub enum Input {
         /// Other hosts that began to claim a held address.
         conflicts: u64,
     },
+    /// Another host claims an address that this node holds, or does so no more. For status only.
+    Rival {
+        /// Its group.
+        group: GroupKey,
+        /// As written in haresources.
+        resource: String,
+        /// The host's Ethernet address (`02:00:00:00:00:01`); `None`: nobody claims it any more.
+        ethernet: Option<String>,
+    },
     /// The machine slept: time passed that the clock of `handle` did not count.
     Slept {
         /// How long, in ms.

@@ -13,6 +13,11 @@ pub(crate) fn read(list: &str) -> Vec<KeyStatus> {
     list.split(' ').take(KEYS_MAX).filter_map(read_one).collect()
 }
 
+/// The key of the list that signs.
+pub(crate) fn signing(list: &str) -> Option<KeyStatus> {
+    list.split(' ').find(|word| word.ends_with(":active")).and_then(read_one)
+}
+
 fn read_one(word: &str) -> Option<KeyStatus> {
     let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
     let parts: Vec<&str> = word.split(':').collect();

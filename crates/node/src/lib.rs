@@ -22,6 +22,7 @@ mod readiness;
 pub mod record;
 mod report;
 mod requests;
+mod rivals;
 mod since;
 mod snapshot;
 mod split;

@@ -2,6 +2,7 @@
 //! turns both into effects, strictly in order. It decides nothing about liveness or resources.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
 use hb_messaging::engine::{self as messaging, Event, Messaging, PingId};
@@ -27,6 +28,7 @@ use crate::input::{ClientId, Input};
 use crate::ipfail::Ipfail;
 use crate::report;
 use crate::requests::Requests;
+use crate::rivals::Rivals;
 use crate::since::Since;
 use crate::split::Splits;
 use crate::timers::TimerTable;
@@ -99,7 +101,7 @@ pub struct Node {
     /// Since when each group has its claim.
     pub(crate) claims: Since<GroupKey, resource::GroupClaim>,
     /// Since when each member has its state, by group and position.
-    pub(crate) members: Since<(GroupKey, usize), ResourceState>,
+    pub(crate) members: Since<(usize, usize), ResourceState>,
     /// Whether the peer is a Twinbeat node; `None` before its first status.
     pub(crate) peer_native: Option<bool>,
     /// The keys that the peer says it accepts.
@@ -111,7 +113,7 @@ pub struct Node {
     /// Since when the peer says so of each link, by its position.
     pub(crate) hears: Since<usize, Option<bool>>,
     /// Digests of this node's configuration.
-    pub(crate) config: BTreeMap<String, String>,
+    pub(crate) config: Arc<BTreeMap<String, String>>,
     /// What is done to each resource, and what was.
     pub(crate) activity: Activity,
     /// What is counted for status.
@@ -119,6 +121,9 @@ pub struct Node {
     pub(crate) totals: Totals,
     /// Groups that both nodes have.
     pub(crate) splits: Splits,
+    /// Other hosts that claim addresses which are held here.
+    #[serde(default)]
+    pub(crate) rivals: Rivals,
     /// What this node said of itself last.
     said: Saying,
     /// Programs that are signed on at the peer's client socket.
@@ -251,10 +256,11 @@ impl Node {
             peer_version: None,
             peer_says: Saying::default(),
             hears: Since::default(),
-            config: equal::digests(settings),
+            config: Arc::new(equal::digests(settings)),
             activity: Activity::default(),
             totals: Totals::new(settings),
             splits: Splits::default(),
+            rivals: Rivals::default(),
             said: Saying::default(),
             peer_clients: BTreeSet::new(),
             wanting: false,
@@ -411,6 +417,10 @@ impl Node {
             Input::Witness { question, answer } => self.take_witness(question, answer, turn),
             Input::Guarded { announced, conflicts } => {
                 self.totals.note_guard(announced, conflicts);
+            }
+            Input::Rival { group, resource, ethernet } => {
+                turn.changed = true;
+                self.rivals.note(&group, &resource, ethernet, self.now);
             }
             Input::Slept { ms } => self.note_sleep(ms, turn),
             Input::Reload { release } => self.reload(release, turn),

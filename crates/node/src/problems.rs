@@ -4,12 +4,12 @@
 mod links;
 mod operator;
 mod recent;
+mod splits;
 
 use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
 
-use crate::activity::short;
 use crate::api::{KeyStatus, Verdict};
 use crate::doubt::Doubt;
 use crate::equal;
@@ -28,27 +28,13 @@ pub(crate) struct Finding {
     pub(crate) verdict: Verdict,
 }
 
-/// What is known of a group when the machine of the silent peer answers for an address of it.
-fn may_be_split(key: &str, address: &str, peer: &str, held_here: bool) -> String {
-    match held_here {
-        true => format!(
-            "both may own group {key}: it was taken over although the machine of {peer}, which is \
-             silent, answered for {address}"
-        ),
-        false => format!(
-            "{peer} may still own group {key}: it is silent, but its machine answers for {address}. \
-             The group is held back here"
-        ),
-    }
-}
-
 impl View<'_> {
     /// Everything that is not as it should be.
     pub(crate) fn problems(&self, now: Instant) -> Vec<Finding> {
         let mut found = Vec::new();
         self.find_splits(now, &mut found);
         self.find_in_groups(&mut found);
-        self.find_in_peer(&mut found);
+        self.find_in_peer(now, &mut found);
         self.find_in_links(now, &mut found);
         self.find_in_readiness(&mut found);
         self.find_hung(now, &mut found);
@@ -57,38 +43,9 @@ impl View<'_> {
         self.find_in_members(&mut found);
         self.find_in_pings(&mut found);
         self.find_in_reach(&mut found);
+        self.find_rivals(now, &mut found);
         self.find_in_traffic(now, &mut found);
         found
-    }
-
-    /// Groups that both nodes serve, or may serve.
-    fn find_splits(&self, now: Instant, found: &mut Vec<Finding>) {
-        let peer = self.peer_name();
-        for group in self.node.manager.groups() {
-            let key = group.key();
-            let mut add = |id, text: String, hint: &str| {
-                let (subject, hint) = (key.to_owned(), hint.to_owned());
-                found.push(Finding { id, subject, text, hint, verdict: Verdict::Split });
-            };
-            // Who loses it is releasing as soon as it hears of the other, and both serve until it has.
-            if self.service(key) == Service::Both || self.node.splits.is_open(key) {
-                let apart = self.node.splits.apart_before(key);
-                let after =
-                    apart.map(|apart| format!(", after {} apart", short(apart.lasted(now))));
-                let after = after.unwrap_or_default();
-                let text = format!("both this node and {peer} claim group {key}{after}");
-                add(
-                    "split",
-                    text,
-                    "if this lasts, stop heartbeat on the node that must not serve it",
-                );
-            }
-            if let Some(address) = self.claimed_by_silent_peer(key) {
-                let held = group.claim() == GroupClaim::Held;
-                let hint = "see to that machine: stop heartbeat there, or switch it off";
-                add("split_possible", may_be_split(key, address, &peer, held), hint);
-            }
-        }
     }
 
     fn find_in_groups(&self, found: &mut Vec<Finding>) {
@@ -100,21 +57,23 @@ impl View<'_> {
             };
             let here = group.claim();
             let peer = self.peer_claim(key);
-            let peer_name = self.peer_name();
             let service = self.service(key);
             let claimed = self.claimed_by_silent_peer(key);
             let unserved = service == Service::Nobody && self.is_settled() && claimed.is_none();
             let lost = if unserved { Verdict::Down } else { Verdict::Degraded };
-            let sides = [(Some(here), format!("here: {}", group.reason())), (peer, peer_name)];
-            for (claim, place) in sides {
+            for (claim, is_here) in [(Some(here), true), (peer, false)] {
+                let place = || match is_here {
+                    true => format!("here: {}", group.reason()),
+                    false => format!("on {}", self.peer_name()),
+                };
                 match claim {
                     Some(GroupClaim::Failed) => {
-                        let text = format!("group {key} failed to start: {place}");
+                        let text = format!("group {key} failed to start: {}", place());
                         let hint = "read the agent's message, mend the cause, then: hb cleanup";
                         add("group_failed", lost, text, hint);
                     }
                     Some(GroupClaim::Blocked) => {
-                        let text = format!("group {key} could not be stopped: {place}");
+                        let text = format!("group {key} could not be stopped: {}", place());
                         let hint = "parts may still run: stop them by hand, then: hb cleanup";
                         add("group_blocked", lost, text, hint);
                     }
@@ -133,13 +92,13 @@ impl View<'_> {
                     "group_not_served",
                     Verdict::Down,
                     text,
-                    "hb takeover, or see the reason below",
+                    "hb cleanup tries again, once the cause is mended; hb takeover when it was stopped",
                 );
             }
         }
     }
 
-    fn find_in_peer(&self, found: &mut Vec<Finding>) {
+    fn find_in_peer(&self, now: Instant, found: &mut Vec<Finding>) {
         let mut add = |id, subject: &str, text: String, hint: &str| {
             let (subject, hint) = (subject.to_owned(), hint.to_owned());
             found.push(Finding { id, subject, text, hint, verdict: Verdict::Degraded });
@@ -153,7 +112,10 @@ impl View<'_> {
         };
         let name = &peer.name;
         for (part, text) in self.differences() {
-            let hint = format!("make {part} the same on both nodes and run hb reload there");
+            let hint = format!(
+                "hb push-config --dry-run {part} shows the difference; hb push-config --reload {part} \
+                 gives this node's to {name}"
+            );
             add("config_differs", part, text, &hint);
         }
         if let Some(key) = self.unconfirmed_key() {
@@ -178,9 +140,7 @@ impl View<'_> {
             let hint = "is heartbeat running there, and are udpport, keys and links the same?";
             add("peer_never_seen", name.as_str(), text, hint);
         } else {
-            let mut groups = self.node.manager.groups();
-            let answers = groups.any(|group| self.claimed_by_silent_peer(group.key()).is_some());
-            let text = match answers {
+            let text = match self.peer_machine_answers(now) {
                 true => {
                     format!("{name} is silent: no heartbeat within deadtime; its machine answers")
                 }
@@ -209,8 +169,7 @@ impl View<'_> {
     /// The key that signs here, when the peer says that it does not have it.
     fn unconfirmed_key(&self) -> Option<KeyStatus> {
         let theirs = self.node.peer_keys.as_ref()?;
-        let own = keys::read(self.node.messaging.key_list());
-        let signs = own.into_iter().find(|key| key.active)?;
+        let signs = keys::signing(self.node.messaging.key_list())?;
         let confirmed = theirs.iter().any(|key| key.is_same_key(&signs));
         (!confirmed).then_some(signs)
     }

@@ -20,8 +20,7 @@ impl View<'_> {
             let heard = peer.generation != 0 || peer.heard_ms_ago.is_some();
             let state =
                 if heard { peer.status.word() } else { "not heard since this node started" };
-            let mut groups = self.node.manager.groups();
-            let answers = groups.any(|group| self.claimed_by_silent_peer(group.key()).is_some());
+            let answers = self.peer_machine_answers(now);
             let state = if answers { "silent, and its machine answers" } else { state };
             return vec![format!("{} is {state}", peer.name)];
         }

@@ -217,7 +217,7 @@ impl Node {
     ) -> Self {
         let mut node = Self::new(settings, identity);
         node.messaging.replace_keys(keys);
-        node.config = config;
+        node.config = config.into();
         node
     }
 }

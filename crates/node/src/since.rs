@@ -1,5 +1,6 @@
 //! Since when things are as they are. It compares values; it does not know what they mean.
 
+use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use hb_messaging::time::Instant;
@@ -21,11 +22,15 @@ impl<K, V> Default for Since<K, V> {
 
 impl<K: Ord, V: PartialEq> Since<K, V> {
     /// Takes note of `value` at `now`; returns whether it differs from the last one.
-    pub(crate) fn note(&mut self, key: K, value: V, now: Instant) -> bool {
-        match self.values.get(&key) {
+    pub(crate) fn note<Q>(&mut self, key: &Q, value: V, now: Instant) -> bool
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + Ord + ?Sized,
+    {
+        match self.values.get(key) {
             Some((last, _)) if *last == value => false,
             Some(_) | None => {
-                self.values.insert(key, (value, now));
+                self.values.insert(key.to_owned(), (value, now));
                 true
             }
         }
@@ -37,7 +42,11 @@ impl<K: Ord, V: PartialEq> Since<K, V> {
     }
 
     /// Milliseconds that the value of `key` has lasted at `now`; 0 for a key never noted.
-    pub(crate) fn lasted_ms(&self, key: &K, now: Instant) -> u64 {
+    pub(crate) fn lasted_ms<Q>(&self, key: &Q, now: Instant) -> u64
+    where
+        K: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
         self.values.get(key).map_or(0, |(_, since)| crate::report::millis(now - *since))
     }
 }
@@ -50,10 +59,10 @@ mod tests {
     fn a_value_lasts_until_it_changes_or_is_dropped() {
         let at = Instant::from_millis;
         let mut since = Since::default();
-        assert!(since.note("a", 1, at(10)));
-        assert!(!since.note("a", 1, at(20)));
+        assert!(since.note(&"a", 1, at(10)));
+        assert!(!since.note(&"a", 1, at(20)));
         assert_eq!(since.lasted_ms(&"a", at(30)), 20);
-        assert!(since.note("a", 2, at(30)));
+        assert!(since.note(&"a", 2, at(30)));
         assert_eq!(since.lasted_ms(&"a", at(31)), 1);
         since.keep_only(&BTreeSet::new());
         assert_eq!(since.lasted_ms(&"a", at(40)), 0);

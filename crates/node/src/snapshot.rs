@@ -1,6 +1,8 @@
 //! What `hb status` shows: one view of messaging and the resource manager at a moment. It reads
 //! and never changes anything; what is not known is left out, not guessed.
 
+use std::borrow::Cow;
+
 use hb_config::settings::NodeName;
 use hb_messaging::engine::{LinkMeasures, LinkView, NodeView};
 use hb_messaging::measure::Intervals;
@@ -8,7 +10,7 @@ use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 use hb_resource::group::Group;
 use hb_resource::input::GroupClaim;
-use hb_resource::manager::{FailbackState, Maintenance, Phase};
+use hb_resource::manager::{FailbackState, Maintenance, Manager, Phase};
 use hb_resource::output::Timer;
 
 use crate::activity::short;
@@ -22,6 +24,7 @@ use crate::keys;
 use crate::node::Node;
 use crate::problems::Finding;
 use crate::report::millis;
+use crate::rivals::Rival;
 
 /// Who serves a group, as far as is known here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +44,22 @@ pub(crate) enum Service {
 /// A node and what messaging knows of the others, at one moment.
 pub(crate) struct View<'a> {
     pub(crate) node: &'a Node,
-    pub(crate) nodes: Vec<NodeView>,
+    pub(crate) nodes: Cow<'a, [NodeView]>,
 }
 
 impl Node {
     pub(crate) fn view(&self, now: Instant) -> View<'_> {
-        View { node: self, nodes: self.messaging.nodes(now) }
+        View { node: self, nodes: self.messaging.nodes(now).into() }
+    }
+
+    /// The view of who has asked messaging already.
+    pub(crate) fn view_of<'a>(&'a self, nodes: &'a [NodeView]) -> View<'a> {
+        View { node: self, nodes: nodes.into() }
+    }
+
+    /// What this node has, for who watches it from within the process: a simulator.
+    pub fn resources(&self) -> &Manager {
+        &self.manager
     }
 
     /// A snapshot at `now`; `pid` is left 0 for the shell to fill in.
@@ -73,7 +86,12 @@ impl Node {
             this_node: view.this_node(),
             peer: view.peer_node(),
             pings: view.pings(),
-            groups: self.manager.groups().map(|group| view.group(group, now)).collect(),
+            groups: self
+                .manager
+                .groups()
+                .enumerate()
+                .map(|(number, group)| view.group(number, group, now))
+                .collect(),
             last_move: self.history.last().cloned(),
             timing: self.profile.timing,
             auto_failback: self.profile.auto_failback,
@@ -160,8 +178,28 @@ impl View<'_> {
 
     /// The address of a group for which the machine of the silent peer answers: it may serve it.
     pub(crate) fn claimed_by_silent_peer(&self, key: &str) -> Option<&str> {
+        self.peer().filter(|peer| peer.status == NodeStatus::Dead)?;
+        self.node.activity.claimed_by_peer(key)
+    }
+
+    /// The machine of the silent peer as it claims an address that this node serves: both have it.
+    pub(crate) fn peer_rival<'b>(&'b self, key: &'b str, now: Instant) -> Option<Rival<'b>> {
         let is_silent = self.peer().is_some_and(|peer| peer.status == NodeStatus::Dead);
-        self.node.activity.claimed_by_peer(key).filter(|_| is_silent)
+        let mut groups = self.node.manager.groups();
+        let held = groups.any(|group| group.key() == key && group.claim() == GroupClaim::Held);
+        let mut rivals = self.node.rivals.of(key, now);
+        rivals.find(|rival| rival.is_peer && is_silent && held)
+    }
+
+    /// Whether the machine of the silent peer answers for an address of a group, or claims it.
+    pub(crate) fn is_maybe_on_peer(&self, key: &str, now: Instant) -> bool {
+        self.claimed_by_silent_peer(key).is_some() || self.peer_rival(key, now).is_some()
+    }
+
+    /// Whether it does so for any group.
+    pub(crate) fn peer_machine_answers(&self, now: Instant) -> bool {
+        let mut groups = self.node.manager.groups();
+        groups.any(|group| self.is_maybe_on_peer(group.key(), now))
     }
 
     /// No transition under way on either side, as far as is known here.
@@ -249,7 +287,7 @@ impl View<'_> {
             .collect()
     }
 
-    fn group(&self, group: &Group, now: Instant) -> GroupStatus {
+    fn group(&self, number: usize, group: &Group, now: Instant) -> GroupStatus {
         let key = group.key();
         let spec = group.spec();
         let active_on = match self.service(key) {
@@ -262,7 +300,7 @@ impl View<'_> {
         let resources = members.map(|(index, (resource, member))| ResourceStatus {
             text: resource.text.clone(),
             state: member.state.word().to_owned(),
-            since_ms: self.node.members.lasted_ms(&(key.to_owned(), index), now),
+            since_ms: self.node.members.lasted_ms(&(number, index), now),
             last: activity.last(key, &resource.text),
             checked_ms_ago: activity
                 .checked_ms_ago(key, &resource.text, now)
@@ -276,8 +314,8 @@ impl View<'_> {
             here: group.claim(),
             peer: self.peer_claim(key),
             active_on,
-            maybe_on: self.claimed_by_silent_peer(key).map(|_| self.peer_name()),
-            since_ms: self.node.claims.lasted_ms(&key.to_owned(), now),
+            maybe_on: self.is_maybe_on_peer(key, now).then(|| self.peer_name()),
+            since_ms: self.node.claims.lasted_ms(key, now),
             reason: group.reason().to_owned(),
             resources: resources.collect(),
             unready_here: self.unready_here(key),

@@ -26,6 +26,11 @@ impl Apart {
         self.until.unwrap_or(now) - self.since
     }
 
+    /// They hear each other again.
+    pub(crate) fn is_over(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// Unix time of its beginning.
     pub(crate) fn begun_unix_s(&self, now: Instant) -> u64 {
         self.unix_s.saturating_sub(self.lasted(now).as_secs())
@@ -59,16 +64,22 @@ pub(crate) enum Change {
         apart: Option<Apart>,
     },
     /// One has let go.
-    Ended {
-        /// Which.
-        group: GroupKey,
-        /// How long they had been apart, if they had.
-        apart: Option<Apart>,
-        /// How long both had it while this node knew it.
-        overlap: Duration,
-        /// Who has it.
-        kept: Kept,
-    },
+    Ended(Ended),
+}
+
+/// How a split ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Ended {
+    /// Which.
+    pub(crate) group: GroupKey,
+    /// How long they had been apart, if they had.
+    pub(crate) apart: Option<Apart>,
+    /// How long both had it while this node knew it.
+    pub(crate) overlap: Duration,
+    /// Who has it.
+    pub(crate) kept: Kept,
+    /// It was known before they heard each other again.
+    pub(crate) seen_apart: bool,
 }
 
 /// What both nodes say of a group at one moment.
@@ -83,6 +94,8 @@ pub(crate) struct Sides {
     pub(crate) there: Option<GroupClaim>,
     /// It is heard and speaks of single groups: what it has not said it is about to say.
     pub(crate) will_say: bool,
+    /// It is silent, but its machine claims an address of the group, which this node serves.
+    pub(crate) claimed: bool,
 }
 
 /// The last parting and the groups that both have: no more than haresources has.
@@ -100,7 +113,8 @@ impl Splits {
 
     /// It speaks again.
     pub(crate) fn meet(&mut self, now: Instant, unix_s: u64) {
-        if let Some(apart) = &mut self.apart {
+        let noted = self.both.values_mut().filter_map(|(_, apart)| apart.as_mut());
+        for apart in self.apart.iter_mut().chain(noted).filter(|apart| apart.until.is_none()) {
             apart.until = Some(now);
             apart.unix_s = unix_s;
         }
@@ -123,8 +137,10 @@ impl Splits {
             }
             Some((known, apart)) if !sides.lasts() => {
                 self.both.remove(group);
+                let seen_apart =
+                    apart.is_some_and(|apart| apart.until.is_none_or(|until| known < until));
                 let (group, overlap, kept) = (group.to_owned(), now - known, sides.kept());
-                Some(Change::Ended { group, apart, overlap, kept })
+                Some(Change::Ended(Ended { group, apart, overlap, kept, seen_apart }))
             }
             None | Some(_) => None,
         }
@@ -147,7 +163,7 @@ impl Sides {
     fn begins(self) -> bool {
         let loses = |one, other| one == GroupClaim::Releasing && other == GroupClaim::Held;
         let lost = |there| loses(self.here, there) || loses(there, self.here);
-        self.both || self.there.is_some_and(lost)
+        self.both || self.claimed || self.there.is_some_and(lost)
     }
 
     /// Until one has stopped all of it, both may serve it.
@@ -156,7 +172,7 @@ impl Sides {
             |claim| matches!(claim, GroupClaim::Held | GroupClaim::Releasing | GroupClaim::Blocked);
         match self.there {
             Some(there) => may_run(self.here) && may_run(there),
-            None => self.both || self.will_say,
+            None => self.both || self.will_say || self.claimed,
         }
     }
 
@@ -192,7 +208,8 @@ mod tests {
         splits.meet(at(11_200), 60);
         let mut note = |here, there, millis| {
             let both = here == GroupClaim::Held && there == Some(GroupClaim::Held);
-            splits.note("www", Sides { both, here, there, will_say: there.is_none() }, at(millis))
+            let sides = Sides { both, here, there, will_say: there.is_none(), claimed: false };
+            splits.note("www", sides, at(millis))
         };
         use GroupClaim::{Held, Released, Releasing};
         assert_eq!(note(Held, Some(Released), 11_200), None);
@@ -208,8 +225,9 @@ mod tests {
         assert_eq!(note(Held, Some(Releasing), 11_320), None);
         let overlap = Duration::from_millis(43);
         let group = "www".to_owned();
-        let ended = Change::Ended { group, apart: Some(apart), overlap, kept: Kept::Here };
-        assert_eq!(note(Held, Some(Released), 11_343), Some(ended));
+        let ended =
+            Ended { group, apart: Some(apart), overlap, kept: Kept::Here, seen_apart: false };
+        assert_eq!(note(Held, Some(Released), 11_343), Some(Change::Ended(ended)));
         assert_eq!(note(Held, Some(Released), 11_350), None);
     }
 
@@ -218,13 +236,19 @@ mod tests {
         let check = |here, there, expect| {
             let mut splits = Splits::default();
             let held = Some(GroupClaim::Held);
-            let both = Sides { both: true, here: GroupClaim::Held, there: held, will_say: true };
+            let both = Sides {
+                both: true,
+                here: GroupClaim::Held,
+                there: held,
+                will_say: true,
+                claimed: false,
+            };
             splits.slept(5_000, at(100), 7);
             assert!(splits.note("www", both, at(100)).is_some());
             assert!(splits.apart_before("www").is_some());
-            let sides = Sides { both: false, here, there, will_say: false };
+            let sides = Sides { both: false, here, there, will_say: false, claimed: false };
             let after = splits.note("www", sides, at(150));
-            let Some(Change::Ended { kept, .. }) = after else { panic!("{after:?}") };
+            let Some(Change::Ended(Ended { kept, .. })) = after else { panic!("{after:?}") };
             assert_eq!(kept, expect);
             assert!(splits.apart_before("www").is_none());
         };
@@ -232,5 +256,31 @@ mod tests {
         check(GroupClaim::Released, Some(GroupClaim::Held), Kept::There);
         check(GroupClaim::Held, None, Kept::Unknown);
         check(GroupClaim::Released, Some(GroupClaim::Failed), Kept::Unknown);
+    }
+    #[test]
+    fn one_that_is_seen_while_they_are_apart_ends_once() {
+        let mut splits = Splits::default();
+        splits.part(at(1_000), 50);
+        let mut sides = Sides {
+            both: false,
+            here: GroupClaim::Held,
+            there: None,
+            will_say: false,
+            claimed: true,
+        };
+        assert!(matches!(splits.note("www", sides, at(4_000)), Some(Change::Found { .. })));
+        assert_eq!(splits.note("www", sides, at(9_000)), None);
+        splits.meet(at(11_000), 60);
+        // The peer speaks, and has not said what it has.
+        (sides.claimed, sides.will_say) = (false, true);
+        assert_eq!(splits.note("www", sides, at(11_000)), None);
+        sides.there = Some(GroupClaim::Released);
+        let Some(Change::Ended(end)) = splits.note("www", sides, at(11_050)) else {
+            panic!("it has ended")
+        };
+        assert_eq!((end.kept, end.seen_apart), (Kept::Here, true));
+        assert_eq!(end.overlap, Duration::from_millis(7_050));
+        let lasted = end.apart.map(|apart| apart.lasted(at(99_999)));
+        assert_eq!(lasted, Some(Duration::from_secs(10)), "until they heard each other");
     }
 }

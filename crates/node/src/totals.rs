@@ -73,16 +73,17 @@ impl Totals {
         }
     }
 
-    /// A move has ended here.
+    /// A move has ended here: counted by the node that has the group then.
     pub(crate) fn note_move(&mut self, entry: &HistoryEntry) {
         match entry.what.as_str() {
-            "acquired" | "released" => {
+            // The other node, which releases, does not count: a move is one.
+            "acquired" => {
                 let causes = self.activity.moves.entry(entry.group.clone()).or_default();
                 let is_known = causes.len() < CAUSES_MAX || causes.contains_key(&entry.cause);
                 let cause = if is_known { &entry.cause } else { OTHER };
                 *causes.entry(cause.to_owned()).or_default() += 1;
             }
-            // Back in its place, or not held any more.
+            // Given away, back in its place, or not held any more.
             _ => {}
         }
         if entry.what != "acquired" && entry.what != "restarted" {
@@ -234,7 +235,8 @@ mod tests {
         let mut totals = Totals::default();
         for (what, cause) in [
             ("acquired", "peer_dead"),
-            ("released", "standby"),
+            ("released", "takeover"),
+            ("acquired", "standby"),
             ("acquired", "peer_dead"),
             ("restarted", "failed"),
             ("failed", "start_failed"),

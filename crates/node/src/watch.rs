@@ -111,7 +111,7 @@ impl Watch {
             .collect();
         self.since.keep_only(&keys);
         for key in keys {
-            self.since.note(key, (), now);
+            self.since.note(&key, (), now);
         }
     }
 

@@ -37,6 +37,7 @@ pub enum Meaning {
 const TABLE: &[(&str, Event, Gravity, Teller)] = &[
     ("split", Event::Split, Gravity::Critical, Teller::Shared),
     ("split_possible", Event::Split, Gravity::Critical, Teller::Own),
+    ("address_conflict", Event::Resource, Gravity::Warning, Teller::Own),
     ("group_failed", Event::Group, Gravity::Warning, Teller::Shared),
     ("group_blocked", Event::Group, Gravity::Critical, Teller::Shared),
     ("group_not_served", Event::Group, Gravity::Critical, Teller::Shared),

@@ -7,7 +7,7 @@ use clap::Parser;
 use hb_cli::companion::{NotifyArgs, NotifyVerb};
 use hb_cli::exit;
 
-use crate::settings::Settings;
+use crate::settings::{NOBODY, Settings};
 use crate::{prepare, run, status, try_out};
 
 /// Tells people of incidents: mail, webhooks, programs
@@ -34,15 +34,15 @@ pub fn main() -> ExitCode {
     let read = || Settings::read(&args.dir);
     match &args.verb {
         NotifyVerb::Run { settings } => {
-            let settings = match settings {
+            let read = || match settings {
                 Some(path) => Settings::prepared(path),
                 None => read(),
             };
-            let settings = match settings {
+            let settings = match read() {
                 Ok(settings) if !settings.notify.channels.is_empty() => settings,
                 settings => return useless(settings),
             };
-            let done = run::run(settings, &run_dir, &state_dir, &args.notify_dir);
+            let done = run::run(settings, &read, &run_dir, &state_dir, &args.notify_dir);
             done.map_or_else(fail, |()| exit::code(exit::OK))
         }
         NotifyVerb::Test { channel } => match read() {
@@ -50,10 +50,18 @@ pub fn main() -> ExitCode {
             Err(text) => fail(text),
         },
         NotifyVerb::Status { json } => status::run(&args.notify_dir, *json),
-        NotifyVerb::Prepare { out } => {
-            // What is wrong is said by the service, which then need not be tried again.
-            let settings = read()
-                .unwrap_or_else(|text| Settings { complaints: vec![text], ..Settings::default() });
+        NotifyVerb::Prepare { out, reload } => {
+            let settings = match read() {
+                read if *reload => match read.and_then(Settings::whole) {
+                    Ok(settings) => settings,
+                    Err(text) => return fail(format!("the service goes on as before: {text}")),
+                },
+                // What is wrong is said by the service, which then need not be tried again.
+                read => read.unwrap_or_else(|text| Settings {
+                    complaints: vec![text],
+                    ..Settings::default()
+                }),
+            };
             let shown = |error| fail(format!("{}: {error}", out.display()));
             prepare::write(&settings, out).map_or_else(shown, |()| exit::code(exit::OK))
         }
@@ -66,6 +74,6 @@ fn useless(settings: Result<Settings, String>) -> ExitCode {
     for text in complaints {
         status::err(&format!("hb notify: {}\n", text.trim_end()));
     }
-    status::err("hb notify: [notify] of hb.toml has no channel that can be used: nobody is told\n");
+    status::err(&format!("hb notify: {NOBODY}\n"));
     exit::code(exit::USAGE)
 }

@@ -212,6 +212,11 @@ impl Incidents {
         Self { rules, state }
     }
 
+    /// Goes by other rules from here on.
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
     /// What is to be kept before any of the last messages is sent.
     pub fn state(&self) -> &State {
         &self.state

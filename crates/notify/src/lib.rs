@@ -8,6 +8,7 @@ pub mod channel;
 pub mod command;
 pub mod incident;
 pub mod message;
+mod outlets;
 mod prepare;
 pub mod queue;
 mod run;

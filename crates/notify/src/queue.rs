@@ -80,6 +80,12 @@ impl Queue {
         self.waiting.pop_front().map(|message| message.seq)
     }
 
+    /// The channel is set anew: what was in the way of the first may be mended.
+    pub fn hurry(&mut self) {
+        self.failures = 0;
+        self.not_before_ms = 0;
+    }
+
     /// The first was not accepted. Returns its number when it was tried for too long and is dropped.
     pub fn refused(&mut self, now_ms: u64) -> Option<u64> {
         let doubled = DELAY_MIN_MS.saturating_mul(1 << self.failures.min(16));
@@ -138,6 +144,18 @@ mod tests {
         assert_eq!(delays[..8], [5, 10, 20, 40, 80, 160, 300, 300].map(|s| s * 1_000));
         assert_eq!((gone, now >= GIVE_UP_MS), (Some(1), true));
         assert_eq!(queue.len(), 1);
+    }
+
+    #[test]
+    fn what_waits_is_tried_at_once_when_the_channel_is_set_anew() {
+        let mut queue = queue([message(1, Phase::Begin)]);
+        for now in [1_000, 6_000] {
+            assert_eq!(queue.refused(now), None);
+        }
+        assert_eq!(queue.due(6_001), None);
+        queue.hurry();
+        assert_eq!(queue.due(6_001).map(|it| it.seq), Some(1));
+        assert_eq!((queue.refused(7_000), queue.next_ms()), (None, Some(12_000)), "as at first");
     }
 
     #[test]

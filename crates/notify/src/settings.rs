@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 const SECRET_MAX: u64 = 64 * 1024;
 /// Longest file of certificates.
 const CERTIFICATES_MAX: u64 = 4 << 20;
+/// What is said when there is nothing to do.
+pub(crate) const NOBODY: &str =
+    "[notify] of hb.toml has no channel that can be used: nobody is told";
 /// Permissions for others that a secret must not have.
 const OTHERS: u32 = 0o007;
 
@@ -49,6 +52,9 @@ pub struct Settings {
     pub contents: Contents,
     /// What is wrong, for people, one text each.
     pub complaints: Vec<String>,
+    /// How many channels of hb.toml cannot be used.
+    #[serde(default)]
+    pub left_out: usize,
 }
 
 impl Settings {
@@ -89,12 +95,25 @@ impl Settings {
         serde_json::from_slice(&text).map_err(|error| format!("{}: {error}", path.display()))
     }
 
+    /// These settings, when nothing of them had to be left out.
+    ///
+    /// # Errors
+    /// What is in the way, in words.
+    pub fn whole(self) -> Result<Self, String> {
+        if self.left_out == 0 && !self.notify.channels.is_empty() {
+            return Ok(self);
+        }
+        let nobody = self.notify.channels.is_empty().then_some(NOBODY.to_owned());
+        Err(self.complaints.into_iter().chain(nobody).collect::<Vec<_>>().join("\n"))
+    }
+
     fn take_files(&mut self) {
         let channels = std::mem::take(&mut self.notify.channels);
         for channel in channels {
             match self.take_files_of(&channel) {
                 Ok(()) => self.notify.channels.push(channel),
                 Err(why) => {
+                    self.left_out += 1;
                     self.complaints.push(format!("channel {} is not used: {why}", channel.name));
                 }
             }
@@ -210,6 +229,26 @@ mod tests {
         check("geheim\n", 0o640, None);
         check("geheim\n", 0o644, Some("others can read it; chmod 600"));
         check("\n", 0o600, Some("is empty"));
+    }
+
+    #[test]
+    fn settings_are_taken_over_as_a_whole_or_not_at_all() {
+        let check = |toml: &str, refused: Option<&str>| {
+            let dir = tempfile::tempdir().expect("a directory");
+            with_mode(dir.path(), "hb.toml", toml, 0o644);
+            match (Settings::read(dir.path()).and_then(Settings::whole), refused) {
+                (Ok(settings), None) => assert_eq!(settings.notify.channels.len(), 1, "{toml}"),
+                (Err(error), Some(part)) => assert!(error.contains(part), "{error}"),
+                (found, _) => panic!("{toml}: {found:?}"),
+            }
+        };
+        let exec = "[[notify.exec]]\ncommand = \"/bin/true\"\n";
+        check(exec, None);
+        check(&format!("{exec}unknown = 1\n"), None);
+        check("", Some("has no channel that can be used"));
+        check("[notify\n", Some("HB0"));
+        let hook = "[[notify.webhook]]\nurl = \"https://x.example\"\ntoken_file = \"/nowhere\"\n";
+        check(&format!("{exec}{hook}"), Some("channel webhook-1 is not used"));
     }
 
     #[test]

@@ -78,6 +78,16 @@ impl Numbers {
         self.sent += own.sent - before.sent.min(own.sent);
         self.failures += own.failures - before.failures.min(own.failures);
         self.dropped += own.dropped - before.dropped.min(own.dropped);
+        self.touch(now_ms);
+    }
+
+    /// Without `channel`, which is set no more; the totals keep what it has done.
+    pub fn forget(&mut self, channel: &str, now_ms: u64) {
+        self.channels.remove(channel);
+        self.touch(now_ms);
+    }
+
+    fn touch(&mut self, now_ms: u64) {
         self.queue = self.channels.values().map(|it| it.queue).sum();
         self.unix_ms = now_ms;
         self.v = 1;
@@ -185,6 +195,21 @@ impl Store {
         Ok(count)
     }
 
+    /// Removes what waits for `channel`; how many messages that were.
+    ///
+    /// # Errors
+    /// When the disk does not allow it.
+    pub fn forget_channel(&self, channel: &str) -> io::Result<u64> {
+        let dir = self.outbox(channel);
+        let count = match fs::read_dir(&dir) {
+            Ok(entries) => entries.count() as u64,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) => return Err(error),
+        };
+        fs::remove_dir_all(dir)?;
+        Ok(count)
+    }
+
     /// Keeps a message for `channel`.
     ///
     /// # Errors
@@ -286,6 +311,9 @@ mod tests {
         let seen: Vec<_> = waiting.iter().map(|it| (it.seq, it.phase)).collect();
         assert_eq!(seen, [(9, Phase::Resolved), (100, Phase::Begin)]);
         assert_eq!(broken.len(), 1, "{broken:?}");
+        assert_eq!(store.forget_channel("nobody").expect("readable"), 0);
+        store.add("gone", &message(1, Phase::Begin)).expect("kept");
+        assert_eq!(store.forget_channel("gone").expect("readable"), 1);
         assert_eq!(store.forget_others(&["mail-1"]).expect("readable"), 0);
         assert_eq!(store.forget_others(&[]).expect("readable"), 2);
     }
@@ -319,5 +347,8 @@ mod tests {
         numbers.change("b", 7, |it| it.dropped += 3);
         assert_eq!((numbers.sent, numbers.failures, numbers.dropped, numbers.queue), (1, 1, 3, 3));
         assert_eq!(numbers.channels["b"].error.as_deref(), Some("a b"));
+        numbers.forget("b", 8);
+        assert_eq!((numbers.failures, numbers.queue, numbers.unix_ms), (1, 2, 8));
+        assert!(!numbers.channels.contains_key("b"));
     }
 }

@@ -51,7 +51,8 @@ const RESOURCE_STATES: [&str; 6] =
 const VERDICTS: [Verdict; 5] =
     [Verdict::Healthy, Verdict::Transition, Verdict::Degraded, Verdict::Down, Verdict::Split];
 /// What can be wrong (`docs/reference/status-json.md`); ids that a later daemon adds are shown, too.
-const PROBLEMS: [&str; 23] = [
+const PROBLEMS: [&str; 25] = [
+    "address_conflict",
     "bad_auth",
     "config_differs",
     "core_stalled",
@@ -75,6 +76,7 @@ const PROBLEMS: [&str; 23] = [
     "ping_worse",
     "resource_failed",
     "split",
+    "split_possible",
 ];
 
 /// The text that is scraped: OpenMetrics 1.0. `notify_failures` is what `hb notify` counts, when it

@@ -8,6 +8,7 @@ mod rpm;
 mod spec;
 mod table;
 
+use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -96,6 +97,9 @@ pub(crate) fn run(
 fn build(root: &Path, debug: bool) -> Result<(), String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(root).arg("build");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_of_who_runs(name)) {
+        cargo.env_remove(name);
+    }
     for package in table::packages() {
         cargo.args(["--package", &package]);
     }
@@ -103,6 +107,14 @@ fn build(root: &Path, debug: bool) -> Result<(), String> {
         cargo.arg("--release");
     }
     run_command(&mut cargo).map(|_| ())
+}
+
+/// Whether `cargo run` has set this variable for the program that it runs, which is this one (The Cargo
+/// Book, "Environment variables"). Build scripts watch some of them: to those it would look as if
+/// everything had changed since the last build.
+fn is_of_who_runs(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
 /// Puts one entry of the table below `stage`.
@@ -228,6 +240,18 @@ mod tests {
         assert_eq!(mode(outside.path()), 0o1777);
         for dir in ["", "usr", "usr/bin"] {
             assert_eq!(mode(&stage.join(dir)), 0o755, "{dir}");
+        }
+    }
+
+    #[test]
+    fn only_what_describes_this_program_is_kept_from_the_build() {
+        let check = |name: &str, expect: bool| {
+            assert_eq!(is_of_who_runs(OsStr::new(name)), expect, "{name}");
+        };
+        check("CARGO_PKG_VERSION_MAJOR", true);
+        check("CARGO_MANIFEST_DIR", true);
+        for wanted in ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_PROFILE_RELEASE_LTO", "PATH"] {
+            check(wanted, false);
         }
     }
 

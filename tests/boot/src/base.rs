@@ -1,20 +1,24 @@
 //! What must be there before the machines are: Debian 12 with systemd and nginx, Debian's own heartbeat
 //! as files that apt finds, and two packages of ours. I/O with the network, outside of the namespaces.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
-use crate::{Failure, rights};
+use crate::{Failure, child, rights};
 
 /// Programs without which nothing can be done, and their packages.
-const TOOLS: [(&str, &str); 5] = [
+const TOOLS: [(&str, &str); 6] = [
     ("debootstrap", "debootstrap"),
     ("systemd-nspawn", "systemd-container"),
     ("dpkg-shlibdeps", "dpkg-dev"),
+    ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("ip", "iproute2"),
 ];
@@ -24,6 +28,11 @@ const RECIPE: &str = "bookworm-1";
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2,nginx-light,logrotate";
 /// Fetched with all that they need, not installed.
 const FETCHED: [&str; 2] = ["heartbeat", "resource-agents"];
+
+/// Longest debootstrap, longest download: a mirror that is slower is none.
+const SYSTEM_LIMIT: Duration = Duration::from_secs(300);
+/// Longest build of everything, on a slow machine with other work.
+const BUILD_LIMIT: Duration = Duration::from_secs(1_800);
 
 /// What [`prepare`] has made. Paths are absolute.
 #[derive(Debug)]
@@ -39,18 +48,10 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// How many words [`Self::words`] gives.
-    pub(crate) const WORDS: usize = 3;
-
-    /// For the process inside.
-    pub(crate) fn words(&self) -> [&Path; Self::WORDS] {
-        [&self.system, &self.package, &self.upgrade]
-    }
-
-    /// From [`Self::words`].
-    pub(crate) fn from_words(mut words: impl Iterator<Item = PathBuf>) -> Self {
-        let mut next = || words.next().expect("a path");
-        Self { system: next(), package: next(), upgrade: next(), _temporary: None }
+    /// What somebody else has made.
+    pub(crate) fn at(system: &Path, package: &Path, upgrade: &Path) -> Self {
+        let [system, package, upgrade] = [system, package, upgrade].map(Path::to_owned);
+        Self { system, package, upgrade, _temporary: None }
     }
 }
 
@@ -78,10 +79,14 @@ pub(crate) fn prepare() -> Result<Prepared, Failure> {
     if !system.is_dir() {
         make_system(&folder, &system)?;
     }
-    let packages = folder.join("packages");
-    let _ = fs::remove_dir_all(&packages);
-    let package = build(&packages, 1)?;
-    let upgrade = build(&packages, 2)?;
+    let [package, upgrade] = match std::env::var_os("HB_BOOT_PACKAGES") {
+        Some(made) => [package_in(&made, 1)?, package_in(&made, 2)?],
+        None => {
+            let packages = folder.join("packages");
+            let _ = fs::remove_dir_all(&packages);
+            [build(&packages, 1)?, build(&packages, 2)?]
+        }
+    };
     Ok(Prepared { system, package, upgrade, _temporary: temporary })
 }
 
@@ -100,44 +105,78 @@ fn make_system(folder: &Path, system: &Path) -> Result<(), Failure> {
     // Without one, debootstrap knows where Debian is.
     let mirror = std::env::var_os("HB_BOOT_MIRROR");
     println!("debootstrap");
-    let mut tool = Command::new("debootstrap");
-    tool.args(["--variant=minbase", &format!("--include={PACKAGES}"), "bookworm"]);
-    run(tool.arg(&new).args(mirror))?;
-    let mut apt = Command::new("chroot");
+    // What it mounts and starts goes with it, whatever ends it.
+    let apart =
+        ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
+    let tool = |words: &[&str]| {
+        let mut command = Command::new("unshare");
+        command.args(apart).args(words);
+        command
+    };
+    let include = format!("--include={PACKAGES}");
+    let mut debootstrap = tool(&["debootstrap", "--variant=minbase", &include, "bookworm"]);
+    let mut apt = tool(&["chroot"]);
     apt.arg(&new).args(["apt-get", "-qq", "--download-only", "--no-install-recommends", "-y"]);
-    run(apt.arg("install").args(FETCHED))?;
-    fs::rename(&new, system).map_err(|e| failed("its place", &e))
+    let made = run("debootstrap", debootstrap.arg(&new).args(mirror), SYSTEM_LIMIT)
+        .and_then(|()| run("apt-get", apt.arg("install").args(FETCHED), SYSTEM_LIMIT));
+    match made {
+        Ok(()) => fs::rename(&new, system).map_err(|e| failed("its place", &e)),
+        Err(failure) => {
+            let _ = fs::remove_dir_all(&new);
+            Err(match failure {
+                Failure::Failed(text) => {
+                    Failure::Skip(format!("Debian could not be had from a mirror: {text}"))
+                }
+                Failure::Skip(_) | Failure::Ended => failure,
+            })
+        }
+    }
 }
 
-/// `cargo xtask dist`, from the programs as cargo builds them for tests, or for users.
+/// `cargo xtask dist`, from the programs as cargo builds them for tests.
 fn build(folder: &Path, revision: u32) -> Result<PathBuf, Failure> {
     let out = folder.join(revision.to_string());
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["run", "--quiet", "--package", "xtask", "--", "dist"]);
-    // Where programs for users are built anyway, others need not be built as well.
-    if std::env::var_os("HB_BOOT_RELEASE").is_none() {
-        cargo.arg("--debug");
+    // What cargo has set for this program would look to build scripts as if everything had changed.
+    let of_ours =
+        |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in std::env::vars_os().filter(|(name, _)| of_ours(&name.to_string_lossy())) {
+        cargo.env_remove(name);
     }
+    cargo.args(["run", "--quiet", "--package", "xtask", "--", "dist", "--debug", "--revision"]);
     cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    run(cargo.args(["--revision", &revision.to_string(), "--out"]).arg(&out))?;
-    let mut made = fs::read_dir(&out).map_err(|e| failed("the package", &e))?.flatten();
+    run("cargo xtask dist", cargo.arg(revision.to_string()).arg("--out").arg(&out), BUILD_LIMIT)?;
+    package_in(folder.as_os_str(), revision)
+}
+
+/// The package of this revision below `folder`, with its absolute path.
+fn package_in(folder: &OsStr, revision: u32) -> Result<PathBuf, Failure> {
+    let folder = Path::new(folder).join(revision.to_string());
+    let shown = folder.display().to_string();
+    let folder = folder.canonicalize().map_err(|e| failed(&shown, &e))?;
+    let mut made = fs::read_dir(&folder).map_err(|e| failed(&shown, &e))?.flatten();
     let package = made.find(|entry| entry.path().extension().is_some_and(|end| end == "deb"));
-    package.map(|entry| entry.path()).ok_or_else(|| Failure::Failed("no package was made".into()))
+    let package = package.map(|entry| entry.path());
+    package.ok_or_else(|| Failure::Failed(format!("there is no package in {shown}")))
 }
 
 /// Runs a tool to its end; shows what it says only when it fails.
-fn run(command: &mut Command) -> Result<(), Failure> {
-    let name = command.get_program().to_string_lossy().into_owned();
+fn run(name: &str, command: &mut Command, limit: Duration) -> Result<(), Failure> {
     command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C").stdin(Stdio::null());
-    let output = command.output().map_err(|e| failed(&name, &e))?;
-    if output.status.success() {
+    let mut said = tempfile::tempfile().map_err(|e| failed("a file", &e))?;
+    let copy = || said.try_clone().map_err(|e| failed("a file", &e));
+    let status = child::run(command.stdout(copy()?).stderr(copy()?), limit)?;
+    if status.is_some_and(|status| status.success()) {
         return Ok(());
     }
-    let said = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8_lossy(&said);
+    let mut bytes = Vec::new();
+    let read = said.rewind().and_then(|()| said.read_to_end(&mut bytes));
+    read.map_err(|e| failed("a file", &e))?;
+    let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     let last = lines.get(lines.len().saturating_sub(20)..).unwrap_or_default().join("\n");
-    Err(Failure::Failed(format!("{name}: {}\n{last}", output.status)))
+    let how = status.map_or(format!("not done within {} s", limit.as_secs()), |s| s.to_string());
+    Err(Failure::Failed(format!("{name}: {how}\n{last}")))
 }
 
 fn failed(what: &str, error: &std::io::Error) -> Failure {

@@ -1,12 +1,22 @@
 //! What `hb doctor` and `hb report` say of machines with a real systemd, networkd and packet filter.
-//! Begins with a pair that serves, and leaves it so.
+//! Leaves the pair as it was.
 
-use crate::Step;
 use crate::pair::{NODES, Pair};
+use crate::steps::{Begin, Step};
 
 pub(crate) const STEPS: &[Step] = &[
-    ("doctor_finds_and_its_cure_holds", doctor_finds_and_its_cure_holds),
-    ("report_without_secrets", report_without_secrets),
+    Step {
+        name: "doctor_finds_and_its_cure_holds",
+        begin: Begin::Serves("node1"),
+        limit_s: 120,
+        run: doctor_finds_and_its_cure_holds,
+    },
+    Step {
+        name: "report_without_secrets",
+        begin: Begin::Serves("node1"),
+        limit_s: 60,
+        run: report_without_secrets,
+    },
 ];
 
 /// What is found of one level: `jq` is not on a small machine.

@@ -1,24 +1,59 @@
 //! The life of a pair: installed, started, killed, upgraded, restarted, switched off, booted, cut off
-//! from power, removed. nginx of Debian is a unit of systemd here.
+//! from power. nginx of Debian is a unit of systemd here.
 
 use std::time::Instant;
 
 use hb_netns::runner::measured;
 
-use crate::Step;
+use crate::notify;
 use crate::pair::{NODES, Pair};
+use crate::steps::{Begin, Step};
 
 pub(crate) const STEPS: &[Step] = &[
-    ("installed_and_enabled", installed_and_enabled),
-    ("watched_over_http", watched_over_http),
-    ("unit_stopped_by_hand", unit_stopped_by_hand),
-    ("daemon_killed", daemon_killed),
-    ("upgraded_on_the_owner", upgraded_on_the_owner),
-    ("restarted_by_systemctl", restarted_by_systemctl),
-    ("orderly_poweroff_of_the_owner", orderly_poweroff_of_the_owner),
-    ("booted_again", booted_again),
-    ("power_loss_of_the_owner", power_loss_of_the_owner),
-    ("purged", purged),
+    Step {
+        name: "installed_and_enabled",
+        begin: Begin::Debian,
+        limit_s: 120,
+        run: install_and_start,
+    },
+    Step {
+        name: "watched_over_http",
+        begin: Begin::Serves("node1"),
+        limit_s: 60,
+        run: watched_over_http,
+    },
+    Step {
+        name: "unit_stopped_by_hand",
+        begin: Begin::Serves("node1"),
+        limit_s: 90,
+        run: unit_stopped_by_hand,
+    },
+    Step { name: "daemon_killed", begin: Begin::Serves("node1"), limit_s: 60, run: daemon_killed },
+    Step {
+        name: "upgraded_on_the_owner",
+        begin: Begin::Serves("node1"),
+        limit_s: 120,
+        run: upgraded_on_the_owner,
+    },
+    Step {
+        name: "restarted_by_systemctl",
+        begin: Begin::Serves("node1"),
+        limit_s: 60,
+        run: restarted_by_systemctl,
+    },
+    Step {
+        name: "orderly_poweroff_of_the_owner",
+        begin: Begin::Serves("node2"),
+        limit_s: 90,
+        run: orderly_poweroff_of_the_owner,
+    },
+    Step { name: "booted_again", begin: Begin::Alone, limit_s: 120, run: booted_again },
+    Step {
+        name: "power_loss_of_the_owner",
+        begin: Begin::Serves("node1"),
+        limit_s: 120,
+        run: power_loss_of_the_owner,
+    },
 ];
 
 const HARESOURCES: &str = "node1 IPaddr::192.0.2.100/24/eth0 systemd::nginx systemd::flag\n";
@@ -27,12 +62,11 @@ const HB_TOML: &str = "[monitor]\ninterval = \"10m\"\n";
 /// A unit without a process: that it was stopped shows in its state alone.
 const FLAG: &str = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n";
 /// Whether the floating address is here.
-const ADDRESS: &str = "ip -o address show to 192.0.2.100 | grep -q .";
+pub(crate) const ADDRESS: &str = "ip -o address show to 192.0.2.100 | grep -q .";
 
 /// As the guide says: the package, three files, one command.
-fn installed_and_enabled(pair: &mut Pair) {
+pub(crate) fn install_and_start(pair: &mut Pair) {
     for node in NODES {
-        pair.machine_mut(node).boot();
         let said = pair.install(node, &pair.prepared.package);
         assert!(!said.contains("warning") && !said.contains("WARNING"), "{said}");
         assert_eq!(pair.run(node, "systemctl is-enabled heartbeat").1.trim(), "disabled");
@@ -146,11 +180,21 @@ fn daemon_killed(pair: &mut Pair) {
     assert_no_death(pair, "node2");
 }
 
+/// They live beside the daemon, each with a program of the package.
+const COMPANIONS: [&str; 2] = ["hb-serve", "hb-notify"];
+
+fn main_pid(pair: &Pair, unit: &str) -> String {
+    pair.sh("node1", &format!("systemctl show -P MainPID {unit}")).trim().to_owned()
+}
+
 /// The service does not notice, and what people have changed stays.
 fn upgraded_on_the_owner(pair: &mut Pair) {
     let changed = "/etc/ha.d/resource.d/MailTo";
     pair.sh("node1", &format!("echo '# ours' >>{changed}"));
     let nginx = pair.sh("node1", "systemctl show -P MainPID nginx");
+    pair.sh("node1", "systemctl enable --now hb-serve");
+    notify::begin_anew(pair);
+    let companions = COMPANIONS.map(|unit| (unit, main_pid(pair, unit)));
     let generation = generation(pair, "node1");
     let begin = Instant::now();
     pair.install("node1", &pair.prepared.upgrade);
@@ -163,6 +207,12 @@ fn upgraded_on_the_owner(pair: &mut Pair) {
     pair.wait_well();
     pair.assert_unbroken(begin, "node1");
     assert_eq!(pair.sh("node1", "systemctl show -P MainPID nginx"), nginx);
+    for (unit, before) in companions {
+        let pid = main_pid(pair, unit);
+        assert!(pid != "0" && pid != before, "{unit} is {pid} and was {before}");
+        let program = pair.sh("node1", &format!("readlink /proc/{pid}/exe"));
+        assert_eq!(program.trim(), format!("/usr/lib/heartbeat/{unit}"));
+    }
     assert_eq!(self::generation(pair, "node1"), generation + 1);
     assert_eq!(pair.sh("node1", &format!("tail -n 1 {changed}")).trim(), "# ours");
     assert_eq!(pair.sh("node1", "systemctl is-enabled heartbeat").trim(), "enabled");
@@ -216,24 +266,6 @@ fn power_loss_of_the_owner(pair: &mut Pair) {
     pair.assert_unbroken(begin, "node2");
 }
 
-/// Gives everything away and leaves nothing that runs, nor what it has written itself.
-fn purged(pair: &mut Pair) {
-    log(pair, "node1");
-    pair.sh("node2", "apt-get purge -y twinbeat");
-    pair.wait_served("node1");
-    pair.sh("node2", &format!("! {ADDRESS} && ! systemctl is-active nginx"));
-    pair.sh("node2", "! grep -qsx heartbeat /proc/[0-9]*/comm");
-    for gone in
-        ["/usr/sbin/heartbeat", "/var/lib/heartbeat", "/run/heartbeat", "/etc/init.d/heartbeat"]
-    {
-        pair.sh("node2", &format!("! [ -e {gone} ]"));
-    }
-    // Written by people.
-    pair.sh("node2", "cat /etc/ha.d/ha.cf /etc/ha.d/haresources /etc/ha.d/authkeys >/dev/null");
-    pair.sh("node2", "! systemctl is-enabled heartbeat 2>/dev/null");
-    assert_given(pair, "node1");
-}
-
 /// Number of starts that this node has counted.
 pub(crate) fn generation(pair: &Pair, node: &str) -> u64 {
     let text = pair.sh(node, "cat /var/lib/heartbeat/hb_generation");
@@ -250,13 +282,13 @@ fn assert_no_death(pair: &Pair, node: &str) {
 /// Since its log was last looked at, `node` has taken over because the other one had released, and not
 /// because it was silent. (One that has stopped is silent, too, later.)
 #[track_caller]
-fn assert_given(pair: &Pair, node: &str) {
+pub(crate) fn assert_given(pair: &Pair, node: &str) {
     let log = log(pair, node);
     assert!(log.contains("acquiring -> held"), "{log}");
     assert!(!log.contains("cause=peer_dead"), "{log}");
 }
 
 /// What has been logged since the last look.
-fn log(pair: &Pair, node: &str) -> String {
+pub(crate) fn log(pair: &Pair, node: &str) -> String {
     pair.sh(node, "cat /var/log/ha-log && : >/var/log/ha-log")
 }

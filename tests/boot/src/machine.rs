@@ -17,12 +17,12 @@ use crate::network::{self, NETWORKS};
 
 /// Where everything of the test is, on a tmpfs that only the test sees.
 const PLACE: &str = "/run/hb-boot";
-/// Control groups of the test.
-const GROUPS: &str = "/sys/fs/cgroup/hb-boot";
 /// Longest boot and longest orderly end.
 const LIMIT: Duration = Duration::from_secs(90);
 /// Longest run of a command inside, in seconds: longer than a stop of everything.
 const COMMAND_LIMIT_S: &str = "120";
+/// The same for what is only shown, of a machine that may be in a bad state.
+const SHOW_LIMIT_S: &str = "10";
 const LOOK: Duration = Duration::from_millis(50);
 const NONE: Option<&str> = None;
 /// What is shown of each machine when a step has failed.
@@ -38,6 +38,8 @@ pub(crate) struct Machine {
     pub(crate) name: &'static str,
     number: usize,
     place: PathBuf,
+    /// Its control group, below that of the play.
+    group: PathBuf,
     running: Option<Running>,
 }
 
@@ -58,18 +60,12 @@ pub(crate) fn make_places() {
     // Whatever kind of tree the machine has here, a container wants the second version.
     let _ = umount2("/sys/fs/cgroup", MntFlags::MNT_DETACH);
     on("cgroup2", "/sys/fs/cgroup");
-    remove_groups();
-}
-
-/// Removes control groups without processes, of this run or of one that was killed.
-pub(crate) fn remove_groups() {
-    let line = format!("[ ! -d {GROUPS} ] || find {GROUPS} -depth -type d -exec rmdir {{}} +");
-    let _ = Command::new("sh").args(["-c", &line]).stderr(Stdio::null()).status();
 }
 
 impl Machine {
     /// Switched off, with a fresh disk over `system`.
-    pub(crate) fn new(name: &'static str, number: usize, system: &Path) -> Self {
+    pub(crate) fn new(name: &'static str, number: usize, system: &Path, group: &str) -> Self {
+        let group = Path::new("/sys/fs/cgroup").join(group).join(name);
         let place = Path::new(PLACE).join(name);
         for folder in ["upper", "work", "root"] {
             fs::create_dir_all(place.join(folder)).expect("a folder");
@@ -87,7 +83,7 @@ impl Machine {
             Some(options.as_str()),
         )
         .expect("an overlay");
-        let machine = Self { name, number, place, running: None };
+        let machine = Self { name, number, place, group, running: None };
         machine.furnish();
         machine
     }
@@ -143,12 +139,12 @@ impl Machine {
     /// Switches it on and waits until systemd has started everything.
     pub(crate) fn boot(&mut self) {
         assert!(self.running.is_none(), "{} is on", self.name);
-        let group = format!("{GROUPS}/{}", self.name);
-        fs::create_dir_all(&group).expect("a control group");
+        fs::create_dir_all(&self.group).expect("a control group");
         let console = File::create(self.place.join("console")).expect("a file");
         let mut command = Command::new("sh");
         command
-            .args(["-c", "echo $$ >\"$1/cgroup.procs\" && shift && exec \"$@\"", "sh", &group])
+            .args(["-c", "echo $$ >\"$1/cgroup.procs\" && shift && exec \"$@\"", "sh"])
+            .arg(&self.group)
             .args(["systemd-nspawn", "--quiet", "--boot", "--register=no", "--keep-unit"])
             .arg(format!("--machine={}", self.name))
             .arg(format!("--directory={}", self.place.join("root").display()))
@@ -165,21 +161,23 @@ impl Machine {
             .stdin(Stdio::null())
             .stdout(console.try_clone().expect("a file"))
             .stderr(console);
-        let nspawn = command.spawn().expect("systemd-nspawn");
+        let mut nspawn = command.spawn().expect("systemd-nspawn");
+        let first = self.wait_first(&mut nspawn);
         network::plug_in(self.number);
-        let first = self.wait_first(&nspawn);
         self.running = Some(Running { nspawn, first });
         on().insert(self.name, first);
         self.wait_booted();
     }
 
-    fn wait_first(&self, nspawn: &Child) -> Pid {
+    fn wait_first(&self, nspawn: &mut Child) -> Pid {
         let begin = Instant::now();
         loop {
             if let Some(pid) = first_below(nspawn.id()) {
                 return pid;
             }
-            assert!(begin.elapsed() < LIMIT, "{} has no process:\n{}", self.name, self.console());
+            let lives = nspawn.try_wait().expect("a child").is_none();
+            let hopes = lives && begin.elapsed() < LIMIT;
+            assert!(hopes, "{} has no process:\n{}", self.name, self.console());
             thread::sleep(LOOK);
         }
     }
@@ -216,9 +214,14 @@ impl Machine {
         }
     }
 
+    /// Whether it is on.
+    pub(crate) fn is_on(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// Runs a program inside to its end, as a shell of root would.
     pub(crate) fn try_run(&self, argv: &[&str]) -> Output {
-        run_in(self.running.as_ref().expect("it is on").first, argv)
+        run_in(self.running.as_ref().expect("it is on").first, COMMAND_LIMIT_S, argv)
     }
 }
 
@@ -239,18 +242,18 @@ fn on() -> MutexGuard<'static, BTreeMap<&'static str, Pid>> {
 pub(crate) fn show() {
     for (name, first) in on().clone() {
         for argv in SHOWN {
-            let Output { stdout, stderr, .. } = run_in(first, argv);
+            let Output { stdout, stderr, .. } = run_in(first, SHOW_LIMIT_S, argv);
             let text = [stdout, stderr].concat();
             println!("---- {name}: {}\n{}", argv.join(" "), String::from_utf8_lossy(&text));
         }
     }
 }
 
-fn run_in(first: Pid, argv: &[&str]) -> Output {
+fn run_in(first: Pid, limit_s: &str, argv: &[&str]) -> Output {
     Command::new("nsenter")
         .args(["--target", &first.to_string()])
         .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"])
-        .args(["/usr/bin/timeout", COMMAND_LIMIT_S])
+        .args(["/usr/bin/timeout", limit_s])
         .args(["/usr/bin/env", "-i", "HOME=/root", "LC_ALL=C.UTF-8", "TERM=dumb"])
         .args(["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"])
         .arg("DEBIAN_FRONTEND=noninteractive")

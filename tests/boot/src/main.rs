@@ -1,50 +1,53 @@
 //! The package on two Debian machines with a real systemd: installed with apt as a user would,
-//! booted, killed, switched off, upgraded, put in the place of Debian's heartbeat, purged. Containers
-//! (`systemd-nspawn --boot`) on networks that the test makes, in namespaces of its own; nothing of the
-//! machine that runs it is touched.
+//! booted, killed, switched off, upgraded, rehearsed, put in the place of Debian's heartbeat, purged.
+//! Containers (`systemd-nspawn --boot`) on networks that the test makes, in namespaces of its own;
+//! nothing of the machine that runs it is touched, and nothing is left when it ends, whatever ends it.
 //!
 //! `cargo run -p hb-boot`, as root, with debootstrap and systemd-container of Debian. Words on the
-//! command line choose steps by name; those before are still run, as each begins where the one before
-//! it has ended. `HB_BOOT_CACHE` names a folder that keeps the Debian system for the next run,
-//! `HB_BOOT_MIRROR` another mirror than debootstrap's own; with `HB_BOOT_RELEASE=1` the packages hold
-//! programs as users get them. Where it cannot run it says SKIP, which
-//! `HB_FORBID_SKIPS=1` makes a failure.
+//! command line choose steps by name: the first that fits, the last, and those between. A step that
+//! fails is played once more on fresh machines, loudly.
+//!
+//! `HB_BOOT_CACHE` names a folder that keeps the Debian system for the next run, `HB_BOOT_MIRROR`
+//! another mirror than debootstrap's own, `HB_BOOT_PACKAGES` a folder whose folders `1` and `2` hold
+//! the packages to be tested, as `cargo xtask dist --revision` makes them. What this machine cannot do
+//! makes it say SKIP, which `HB_FORBID_SKIPS=1` makes a failure.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "says what it does, as a harness")]
 #![allow(clippy::disallowed_methods, reason = "real time, files and processes")]
 
 mod base;
+mod child;
 mod doctor;
+mod drill;
 mod life;
 mod machine;
 mod network;
+mod notify;
 mod pair;
 mod plain;
+mod play;
 mod replace;
 mod rights;
+mod steps;
 
-use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::time::Instant;
 
-use hb_cli::lab::{self, Entered};
+use hb_cli::lab;
 
-use crate::base::Prepared;
-use crate::pair::Pair;
-
-/// First argument of the process that goes into the namespaces.
-const INSIDE: &str = "--inside";
-
-/// A step: its name, and what is done and asserted.
-type Step = (&'static str, fn(&mut Pair));
+/// Exit code of a run that somebody has ended, as shells have it for SIGTERM.
+const ENDED: u8 = 143;
 
 fn main() -> ExitCode {
     lab::help_if_asked();
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if words.first().is_some_and(|word| word == INSIDE) {
-        return inside(words.get(1..).unwrap_or_default());
+    if let Some(order) = play::Order::from_words(&words) {
+        return play::inside(&order);
     }
-    match prepare_and_run(&words) {
-        Ok(code) => code,
+    let begin = Instant::now();
+    let outcome = prepare_and_play(&words);
+    println!("all in {:.1} s", begin.elapsed().as_secs_f32());
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Skip(reason)) => {
             eprintln!("SKIP: the boot test was not run: {reason}");
             let forbidden = std::env::var_os("HB_FORBID_SKIPS").is_some_and(|value| value != "0");
@@ -54,69 +57,30 @@ fn main() -> ExitCode {
             eprintln!("FAILED: {reason}");
             ExitCode::FAILURE
         }
+        Err(Failure::Ended) => {
+            eprintln!("the boot test was ended");
+            ENDED.into()
+        }
     }
 }
 
-/// Why nothing was tested.
-#[derive(Debug)]
+/// Why nothing more was tested.
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     /// This machine lacks something.
     Skip(String),
     /// Something went wrong that should not.
     Failed(String),
+    /// A signal has asked for the end.
+    Ended,
 }
 
-/// Outside, where the network is: makes Debian and the packages, then goes inside.
-fn prepare_and_run(words: &[String]) -> Result<ExitCode, Failure> {
+/// Outside, where the network is: makes Debian and the packages, then plays inside.
+fn prepare_and_play(words: &[String]) -> Result<(), Failure> {
+    let (first, last) = steps::chosen(words).map_err(Failure::Failed)?;
+    child::catch_signals()?;
     let begin = Instant::now();
     let prepared = base::prepare()?;
     println!("prepared in {:.1} s", begin.elapsed().as_secs_f32());
-    let this = std::env::current_exe().map_err(|e| Failure::Failed(e.to_string()))?;
-    let status = Command::new(this)
-        .arg(INSIDE)
-        .args(prepared.words())
-        .args(words)
-        .status()
-        .map_err(|e| Failure::Failed(format!("cannot run myself: {e}")))?;
-    println!("all in {:.1} s", begin.elapsed().as_secs_f32());
-    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, Into::into))
-}
-
-/// In the order in which each begins where the one before it has ended. The first needs no pair; the
-/// doctor looks before anything is removed.
-fn steps() -> Vec<Step> {
-    let removal = life::STEPS.iter().position(|(name, _)| *name == "purged");
-    let (before, after) = life::STEPS.split_at(removal.expect("a removal"));
-    let all = [plain::STEPS, before, doctor::STEPS, after, replace::STEPS];
-    all.concat()
-}
-
-fn inside(words: &[String]) -> ExitCode {
-    match lab::enter() {
-        Ok(Entered::Outside(code)) => return code.into(),
-        Ok(Entered::Inside) => {}
-        Err(reason) => {
-            eprintln!("FAILED: no namespaces: {reason}");
-            return ExitCode::FAILURE;
-        }
-    }
-    let (paths, filters) = words.split_at(Prepared::WORDS);
-    let prepared = Prepared::from_words(paths.iter().map(PathBuf::from));
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        machine::show();
-        hook(panic);
-    }));
-    let mut pair = Pair::new(prepared);
-    let steps = steps();
-    let wanted = |name: &str| filters.iter().any(|filter| name.contains(filter.as_str()));
-    let last = steps.iter().rposition(|(name, _)| wanted(name)).unwrap_or(steps.len() - 1);
-    for (name, step) in steps.iter().take(last + 1) {
-        println!("{name}");
-        let begin = Instant::now();
-        step(&mut pair);
-        println!("  ok ({:.1} s)", begin.elapsed().as_secs_f32());
-    }
-    pair.end();
-    ExitCode::SUCCESS
+    play::all(&prepared, first, last)
 }

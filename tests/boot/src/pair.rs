@@ -30,27 +30,28 @@ const AUTHKEYS: &str = "auth 1\n1 sha1 a-word-of-the-boot-test\n";
 #[derive(Debug)]
 pub(crate) struct Pair {
     pub(crate) prepared: Prepared,
+    /// Name of the control group that the machines are in.
+    pub(crate) group: String,
     machines: Vec<Machine>,
     traffic: Option<Traffic>,
 }
 
 impl Pair {
     /// Networks and two machines that are off. In the namespaces only.
-    pub(crate) fn new(prepared: Prepared) -> Self {
+    pub(crate) fn new(prepared: Prepared, group: &str) -> Self {
         machine::make_places();
         network::make();
         let machines = NODES
             .into_iter()
             .zip(1..)
-            .map(|(name, number)| Machine::new(name, number, &prepared.system))
+            .map(|(name, number)| Machine::new(name, number, &prepared.system, group))
             .collect();
-        Self { prepared, machines, traffic: None }
+        Self { prepared, group: group.to_owned(), machines, traffic: None }
     }
 
-    /// Switches everything off and leaves nothing behind.
+    /// Switches everything off.
     pub(crate) fn end(mut self) {
         self.machines.iter_mut().for_each(Machine::power_off);
-        machine::remove_groups();
     }
 
     pub(crate) fn machine(&self, node: &str) -> &Machine {
@@ -111,6 +112,14 @@ impl Pair {
     #[track_caller]
     pub(crate) fn wait_well(&self) {
         NODES.into_iter().for_each(|node| self.wait(node, "hb status"));
+    }
+
+    /// Lets `node` have everything.
+    #[track_caller]
+    pub(crate) fn give_to(&mut self, node: &str) {
+        self.wait(node, "hb takeover && hb status");
+        self.wait_served(node);
+        self.wait_well();
     }
 
     /// Puts a package of ours on the machine's disk and installs it as the guide says.

@@ -4,11 +4,16 @@
 
 use std::process::{Command, Stdio};
 
-use crate::Step;
 use crate::machine::Machine;
 use crate::pair::Pair;
+use crate::steps::{Begin, Step};
 
-pub(crate) const STEPS: &[Step] = &[("init_script_without_systemd", init_script_without_systemd)];
+pub(crate) const STEPS: &[Step] = &[Step {
+    name: "init_script_without_systemd",
+    begin: Begin::Debian,
+    limit_s: 150,
+    run: init_script_without_systemd,
+}];
 
 /// What is done inside, line by line. Any that fails ends it.
 const SCRIPT: &str = r#"
@@ -74,7 +79,7 @@ const HA_CF: &str = "keepalive 100ms\ndeadtime 1\ninitdead 2\nbcast eth0\nauto_f
     logfile /var/log/ha-log\nrealtime off\nnode plain other\n";
 
 fn init_script_without_systemd(pair: &mut Pair) {
-    let machine = Machine::new("plain", 3, &pair.prepared.system);
+    let machine = Machine::new("plain", 3, &pair.prepared.system, &pair.group);
     std::fs::copy(&pair.prepared.package, machine.disk("/root/package.deb")).expect("room");
     machine.write("/etc/ha.d/ha.cf", HA_CF);
     machine.write("/etc/ha.d/haresources", "plain 192.0.2.100/24/eth0\n");

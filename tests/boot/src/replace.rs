@@ -1,22 +1,48 @@
-//! Our package in the place of Debian's heartbeat on a node that serves. The genuine programs are run
-//! and never read. Begins with node2 purged and node1 serving.
+//! Our package purged, and in the place of Debian's heartbeat on a node that serves. The genuine programs are run
+//! and never read.
 
 use std::time::Instant;
 
-use crate::Step;
-use crate::life::generation;
+use crate::life::{ADDRESS, assert_given, generation, log};
 use crate::pair::{NODES, Pair};
+use crate::steps::{Begin, Step};
 
-pub(crate) const STEPS: &[Step] =
-    &[("beside_debians_heartbeat", beside_debians_heartbeat), ("replaced_live", replaced_live)];
+pub(crate) const STEPS: &[Step] = &[
+    Step { name: "purged", begin: Begin::Serves("node2"), limit_s: 90, run: purged },
+    Step {
+        name: "beside_debians_heartbeat",
+        begin: Begin::Purged,
+        limit_s: 150,
+        run: put_debians_beside,
+    },
+    Step { name: "replaced_live", begin: Begin::Beside, limit_s: 120, run: replaced_live },
+];
 
 /// What both know.
 const HARESOURCES: &str = "node1 IPaddr2::192.0.2.100/24/eth0 nginx\n";
 /// policy-rc.d of Debian: no package stops or starts anything.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
+/// Gives everything away and leaves nothing that runs, nor what it has written itself.
+fn purged(pair: &mut Pair) {
+    log(pair, "node1");
+    pair.sh("node2", "apt-get purge -y twinbeat");
+    pair.wait_served("node1");
+    pair.sh("node2", &format!("! {ADDRESS} && ! systemctl is-active nginx"));
+    pair.sh("node2", "! grep -qsx heartbeat /proc/[0-9]*/comm");
+    for gone in
+        ["/usr/sbin/heartbeat", "/var/lib/heartbeat", "/run/heartbeat", "/etc/init.d/heartbeat"]
+    {
+        pair.sh("node2", &format!("! [ -e {gone} ]"));
+    }
+    // Written by people.
+    pair.sh("node2", "cat /etc/ha.d/ha.cf /etc/ha.d/haresources /etc/ha.d/authkeys >/dev/null");
+    pair.sh("node2", "! systemctl is-enabled heartbeat 2>/dev/null");
+    assert_given(pair, "node1");
+}
+
 /// node2 gets the genuine daemon, and everything.
-fn beside_debians_heartbeat(pair: &mut Pair) {
+pub(crate) fn put_debians_beside(pair: &mut Pair) {
     pair.configure("node1", HARESOURCES);
     pair.sh("node1", "systemctl restart heartbeat");
     pair.sh("node2", "apt-get install -y --no-install-recommends heartbeat resource-agents");

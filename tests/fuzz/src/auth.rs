@@ -3,7 +3,7 @@
 
 use hb_config::settings::Framing;
 use hb_messaging::auth::Authenticator;
-use hb_messaging::fields::{Field, FieldList, Value};
+use hb_messaging::fields::FieldList;
 use hb_messaging::wire;
 
 use crate::reader::Reader;
@@ -65,11 +65,13 @@ fn message(reader: &mut Reader<'_>) -> FieldList {
     const NAMES: [&str; 8] = ["t", "src", "seq", "hg", "st", "info", "x_groups", "srcuuid"];
     let mut fields = FieldList::new();
     for _ in 0..reader.u8() % FIELDS_MAX {
-        let name = (*reader.pick(&NAMES)).to_owned();
+        let name = *reader.pick(&NAMES);
         let binary = reader.flag();
-        let bytes = reader.chunk().to_vec();
-        let value = if binary { Value::Binary(bytes) } else { Value::Text(bytes) };
-        fields.push(Field { name, value });
+        let bytes = reader.chunk();
+        match binary {
+            true => fields.push_binary(name, bytes),
+            false => fields.push_text(name, bytes),
+        }
     }
     fields
 }

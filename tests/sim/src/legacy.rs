@@ -179,6 +179,7 @@ impl Legacy {
             | Input::Clock { .. }
             | Input::Look { .. }
             | Input::Guarded { .. }
+            | Input::Rival { .. }
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }

@@ -7,6 +7,7 @@ use hb_node::Node;
 use hb_node::api::{HistoryEntry, StatusSnapshot};
 use hb_node::effect::Effect;
 use hb_node::input::Input;
+use hb_resource::manager::Manager;
 
 use crate::legacy::Legacy;
 
@@ -40,6 +41,14 @@ impl Player {
     pub fn status(&self, now: Instant) -> Option<StatusSnapshot> {
         match self {
             Self::Ours(node) => Some(node.status(now)),
+            Self::Legacy(_) => None,
+        }
+    }
+
+    /// What it has; of a 3.0.6 node nobody knows.
+    pub fn resources(&self) -> Option<&Manager> {
+        match self {
+            Self::Ours(node) => Some(node.resources()),
             Self::Legacy(_) => None,
         }
     }

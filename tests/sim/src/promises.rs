@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hb_messaging::time::Instant;
 use hb_resource::input::GroupClaim;
+use hb_resource::manager::{Maintenance, Phase};
 use hb_resource::operation::Action;
 
 use crate::agents::Resource;
@@ -121,7 +122,7 @@ impl Promises {
         self.on[0] || self.on[1]
     }
 
-    /// Status is dear, so it is asked for when something begins, and from time to time.
+    /// Looks when something begins, and from time to time.
     fn note_maintenance(&mut self, world: &World, news: &[News]) {
         if !self.maintenance || (news.is_empty() && world.now() < self.looks_again) {
             return;
@@ -135,13 +136,13 @@ impl Promises {
             self.rests = [false; 2];
         }
         for machine in 0..2 {
-            let Some(status) = world.status(machine) else {
+            let Some(resources) = world.resources(machine) else {
                 (self.rests[machine], self.on[machine]) = (false, false);
                 continue;
             };
-            let this = &status.this_node;
-            let rests = this.rscstatus != "transition" && this.phase == "stable";
-            let on = status.maintenance.is_some();
+            let Maintenance { here, peer } = resources.maintenance();
+            let rests = resources.rscstatus() != "transition" && resources.phase() == Phase::Stable;
+            let on = here || peer;
             self.on[machine] = on;
             self.rests[machine] = on && (self.rests[machine] || rests);
         }

@@ -125,6 +125,7 @@ fn describe_input(input: &Input) -> Option<String> {
         | Input::ClientGone { .. }
         | Input::Look { .. }
         | Input::Guarded { .. }
+        | Input::Rival { .. }
         | Input::Slept { .. }
         | Input::Fenced { .. }
         | Input::Witness { .. }

@@ -9,7 +9,7 @@ use hb_messaging::time::Instant;
 
 use crate::checker::Violation;
 use crate::plan::{Plan, Seed};
-use crate::run::{Cut, Report, carry};
+use crate::run::{Cut, Report, Watching, carry};
 
 /// Runs that shrinking one seed may take.
 const RUNS_MAX: usize = 400;
@@ -21,7 +21,7 @@ const AFTER: Duration = Duration::from_millis(1);
 /// The smallest run of `seed` that was found in which the property of `violation` still fails.
 pub fn shrink(seed: Seed, violation: &Violation) -> (Cut, Report) {
     let fails = |cut: &Cut| {
-        let report = carry(seed, cut, false);
+        let report = carry(seed, cut, Watching::Checks);
         let same = report.violation.as_ref().is_some_and(|it| it.property == violation.property);
         same.then_some(report)
     };
@@ -65,7 +65,7 @@ pub fn shrink(seed: Seed, violation: &Violation) -> (Cut, Report) {
             cut = tried;
         }
     }
-    let report = carry(seed, &cut, true);
+    let report = carry(seed, &cut, Watching::Lines);
     (cut, report)
 }
 
@@ -114,7 +114,7 @@ mod tests {
     fn a_run_without_its_faults_is_another_run_and_a_repeatable_one() {
         let seed = Seed::new(3);
         let none = Cut { only: Some(BTreeSet::new()), ..Cut::default() };
-        let hash = |cut: &Cut| carry(seed, cut, false).hash;
+        let hash = |cut: &Cut| carry(seed, cut, Watching::Checks).hash;
         assert_eq!(hash(&none), hash(&none));
         assert_ne!(hash(&none), hash(&Cut::default()));
     }

@@ -118,6 +118,7 @@ impl Trace {
             | Input::Look { .. }
             | Input::Left { .. }
             | Input::Guarded { .. }
+            | Input::Rival { .. }
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }

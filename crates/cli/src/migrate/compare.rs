@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 
 use hb_config::haresources::Group;
-use hb_config::render::cover_resource;
 use hb_config::settings::{AutoFailback, NodeName};
 use hb_config::span::FileId;
 
@@ -94,7 +93,7 @@ fn groups(here: &Installation, other: &Installation) -> Option<Finding> {
 
 /// A group as it would stand in haresources, with the values of passwords covered.
 fn line(group: &Group) -> String {
-    let resources = group.resources.iter().map(|it| cover_resource(&it.value.text));
+    let resources = group.resources.iter().map(|it| it.value.text.clone());
     let words: Vec<String> =
         std::iter::once(group.node.value.to_string()).chain(resources).collect();
     words.join(" ")

@@ -29,6 +29,8 @@ pub(super) struct Scene {
     /// Names of the machines.
     pub(super) names: [String; 2],
     pub(super) assumed: Vec<String>,
+    /// What fails to start as it does today: machine, group, resource.
+    failing: Vec<(usize, String, String)>,
 }
 
 impl Scene {
@@ -49,9 +51,18 @@ impl Scene {
         edge.boots_after = None;
         world.edge = Some(edge);
         let names = [settings.node.to_string(), peer.to_string()];
-        let mut scene = Self { world, settings: settings.clone(), names, assumed: Vec::new() };
+        let mut scene = Self {
+            world,
+            settings: settings.clone(),
+            names,
+            assumed: Vec::new(),
+            failing: Vec::new(),
+        };
         scene.begin_with(status);
         scene.habits(times);
+        if let Some((status, _)) = status {
+            status.groups.iter().for_each(|group| scene.failed(group));
+        }
         scene.world.start(HERE);
         scene.world.start(THERE);
         scene.settle("both nodes settle")?;
@@ -129,6 +140,7 @@ impl Scene {
             self.unready(group)?;
         }
         for group in &status.groups {
+            self.try_where_it_failed(group)?;
             self.place(group)?;
         }
         if let Some(peer) = &status.peer {
@@ -166,6 +178,59 @@ impl Scene {
         Ok(())
     }
 
+    /// A group that has failed on a node cannot be started there.
+    fn failed(&mut self, group: &GroupStatus) {
+        for (machine, claim) in [(HERE, Some(group.here)), (THERE, group.peer)] {
+            let spec = self.settings.groups.iter().find(|spec| spec.key == group.key);
+            let Some(spec) = spec.filter(|_| claim == Some(GroupClaim::Failed)) else { continue };
+            let has_failed = |text: &str| {
+                let mut members = group.resources.iter().filter(|member| member.text == text);
+                members.any(|it| it.last.as_deref().is_some_and(|last| last.contains("failed")))
+            };
+            let member = spec.resources.iter().find(|it| machine == HERE && has_failed(&it.text));
+            let Some(member) = member.or(spec.resources.last()) else { continue };
+            self.world.machines[machine]
+                .agents
+                .change(&member.text, |habits| habits.start_fails = true);
+            self.failing.push((machine, group.key.clone(), member.text.clone()));
+            let text =
+                format!("{} fails to start on {}, as today", member.text, self.names[machine]);
+            self.assumed.push(text);
+        }
+    }
+
+    /// The cause of failures on a machine is mended.
+    pub(super) fn mend(&mut self, machine: usize, group: Option<&str>) {
+        for (_, _, resource) in self
+            .failing
+            .iter()
+            .filter(|(at, key, _)| *at == machine && group.is_none_or(|group| group == key))
+        {
+            let agents = &mut self.world.machines[machine].agents;
+            agents.change(resource, |habits| habits.start_fails = false);
+            let name = &self.names[machine];
+            self.assumed.push(format!("the cause is mended: {resource} can be started on {name}"));
+        }
+    }
+
+    /// Has a node fail that would not have tried a group by itself.
+    fn try_where_it_failed(&mut self, group: &GroupStatus) -> Result<(), String> {
+        let key = &group.key;
+        let failing: Vec<usize> =
+            self.failing.iter().filter(|(_, of, _)| of == key).map(|(at, ..)| *at).collect();
+        for machine in failing {
+            if claim(&self.world, machine, key) == Some(GroupClaim::Released)
+                && self.holds(1 - machine, key)
+            {
+                let which = Which::Group(key.clone());
+                self.world.request(1 - machine, Request::Standby { which });
+                self.world.run(Duration::from_millis(self.settings.timing.deadtime_ms));
+                self.settle("a group fails where it has failed")?;
+            }
+        }
+        Ok(())
+    }
+
     /// A group that a node could not run fails its validation there.
     fn unready(&mut self, group: &GroupStatus) -> Result<(), String> {
         for (machine, why) in [(HERE, &group.unready_here), (THERE, &group.unready_peer)] {
@@ -195,7 +260,11 @@ impl Scene {
             self.assume(format!("{key} is not in haresources any more and is left out"));
             return Ok(());
         }
+        let is_failed = self.failing.iter().any(|(_, of, _)| of == key);
         let Some(active) = &group.active_on else {
+            if is_failed {
+                return Ok(());
+            }
             self.assume(format!("{key} is served by nobody today; it is planned as if it were"));
             return Ok(());
         };

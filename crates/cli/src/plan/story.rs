@@ -163,6 +163,16 @@ impl Stage {
                 self.scene.world.power_off(machine);
             }
             What::Cut(link) => self.cut(link)?,
+            What::Maintenance(on) => {
+                let request = Request::Maintenance { on: *on, limit_ms: None };
+                asked = Some(self.scene.world.request(HERE, request));
+            }
+            What::Cleanup(key) => {
+                let group = key.as_deref().map(|key| self.key(key)).transpose()?;
+                self.scene.mend(HERE, group.as_deref());
+                self.story.assumed.clone_from(&self.scene.assumed);
+                asked = Some(self.scene.world.request(HERE, Request::Cleanup { group }));
+            }
             What::Reload => return Err("a reload is not played".to_owned()),
         }
         self.story.events.push(Event { at_us: 0, node: None, text: what.words() });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use hb_config::Files;
 use hb_config::span::FileId;
 use hb_node::api::{HistoryEntry, HistoryStep, Request, StatusSnapshot};
-use hb_resource::input::{Holdings, Which};
+use hb_resource::input::{GroupClaim, Holdings, Which};
 use hb_sim::world::World;
 
 use super::*;
@@ -72,6 +72,9 @@ fn words_of_the_command_line() {
     assert_eq!(read(&["node1", "dies"]), Ok(What::Dies("node1".into())));
     assert_eq!(read(&["eth1 cut"]), Ok(What::Cut("eth1".into())));
     assert_eq!(read(&["reload"]), Ok(What::Reload));
+    assert_eq!(read(&["maintenance", "on"]), Ok(What::Maintenance(true)));
+    assert_eq!(read(&["cleanup", "www"]), Ok(What::Cleanup(Some("www".into()))));
+    assert!(read(&["maintenance"]).is_err());
     assert!(read(&["explode"]).is_err());
     assert!(read(&["node1", "dies", "twice"]).is_err());
 }
@@ -138,6 +141,55 @@ fn one_cut_link_moves_nothing_and_what_is_broken_today_counts() {
     assert!(!status.failover_ready, "{status:?}");
     let story = plan(Some(&status), &What::Dies("node1".into()));
     assert_eq!(story.groups[0].ends_on, None, "{story:?}");
+}
+
+#[test]
+fn maintenance_is_played_and_its_end_too() {
+    let status = today(&settings(), |_| {});
+    let story = plan(Some(&status), &What::Maintenance(true));
+    let group = &story.groups[0];
+    assert_eq!((group.ends_on.as_deref(), group.outage_ms), (Some("node1"), 0), "{story:?}");
+    assert!(story.actions.is_empty(), "{:?}", story.actions);
+    // The owner died meanwhile: the other one takes over as soon as it may.
+    let settings = settings();
+    let peer = Settings { node: NodeName::new("node2"), ..settings.clone() };
+    let mut world = World::new([settings.clone(), peer], 7);
+    world.start(0);
+    world.start(1);
+    world.run(Duration::from_secs(30));
+    world.request(1, Request::Maintenance { on: true, limit_ms: None });
+    world.run(Duration::from_secs(3));
+    let before = world.status(0).expect("it runs");
+    let off = plan(Some(&before), &What::Maintenance(false));
+    assert!(off.assumed.iter().any(|text| text.contains("in maintenance, as today")), "{off:?}");
+    assert_eq!(off.groups[0].ends_on.as_deref(), Some("node1"));
+}
+
+#[test]
+fn a_cleanup_tries_again_what_has_failed() {
+    let broken = |world: &mut World, machines: &[usize]| {
+        for machine in machines {
+            world.machines[*machine].agents.change("nginx", |habits| habits.start_fails = true);
+        }
+        world.request(0, Request::Standby { which: Which::Sets(Holdings::ALL) });
+        world.run(Duration::from_secs(5));
+        world.request(1, Request::Standby { which: Which::Sets(Holdings::ALL) });
+    };
+    // Here and there: nobody serves, until it can be started here.
+    let status = today(&settings(), |world| broken(world, &[0, 1]));
+    assert_eq!(status.groups[0].here, GroupClaim::Failed, "{:?}", status.groups);
+    let story = plan(Some(&status), &What::Cleanup(None));
+    assert_eq!(story.groups[0].began_on, None, "{story:?}");
+    assert_eq!(story.groups[0].ends_on.as_deref(), Some("node1"), "{story:?}");
+    assert!(story.assumed.iter().any(|text| text.contains("nginx fails to start on node2")));
+    assert!(story.assumed.iter().any(|text| text.contains("the cause is mended")), "{story:?}");
+    // Here only: it stays where it is served.
+    let status = today(&settings(), |world| broken(world, &[0]));
+    assert_eq!(status.groups[0].here, GroupClaim::Failed, "{:?}", status.groups);
+    let story = plan(Some(&status), &What::Cleanup(Some("192.0.2.100".into())));
+    let group = &story.groups[0];
+    assert_eq!(group.began_on.as_deref(), Some("node2"), "{story:?}");
+    assert_eq!((group.ends_on.as_deref(), group.outage_ms), (Some("node2"), 0), "{story:?}");
 }
 
 #[test]

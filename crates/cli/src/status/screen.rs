@@ -9,7 +9,7 @@ use hb_node::api::{
 };
 use hb_resource::input::GroupClaim;
 
-use super::age;
+use super::{age, split};
 use crate::history::line;
 
 /// Width of the first column.
@@ -72,7 +72,7 @@ pub(crate) fn screen(
 ) -> String {
     let mut out = headline(snapshot, style);
     if snapshot.verdict == Verdict::Split {
-        out += &split(snapshot);
+        out += &split::lines(snapshot);
     }
     for (number, problem) in snapshot.problems.iter().enumerate() {
         out.push_str(&problem_lines(number + 1, problem));
@@ -108,67 +108,6 @@ fn last_move(snapshot: &StatusSnapshot, style: Style, clock: &dyn Fn(u64) -> Str
         "\n last move   {group}   {path}   {moment}   {cause}{by}{outage}\n             {}\n",
         last.reason
     )
-}
-
-/// What each node has and knows while both have a group, and who will let go.
-fn split(snapshot: &StatusSnapshot) -> String {
-    let (this, timing) = (&snapshot.this_node.name, snapshot.timing);
-    let Some(peer) = &snapshot.peer else { return String::new() };
-    let mut out = String::new();
-    let pings = match snapshot.pings.iter().filter(|ping| ping.status == "ping").count() {
-        _ if snapshot.pings.is_empty() => "no ping node to ask",
-        0 => "no ping node reachable",
-        _ => "ping node reachable",
-    };
-    let both = snapshot.groups.iter().filter(|group| {
-        let may_run =
-            |claim| matches!(claim, GroupClaim::Held | GroupClaim::Releasing | GroupClaim::Blocked);
-        may_run(group.here) && group.peer.is_some_and(may_run)
-    });
-    for group in snapshot.groups.iter().filter(|group| group.maybe_on.is_some()) {
-        let key = &group.key;
-        let here = match group.here {
-            GroupClaim::Acquiring => "holds back",
-            GroupClaim::Released
-            | GroupClaim::Held
-            | GroupClaim::Releasing
-            | GroupClaim::Failed
-            | GroupClaim::Blocked => split_word(Some(group.here)),
-        };
-        out += &row("this node", &format!("{here} {key}, {pings}"), "");
-        let heard = heard(peer.heard_ms_ago);
-        let dead = line::span(timing.deadtime_ms);
-        let text = format!("may serve {key}, {heard} (deadtime {dead}), its machine answers");
-        out += &row(&peer.name, &text, "");
-        let rule = match group.here {
-            GroupClaim::Held => {
-                "taken after [address] hold; whoever must not serve it lets go when both hear each other"
-            }
-            GroupClaim::Released
-            | GroupClaim::Acquiring
-            | GroupClaim::Releasing
-            | GroupClaim::Failed
-            | GroupClaim::Blocked => "left to that machine for [address] hold, then taken",
-        };
-        out += &row("rule", rule, "");
-    }
-    for group in both {
-        let key = &group.key;
-        let here = split_word(Some(group.here));
-        out += &row("this node", &format!("{here} {key}, {pings}"), "");
-        let heard = heard(peer.heard_ms_ago);
-        let there = split_word(group.peer);
-        let dead = timing.deadtime_ms;
-        let text = format!("{there} {key}, {heard} (deadtime {})", line::span(dead));
-        out += &row(&peer.name, &text, "");
-        let keeps = match (group.here, group.peer) {
-            (GroupClaim::Held, Some(GroupClaim::Releasing)) => this,
-            (GroupClaim::Releasing, Some(GroupClaim::Held)) => &peer.name,
-            _ => &group.prefers,
-        };
-        out += &row("rule", &format!("of two that serve, {keeps} keeps it; the other lets go"), "");
-    }
-    out
 }
 
 /// Nobody says that both have a group, but both may.
@@ -239,7 +178,7 @@ fn extras(snapshot: &StatusSnapshot) -> String {
     out
 }
 
-fn row(label: &str, here: &str, there: &str) -> String {
+pub(super) fn row(label: &str, here: &str, there: &str) -> String {
     // A long entry still ends before the next column begins.
     let gap = if here.chars().count() < COLUMN { "" } else { "  " };
     let line = format!(" {label:<LABEL$}{here:<COLUMN$}{gap}{there}");
@@ -481,18 +420,6 @@ fn resource_line(resource: &ResourceStatus, group: &GroupStatus, style: Style) -
         resource.state,
         age(resource.since_ms),
     )
-}
-
-/// What a node that may still run a group does with it.
-pub fn split_word(claim: Option<GroupClaim>) -> &'static str {
-    match claim {
-        Some(GroupClaim::Held) => "serves",
-        Some(GroupClaim::Acquiring) => "is starting",
-        Some(GroupClaim::Releasing) => "is stopping",
-        Some(GroupClaim::Blocked) => "could not stop",
-        Some(GroupClaim::Released | GroupClaim::Failed) => "does not serve",
-        None => "may serve",
-    }
 }
 
 /// A group's state on one node, in a word.

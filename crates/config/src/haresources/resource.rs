@@ -6,6 +6,7 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::ha_cf::shorten;
 use crate::lexer::{self, Word};
+use crate::secret::cover_resource;
 use crate::settings::{AgentSpec, BuiltIn, ResourceSpec};
 
 use super::address;
@@ -123,7 +124,7 @@ fn script(
     };
     let agent = AgentSpec::Script { name: name.to_owned(), args };
     Ok(Parsed {
-        spec: ResourceSpec { text: word.text.clone(), agent, built_in },
+        spec: ResourceSpec { text: cover_resource(&word.text), agent, built_in },
         only_twinbeat,
         warning,
     })
@@ -209,7 +210,7 @@ fn systemd(word: &Word, unit: &str) -> Result<Parsed> {
 
 fn plain(word: &Word, agent: AgentSpec, only_twinbeat: &'static str) -> Parsed {
     Parsed {
-        spec: ResourceSpec { text: word.text.clone(), agent, built_in: None },
+        spec: ResourceSpec { text: cover_resource(&word.text), agent, built_in: None },
         only_twinbeat: Some(only_twinbeat),
         warning: None,
     }

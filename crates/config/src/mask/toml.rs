@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use super::SECRET_NAMES;
+use crate::secret::SECRET_NAMES;
 
 /// The table of a fence device whose values are passwords or next to one.
 const PARAMETERS: &str = "parameters";

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::notify::Notify;
+use super::notify::{ChannelKind, Mail, MailBy, Notify, Webhook};
 
 /// Where `hb serve` listens when nothing else is said. Not a registered port.
 pub const SERVE_PORT: u16 = 9694;
@@ -15,6 +15,24 @@ pub struct Companions {
     pub serve: Serve,
     /// `[notify]`
     pub notify: Notify,
+}
+
+impl Companions {
+    /// Files with secrets that the sections name: tokens, passwords, private keys.
+    pub fn secret_files(&self) -> Vec<&str> {
+        let serve = [&self.serve.token_file, &self.serve.key_file];
+        let channels = self.notify.channels.iter().flat_map(|channel| match &channel.kind {
+            ChannelKind::Mail(Mail { by: MailBy::Smtp(smtp), .. }) => {
+                vec![smtp.login.as_ref().map(|login| login.password_file.as_str())]
+            }
+            ChannelKind::Webhook(Webhook { token_file, header_file, .. }) => {
+                vec![token_file.as_deref(), header_file.as_deref()]
+            }
+            ChannelKind::Mail(Mail { by: MailBy::Sendmail { .. }, .. })
+            | ChannelKind::Exec { .. } => Vec::new(),
+        });
+        serve.into_iter().map(Option::as_deref).chain(channels).flatten().collect()
+    }
 }
 
 /// `[serve]`: the status page, metrics and checks over HTTP.

@@ -60,7 +60,6 @@ pub(crate) fn encode(fields: &FieldList) -> Result<Vec<u8>, EncodeError> {
 
 #[cfg(test)]
 mod tests {
-    use hb_messaging::fields::{Field, Value};
     use proptest::prelude::*;
 
     use super::*;
@@ -133,7 +132,7 @@ mod tests {
         )) {
             let mut list = FieldList::new();
             for (name, value) in fields.into_iter().filter(|(name, _)| name != "auth") {
-                list.push(Field { name, value: Value::Text(value) });
+                list.push_text(&name, value);
             }
             let mut bytes = encode(&list).expect("it fits");
             prop_assert_eq!(take(&mut bytes), Ok(Some(list)));

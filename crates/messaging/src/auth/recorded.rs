@@ -70,7 +70,7 @@ pub fn disguise(
     let outer = frame.signature.clone();
     let accepted = outer.as_ref().is_some_and(|outer| keys.verify(outer, &frame.signed).is_ok());
     let text = |value: &Value| match value {
-        Value::Text(text) | Value::Binary(text) => text.clone(),
+        Value::Text(text) | Value::Binary(text) => text.to_vec(),
     };
     let inner = frame.fields.iter().filter(|field| field.name == AUTH);
     let mut inner: Vec<Vec<u8>> = inner.map(|field| text(&field.value)).collect();

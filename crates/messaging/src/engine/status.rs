@@ -72,8 +72,9 @@ impl Messaging {
             let interval_ms = whole_millis(late);
             outputs.push(Output::Event(Event::LateHeartbeat { node: node.clone(), interval_ms }));
         }
-        let extensions = codec::extensions(list);
-        if peer.extensions.as_ref() != Some(&extensions) {
+        let known = peer.extensions.as_ref();
+        if known.is_none_or(|known| !codec::has_extensions(list, known)) {
+            let extensions = codec::extensions(list);
             peer.extensions = Some(extensions.clone());
             outputs.push(Output::Event(Event::PeerExtensions { node: node.clone(), extensions }));
         }

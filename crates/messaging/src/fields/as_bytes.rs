@@ -21,8 +21,12 @@ pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S:
 ///
 /// # Errors
 /// When it is something else.
-pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    deserializer.deserialize_byte_buf(Bytes)
+pub fn deserialize<'de, D, T>(deserializer: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: From<Vec<u8>>,
+{
+    deserializer.deserialize_byte_buf(Bytes).map(T::from)
 }
 
 struct Bytes;

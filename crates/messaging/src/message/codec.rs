@@ -1,5 +1,7 @@
 //! Bodies to and from their own fields, in the order of Heartbeat 3.0.6.
 
+use std::borrow::Cow;
+
 use hb_config::settings::NodeName;
 
 use super::{AskStep, Body, Extensions, HoldWord};
@@ -168,10 +170,22 @@ fn is_passing(name: &str) -> bool {
 
 /// `x_*` fields other than the engine's own `x_after` and `x_echo`.
 pub(crate) fn extensions(list: &FieldList) -> Extensions {
-    list.texts()
-        .filter(|(name, _)| name.starts_with(fields::EXTENSION_PREFIX) && !is_passing(name))
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    extension_fields(list).map(|(name, value)| (name.to_owned(), value.into_owned())).collect()
+}
+
+/// Whether [`extensions`] of `list` are these: what each heartbeat is asked.
+pub(crate) fn has_extensions(list: &FieldList, known: &Extensions) -> bool {
+    let mut count = 0;
+    let same = extension_fields(list).all(|(name, value)| {
+        count += 1;
+        known.get(name).is_some_and(|known| *known == value)
+    });
+    same && count == known.len()
+}
+
+fn extension_fields(list: &FieldList) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+    let extends = |name: &str| name.starts_with(fields::EXTENSION_PREFIX) && !is_passing(name);
+    list.texts().filter(move |(name, _)| extends(name))
 }
 
 /// Appends the entries that are named as extensions must be; the engine's own names are left out.
@@ -185,7 +199,7 @@ pub(crate) fn push_extensions(list: &mut FieldList, extensions: &Extensions) {
 
 fn own_fields(list: &FieldList) -> Vec<(String, String)> {
     let own = list.texts().filter(|(name, _)| is_own(name));
-    own.map(|(name, value)| (name.to_owned(), value)).collect()
+    own.map(|(name, value)| (name.to_owned(), value.into_owned())).collect()
 }
 
 fn is_own(name: &str) -> bool {

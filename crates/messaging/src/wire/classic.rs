@@ -53,8 +53,8 @@ fn decode_line(fields: &mut FieldList, line: &[u8]) -> Result<(), DecodeError> {
     let equals = body.iter().position(|byte| *byte == b'=').ok_or(DecodeError::Field)?;
     let (name, text) = (&body[..equals], &body[equals + 1..]);
     let value = match kind {
-        0 => Value::Text(replace(text, ESCAPED_LINE_FEED, b'\n')),
-        1 => Value::Binary(base64::decode(text).ok_or(DecodeError::Value)?),
+        0 => Value::Text(replace(text, ESCAPED_LINE_FEED, b'\n').into()),
+        1 => Value::Binary(base64::decode(text).ok_or(DecodeError::Value)?.into()),
         other => return Err(DecodeError::UnsupportedType(other)),
     };
     push_checked(fields, name, value)

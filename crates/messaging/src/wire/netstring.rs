@@ -7,7 +7,7 @@ use hb_config::settings::Framing;
 use super::{Frame, Signature, classic, push_checked};
 use crate::auth::Authenticator;
 use crate::error::DecodeError;
-use crate::fields::{AUTH, FieldList, Value};
+use crate::fields::{AUTH, Bytes, FieldList, Value};
 
 pub(super) const START: &[u8] = b"###\n";
 const END: &[u8] = b"%%%\n";
@@ -60,7 +60,7 @@ fn decode_field(fields: &mut FieldList, chunk: &[u8]) -> Result<(), DecodeError>
         return Err(DecodeError::Field);
     };
     let equals = body.iter().position(|byte| *byte == b'=').ok_or(DecodeError::Field)?;
-    let (name, value) = (&body[..equals], body[equals + 1..].to_vec());
+    let (name, value) = (&body[..equals], Bytes::from_slice(&body[equals + 1..]));
     let value = match kind {
         b'0' => Value::Text(value),
         b'1' => Value::Binary(value),

@@ -208,10 +208,11 @@ fn any_fields() -> impl Strategy<Value = FieldList> {
     let text = proptest::collection::vec(1_u8.., 0..30)
         // A raw 0x13 means a line feed in classic form; only that one byte does not survive.
         .prop_map(|bytes| Value::Text(bytes.into_iter().filter(|b| *b != 0x13).collect()));
-    let binary = proptest::collection::vec(any::<u8>(), 0..30).prop_map(Value::Binary);
+    let binary =
+        proptest::collection::vec(any::<u8>(), 0..30).prop_map(|bytes| Value::Binary(bytes.into()));
     let field = ("[a-zA-Z_%#<>:,][a-zA-Z0-9_%#<>:,()]{0,10}", prop_oneof![text, binary])
         .prop_filter("auth is the codec's own", |(name, _)| name != "auth")
-        .prop_map(|(name, value)| Field { name, value });
+        .prop_map(|(name, value)| Field { name: name.into(), value });
     proptest::collection::vec(field, 0..12).prop_map(|fields| {
         let mut list = FieldList::new();
         fields.into_iter().for_each(|field| list.push(field));

@@ -10,7 +10,7 @@ fn saying() -> Saying {
         owns: BTreeSet::from(["db".into(), "www".into()]),
         owns_all: false,
         unready: BTreeMap::from([("www".into(), "nginx -t: line 3".into())]),
-        config: BTreeMap::from([("ha.cf".into(), "1a2b3c4d".into())]),
+        config: BTreeMap::from([("ha.cf".into(), "1a2b3c4d".into())]).into(),
         maintenance: true,
         ethernet: vec!["02:77:00:00:00:01".into(), "02:77:00:00:00:02".into()],
     }

@@ -16,11 +16,10 @@ impl Node {
 
     /// Takes note of what the manager shows, for the ages in status.
     pub(super) fn note_states(&mut self) {
-        for group in self.manager.groups() {
-            let key = group.key().to_owned();
-            self.claims.note(key.clone(), group.claim(), self.now);
+        for (number, group) in self.manager.groups().enumerate() {
+            self.claims.note(group.key(), group.claim(), self.now);
             for (index, member) in group.members().iter().enumerate() {
-                self.members.note((key.clone(), index), member.state, self.now);
+                self.members.note(&(number, index), member.state, self.now);
             }
         }
     }
@@ -52,17 +51,18 @@ impl Node {
 
     /// Brings up to date what lasts over time, and tells the service manager when its line changed.
     pub(super) fn refresh(&mut self, turn: &mut Turn<'_>) {
-        let view = self.view(self.now);
+        let nodes = self.messaging.nodes(self.now);
+        let view = self.view_of(&nodes);
         let problems = view.problems(self.now);
         let summary = view.summary(&problems);
         let verdict = view.verdict(&problems);
-        self.verdict.note((), verdict, self.now);
+        self.verdict.note(&(), verdict, self.now);
         self.watch.remember(&problems, self.now);
         if self.active && self.notified.as_ref() != Some(&summary) {
             self.notified = Some(summary.clone());
             turn.effects.push(Effect::Notify { status: summary });
         }
-        self.note_splits(turn);
-        self.say_of_itself(turn);
+        self.note_splits(&nodes, turn);
+        self.say_of_itself(nodes, turn);
     }
 }

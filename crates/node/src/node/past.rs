@@ -169,8 +169,9 @@ impl Node {
             .groups()
             .map(|group: &Group| (group.key().to_owned(), group.claim()))
             .collect();
+        let nodes = self.messaging.nodes(self.now);
         for (key, here) in claims {
-            let view = self.view(self.now);
+            let view = self.view_of(&nodes);
             let there = view.peer_claim(&key);
             let legacy = self.peer_native == Some(false);
             let is_peer = legacy && view.service(&key) == Service::Peer;
@@ -186,6 +187,9 @@ impl Node {
     fn note_maintenance(&mut self, turn: &mut Turn<'_>) {
         let Maintenance { here, peer } = self.manager.maintenance();
         let before = std::mem::replace(&mut self.events.maintenance, Maintenance { here, peer });
+        if (before.here, before.peer) == (here, peer) {
+            return;
+        }
         let (own, other) = (self.profile.node.to_string(), self.view(self.now).peer_name());
         for (node, was, is) in [(own, before.here, here), (other, before.peer, peer)] {
             if was == is {

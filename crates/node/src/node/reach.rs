@@ -70,9 +70,11 @@ impl Node {
             self.manager.why_not_give()
         };
         let held = |group: &&Group| group.claim() == GroupClaim::Held;
-        let ages = self.manager.groups().filter(held).map(|group| {
-            Duration::from_millis(self.claims.lasted_ms(&group.key().to_owned(), self.now))
-        });
+        let ages = self
+            .manager
+            .groups()
+            .filter(held)
+            .map(|group| Duration::from_millis(self.claims.lasted_ms(group.key(), self.now)));
         Situation { obstacle, held_for: ages.max() }
     }
 

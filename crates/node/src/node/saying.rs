@@ -2,8 +2,9 @@
 //! decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use hb_messaging::engine as messaging;
+use hb_messaging::engine::{self as messaging, NodeView};
 use hb_messaging::fields;
 use hb_messaging::message::Extensions;
 use hb_resource::group::Group;
@@ -43,6 +44,7 @@ impl Node {
         }
         // A peer that does not say it, or not any more, is still the machine that it was.
         if !self.peer_says.ethernet.is_empty() && self.peer_says.ethernet != before.ethernet {
+            self.rivals.peer_is(&self.peer_says.ethernet);
             turn.effects.push(Effect::PeerEthernet(self.peer_says.ethernet.clone()));
         }
         if self.peer_says.unready != before.unready {
@@ -56,7 +58,7 @@ impl Node {
         let names = self.link_names();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         for index in 0..names.len() {
-            self.hears.note(index, self.peer_says.hears_on(&names, index), self.now);
+            self.hears.note(&index, self.peer_says.hears_on(&names, index), self.now);
         }
     }
 
@@ -69,8 +71,8 @@ impl Node {
     /// Has the peer told what has changed here. It is told at once when it is the first to know
     /// that it is heard again, and of maintenance, in which it takes part; everything else has
     /// time until the next heartbeat.
-    pub(super) fn say_of_itself(&mut self, turn: &mut Turn<'_>) {
-        let saying = self.saying();
+    pub(super) fn say_of_itself(&mut self, nodes: Vec<NodeView>, turn: &mut Turn<'_>) {
+        let saying = self.saying(nodes);
         if saying == self.said {
             return;
         }
@@ -83,8 +85,7 @@ impl Node {
         self.feed_messaging(messaging::Input::Announce { extensions, at_once }, turn);
     }
 
-    fn saying(&self) -> Saying {
-        let nodes = self.messaging.nodes(self.now);
+    fn saying(&self, nodes: Vec<NodeView>) -> Saying {
         let peer = nodes.into_iter().find(|node| !node.ping && self.is_peer(&node.name));
         let hears = peer.map(|peer| {
             let links = peer.links.into_iter();
@@ -102,7 +103,7 @@ impl Node {
             owns: if owns_all { BTreeSet::new() } else { owns },
             owns_all,
             unready: self.unready_groups(),
-            config: self.config.clone(),
+            config: Arc::clone(&self.config),
             maintenance: self.manager.in_maintenance(),
             ethernet: self.ethernet.clone(),
         }

@@ -2,6 +2,7 @@
 //! and the history.
 
 use hb_config::settings::NodeName;
+use hb_messaging::engine::NodeView;
 use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
 
@@ -10,8 +11,9 @@ use crate::activity::short;
 use crate::api::{EntryKind, HistoryEntry};
 use crate::effect::{Level, LogEvent};
 use crate::report::millis;
+use crate::rivals::Rival;
 use crate::snapshot::Service;
-use crate::split::{Apart, Change, Kept, Sides};
+use crate::split::{Apart, Change, Ended, Kept, Sides};
 
 impl Node {
     /// A node changed status: the peer may have died or be back.
@@ -26,17 +28,19 @@ impl Node {
             self.splits.part(Instant::from_millis(heard), self.unix_s);
         } else if from == NodeStatus::Dead {
             self.splits.meet(self.now, self.unix_s);
+            self.rivals.peer_speaks();
         }
     }
 
-    pub(super) fn note_splits(&mut self, turn: &mut Turn<'_>) {
-        let view = self.view(self.now);
+    pub(super) fn note_splits(&mut self, nodes: &[NodeView], turn: &mut Turn<'_>) {
+        let view = self.view_of(nodes);
         let will_say = self.peer_native == Some(true) && view.peer_lives();
         let side = |group: &hb_resource::group::Group| {
             let key = group.key();
             let both = view.service(key) == Service::Both;
             let (here, there) = (group.claim(), view.peer_claim(key));
-            let sides = Sides { both, here, there, will_say };
+            let claimed = view.peer_rival(key, self.now).is_some();
+            let sides = Sides { both, here, there, will_say, claimed };
             (key.to_owned(), sides)
         };
         let sides: Vec<(String, Sides)> = self.manager.groups().map(side).collect();
@@ -46,31 +50,33 @@ impl Node {
                     self.totals.note_split();
                     self.tell_split(&group, apart, turn);
                 }
-                Some(Change::Ended { group, apart, overlap, kept }) => {
-                    self.tell_end(group, apart, millis(overlap), kept, turn);
-                }
+                Some(Change::Ended(end)) => self.tell_end(end, turn),
                 None => {}
             }
         }
     }
 
     fn tell_split(&self, group: &str, apart: Option<Apart>, turn: &mut Turn<'_>) {
-        let peer = self.view(self.now).peer_name();
-        let after = self.apart_words(apart);
-        let text = format!("split: this node and {peer} both serve group {group}{after}");
+        let view = self.view(self.now);
+        let peer = view.peer_name();
+        let text = match view.peer_rival(group, self.now) {
+            Some(Rival { resource, ethernet, .. }) => format!(
+                "split: this node and {peer} both have group {group}: it is silent, but its machine \
+                 ({ethernet}) claims {resource}"
+            ),
+            None => {
+                let after = self.apart_words(apart);
+                format!("split: this node and {peer} both serve group {group}{after}")
+            }
+        };
         turn.log(
             LogEvent::new(Level::Error, "split", text).with("group", group).with("peer", peer),
         );
     }
 
-    fn tell_end(
-        &mut self,
-        group: String,
-        apart: Option<Apart>,
-        overlap_ms: u64,
-        kept: Kept,
-        turn: &mut Turn<'_>,
-    ) {
+    fn tell_end(&mut self, end: Ended, turn: &mut Turn<'_>) {
+        let Ended { group, apart, overlap, kept, seen_apart } = end;
+        let overlap_ms = millis(overlap);
         let (here, peer) = (self.profile.node.to_string(), self.view(self.now).peer_name());
         let (event, end) = match kept {
             Kept::Here => ("split_healed", format!("{here} keeps it, {peer} released it")),
@@ -78,14 +84,17 @@ impl Node {
             Kept::Unknown => ("split_ended", format!("it is not known what {peer} has")),
         };
         let after = self.apart_words(apart);
-        let reason = format!("both served it{after}, for {overlap_ms} ms after that: {end}");
+        let reason = match seen_apart {
+            true => format!("both served it{after}, seen here for {overlap_ms} ms: {end}"),
+            false => format!("both served it{after}, for {overlap_ms} ms after that: {end}"),
+        };
         let elapsed_ms = apart.map_or(0, |apart| millis(apart.lasted(self.now)));
         let mut line = LogEvent::new(Level::Warn, event, format!("group {group}: {reason}"))
             .with("group", &group)
             .with("peer", &peer)
             .with("elapsed_ms", elapsed_ms)
             .with("overlap_ms", overlap_ms);
-        if let Some(apart) = apart {
+        if let Some(apart) = apart.filter(Apart::is_over) {
             line = line
                 .with("from_unix_s", apart.begun_unix_s(self.now))
                 .with("to_unix_s", apart.ended_unix_s());

@@ -17,7 +17,7 @@ pub(super) fn families(now: Option<&StatusSnapshot>) -> Vec<Family> {
     vec![
         counter(
             "hb_group_moves",
-            "Moves that ended here, acquired and released, by cause",
+            "Groups that this node has acquired, by cause: a move is counted by the node that has the group then",
             of(now, |it| by_two(&it.activity.moves, ["group", "cause"])),
         ),
         distributions(

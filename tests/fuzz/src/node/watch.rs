@@ -186,6 +186,7 @@ impl Watch {
             | Input::Link { .. }
             | Input::Left { .. }
             | Input::Guarded { .. }
+            | Input::Rival { .. }
             | Input::Slept { .. }
             | Input::Timeout
             | Input::Shutdown => {}

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Instant;
 
 use hb_cli::lab::{self, HEARTBEAT, PROGRAMS};
 
 use super::both_up;
 use crate::files::NODES;
-use crate::pair::Pair;
+use crate::pair::{PATIENCE, Pair};
 use crate::{Side, Step, Trouble, genuine};
 
 /// What is asked without a node: every form that scripts use, and some that they should not.
@@ -220,15 +221,33 @@ fn ask(pair: &mut Pair, label: &str, seen: &mut Seen) -> Step {
     for index in 0..2 {
         // ha.cf is the same in all states.
         let lists = commands(seen.len() < NODES.len());
-        let answers = answers(pair, index, genuine::CL_STATUS, &lists)?;
-        let own = match pair.sides[index] {
-            Side::Ours => Some(own_answers(pair, index, &lists)?),
-            Side::Genuine => None,
+        let begin = Instant::now();
+        let asked = loop {
+            let answers = answers(pair, index, genuine::CL_STATUS, &lists)?;
+            let own = match pair.sides[index] {
+                Side::Ours => Some(own_answers(pair, index, &lists)?),
+                Side::Genuine => None,
+            };
+            let asked = Asked { label: label.to_owned(), index, answers, own };
+            if !asked.is_in_transition() || begin.elapsed() > PATIENCE {
+                break asked;
+            }
+            pair.tell("asked again: a dialogue was under way");
         };
-        seen.push(Asked { label: label.to_owned(), index, answers, own });
+        seen.push(asked);
     }
     pair.tell("all answered");
     Ok(())
+}
+
+impl Asked {
+    /// On a loaded machine 3.0.6 offers its peer's groups once more when both have settled, and either
+    /// node says so for that moment. The answers are compared at rest.
+    fn is_in_transition(&self) -> bool {
+        let all = [Some(&self.answers), self.own.as_ref()];
+        let mut all = all.into_iter().flatten().flatten();
+        all.any(|(words, answer)| words.starts_with("rscstatus") && answer.contains("transition"))
+    }
 }
 
 /// Marks between the parts of an answer.

@@ -5,6 +5,7 @@ use hb_netns::files::{ADDRESS, NGINX_CONF, NODES, Setup, nginx_conf, ucast};
 use hb_netns::pair::{Pair, active_on, has_problem, need_ip};
 use hb_netns::runner::{Case, skip};
 use hb_node::api::{LinkStatus, SavedStatus, StatusSnapshot, Verdict};
+use hb_resource::input::GroupClaim;
 
 use crate::golden::{check, check_screen};
 use crate::terminal::terminals;
@@ -13,6 +14,8 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "healthy", run: healthy },
     Case { name: "degraded", run: degraded },
     Case { name: "split", run: split },
+    Case { name: "not_served", run: not_served },
+    Case { name: "config_differs", run: config_differs },
     Case { name: "maintenance", run: maintenance },
     Case { name: "daemon_down", run: daemon_down },
 ];
@@ -114,8 +117,9 @@ fn degraded() {
     check_screen(&pair, "node1", "hb why", 0, "degraded_why");
 }
 
-/// Neither heard the other, and both took the address, as nobody asked who has it. When they hear each
-/// other again one lets go, as soon as its agent has stopped.
+/// Neither heard the other, and both took the address, as nobody asked who has it: each sees that the
+/// other's machine claims it. When they hear each other again one lets go, as soon as its agent has
+/// stopped, and the history says who.
 fn split() {
     let mut setup = Setup { media: ucast(HEARTBEAT), deadtime_ms: 2_000, ..setup() }.unasked();
     setup.haresources = format!("node1 {ADDRESS} nginx agent::a\n");
@@ -127,8 +131,14 @@ fn split() {
     pair.lab.cut("node2", HEARTBEAT).expect("a cable");
     pair.wait("node2", "it takes over", |status| active_on(status) == Some("node2"));
     pair.wait("node2", "what it has taken was checked", checked);
-    pair.wait("node1", "node2 is dead", |status| has_problem(status, "peer_dead"));
-    check_screen(&pair, "node1", "hb status", 1, "apart");
+    for node in NODES {
+        pair.wait(node, "the other is dead, and claims it", |status| {
+            has_problem(status, "peer_dead") && has_problem(status, "split")
+        });
+    }
+    check_screen(&pair, "node1", "hb status", 2, "apart");
+    check_screen(&pair, "node2", "hb status", 2, "apart_taker");
+    check(&pair, "node1", "hb status --oneline", 2, "apart_oneline");
     pair.lab.mend("node2", HEARTBEAT).expect("a cable");
     for node in NODES {
         pair.wait(node, "the split is shown", |status| {
@@ -141,6 +151,50 @@ fn split() {
     check(&pair, "node1", "hb status --nagios", 2, "split_nagios");
     pair.write("node2", "/var/log/agents/go", "", 0o644);
     pair.wait_well();
+    let splits = "hb history | grep SPLIT";
+    check(&pair, "node1", splits, 0, "split_history");
+    check(&pair, "node2", splits, 0, "split_history_loser");
+}
+
+/// A service starts on neither node: the group was tried on both, and is tried again after a while.
+fn not_served() {
+    let mut setup = setup();
+    setup.haresources = format!("node1 {ADDRESS} nginx agent::web\n");
+    let mut pair = switched_on(setup);
+    for node in NODES {
+        pair.agent(node, "web", "start", Some("echo 'no licence'; exit 1"));
+        pair.start(node);
+    }
+    for node in NODES {
+        // Before, the other one might not have been asked yet.
+        pair.wait(node, "nobody serves it", |status| {
+            let group = &status.groups[0];
+            (group.here, group.peer) == (GroupClaim::Failed, Some(GroupClaim::Failed))
+                && status.verdict == Verdict::Down
+                && measured(status)
+        });
+    }
+    check_screen(&pair, "node1", "hb status", 2, "not_served");
+    check_screen(&pair, "node2", "hb status", 2, "not_served_peer");
+    check(&pair, "node1", "hb status --oneline", 2, "not_served_oneline");
+    check(&pair, "node1", "hb status --nagios", 2, "not_served_nagios");
+    for node in NODES {
+        pair.agent(node, "web", "start", None);
+        pair.expect(node, &["hb", "cleanup"], 0);
+    }
+    pair.wait_well();
+}
+
+/// A line of haresources was changed on one node only.
+fn config_differs() {
+    let pair = served();
+    let longer = format!("node1 {ADDRESS} nginx agent::b\n");
+    pair.write("node2", "/etc/ha.d/haresources", &longer, 0o644);
+    pair.expect("node2", &["hb", "reload"], 0);
+    for node in NODES {
+        pair.wait(node, "they differ", |status| has_problem(status, "config_differs"));
+    }
+    check_screen(&pair, "node1", "hb status", 1, "config_differs");
 }
 
 /// Hands off for half an hour.

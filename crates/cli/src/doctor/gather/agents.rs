@@ -6,7 +6,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hb_config::render::cover_resource;
 use hb_config::settings::{AgentSpec, BuiltIn, ResourceSpec, Settings};
 use hb_resource::agent::{self, Places as AgentPlaces};
 use hb_resource::exec::environment::{self, Paths};
@@ -124,7 +123,7 @@ async fn look(
         }
     };
     let path = if built_in { Vec::new() } else { shown };
-    let (group, text) = (group.to_owned(), cover_resource(&resource.text));
+    let (group, text) = (group.to_owned(), resource.text.clone());
     Agent { group, text, path, validated, metadata }
 }
 

@@ -1,6 +1,7 @@
-//! The program itself, beside a daemon that the test plays: it is killed between the moment at which a
+//! The program itself, beside a daemon that the test plays. It is killed between the moment at which a
 //! channel has got a message and the moment at which it says so, and tells it again, under the same
-//! id; what was told before is not told again.
+//! id; what was told before is not told again. It takes other settings while it runs, or keeps those
+//! that it has.
 
 #![allow(clippy::disallowed_methods, reason = "tests with real time, files and processes")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
@@ -12,12 +13,14 @@ use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use hb_node::api::{Request, RequestLine};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use servers::{Http, Reply};
 
@@ -81,7 +84,12 @@ impl Notifier {
             ["--run-dir", &path("run"), "--dir", &path("etc"), "--notify-dir", &path("state")];
         let program = env!("CARGO_BIN_EXE_hb-notify");
         let mut command = Command::new(program);
-        Self(command.args(words).arg("run").stderr(Stdio::null()).spawn().unwrap())
+        let log = fs::File::create(dir.join("log")).unwrap();
+        Self(command.args(words).arg("run").stderr(log).spawn().unwrap())
+    }
+
+    fn hang_up(&self) {
+        kill(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGHUP).unwrap();
     }
 }
 
@@ -158,4 +166,67 @@ fn what_a_crash_leaves_unsaid_is_told_again_and_nothing_else() {
     let seqs: Vec<&Value> =
         [&split, &fencing, &ends[0], &ends[1]].iter().map(|it| &it["seq"]).collect();
     assert_eq!(seqs, [&json!(1), &json!(2), &json!(3), &json!(4)]);
+}
+
+/// A channel that puts what it gets on a line of `file`, or refuses it when `file` is none.
+fn exec(name: &str, file: Option<&Path>) -> String {
+    let script = match file {
+        Some(file) => format!("cat >>{0}; echo >>{0}", file.display()),
+        None => "cat >/dev/null; exit 1".to_owned(),
+    };
+    format!("[[notify.exec]]\nname = \"{name}\"\ncommand = [\"/bin/sh\", \"-c\", \"{script}\"]\n")
+}
+
+#[test]
+fn other_settings_are_taken_as_a_whole_while_it_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["run", "etc", "state"] {
+        fs::create_dir(dir.path().join(name)).unwrap();
+    }
+    let set = |text: &str| fs::write(dir.path().join("etc/hb.toml"), text).unwrap();
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+    let file = |name: &str| dir.path().join(name);
+    let subjects = |name: &str| -> Vec<String> {
+        let messages = read(name);
+        let messages = messages.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        messages.map(|it| it["subject"].as_str().unwrap().to_owned()).collect()
+    };
+    let shown = play_daemon(&file("run"));
+    let show = |problems: &[&str]| *shown.lock().unwrap() = status(problems);
+
+    set(&[exec("first", Some(&file("a"))), exec("mute", None)].concat());
+    let notifier = Notifier::start(dir.path());
+    until("it has looked once", || file("state/state.json").exists());
+    show(&["split"]);
+    until("the first channel tells it", || subjects("a") == ["[web] split"]);
+    until("the mute one does not", || {
+        numbers(dir.path())["channels"]["mute"]["failures"].as_u64() >= Some(1)
+    });
+
+    // Not TOML, and a channel whose secret is not there: nothing changes.
+    let with_secret =
+        "[[notify.webhook]]\nurl = \"https://x.example\"\ntoken_file = \"/nowhere\"\n";
+    for (count, wrong) in [(1, "[notify\n"), (2, &[&exec("other", None), with_secret].concat())] {
+        set(wrong);
+        notifier.hang_up();
+        until("it says that nothing changes", || {
+            read("log").matches("settings stay as they were").count() == count
+        });
+    }
+    show(&["split", "fencing_failed"]);
+    let both = ["[web] split", "[web] fencing_failed"];
+    until("the first channel still tells", || subjects("a") == both);
+
+    // One goes, one comes, one is mended with all that waits for it.
+    set(&[exec("second", Some(&file("b"))), exec("mute", Some(&file("c")))].concat());
+    notifier.hang_up();
+    until("what waited is told", || subjects("c") == both);
+    until("the first channel is gone", || {
+        !file("state/outbox/first").exists() && numbers(dir.path())["channels"]["first"].is_null()
+    });
+    show(&["split", "fencing_failed", "group_blocked"]);
+    until("both tell", || subjects("b").len() == 1 && subjects("c").len() == 3);
+    assert_eq!(subjects("a"), both);
+    assert_eq!(subjects("b"), subjects("c")[2..]);
+    until("nothing waits", || numbers(dir.path())["queue"] == json!(0));
 }

@@ -177,11 +177,10 @@ impl Manager {
     /// more; the 3.0.6 peer, which they prefer, has settled without them (§15, 22). It may still be
     /// stopping them, so they are not simply started.
     fn has_orphans(&self) -> bool {
-        let settled = self.peer.stable == Some(true);
         let unheld = self.peer.holdings.is_some_and(|held| !held.local);
         let free =
             |group: &Group| !self.prefers_us(group) && !group.is_wanted() && !group.has_failed();
-        settled && unheld && self.groups.iter().any(free)
+        unheld && self.groups.iter().any(free)
     }
 
     /// A 3.0.6 peer that had lost sight of this node gives everything up by itself (§7.9). One that had

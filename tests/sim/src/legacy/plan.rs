@@ -19,7 +19,7 @@ use crate::swarm::Swarm;
 /// Of a thousand seeds, so many play such a pair.
 const SHARE: u64 = 125;
 /// Sets the generators of this part apart from those of the others.
-const CHOICE_SALT: u64 = 0x6d69_7865_6420_3132;
+const CHOICE_SALT: u64 = 0x6d69_7865_6420_3130;
 const PLAN_SALT: u64 = 0x6865_6172_7462_6561;
 
 /// Which machine of a plan is 3.0.6, and what the checker has to know besides.

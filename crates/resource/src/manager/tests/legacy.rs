@@ -332,3 +332,16 @@ fn what_neither_node_stands_for_is_asked_for() {
     assert_eq!(sent(&mut world), []);
     assert!(!world.sides[0].timers.contains(&Timer::TakeContested));
 }
+
+/// 3.0.6 believes what arrives last: a word that is said twice may overtake the one that ends it.
+#[test]
+fn a_taker_says_once_that_it_acquires() {
+    let mut world = started(Off);
+    hear(&mut world, resources(Holdings::ALL, true));
+    hear(&mut world, ask(Holdings::FOREIGN, StandbyStep::Me));
+    sent(&mut world);
+    hear(&mut world, ask(Holdings::FOREIGN, StandbyStep::Done));
+    let done = ask(Holdings::FOREIGN, StandbyStep::Done);
+    let acquires = resources(Holdings::LOCAL, false);
+    assert_eq!(sent(&mut world), [acquires, done, resources(Holdings::LOCAL, true)]);
+}

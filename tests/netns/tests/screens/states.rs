@@ -1,7 +1,7 @@
 //! `hb status` of a pair that is well, degraded, split, in maintenance, and without its daemon.
 
 use hb_cli::lab::{self, HEARTBEAT};
-use hb_netns::files::{ADDRESS, NGINX_CONF, NODES, Setup, nginx_conf, ucast};
+use hb_netns::files::{ADDRESS, NGINX_CONF, NODES, SCRIPT_AGENT, Setup, nginx_conf, ucast};
 use hb_netns::pair::{Pair, active_on, has_problem, need_ip};
 use hb_netns::runner::{Case, skip};
 use hb_node::api::{LinkStatus, SavedStatus, StatusSnapshot, Verdict};
@@ -16,6 +16,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "split", run: split },
     Case { name: "not_served", run: not_served },
     Case { name: "config_differs", run: config_differs },
+    Case { name: "secrets_are_covered", run: secrets_are_covered },
     Case { name: "maintenance", run: maintenance },
     Case { name: "daemon_down", run: daemon_down },
 ];
@@ -240,4 +241,42 @@ fn daemon_down() {
     terminals(&pair, "node1");
     pair.shell("node1", "rm -f /var/lib/heartbeat/last-status.json");
     check_screen(&pair, "node1", "hb status", 3, "down_nothing_known");
+}
+
+/// A parameter that is a password is shown by nothing that tells of its resource; the agent gets it.
+fn secrets_are_covered() {
+    let mut setup = setup();
+    setup.haresources = "node1 agent::web::password=hunter2 nginx\n".to_owned();
+    let mut pair = switched_on(setup);
+    let script = "#!/bin/sh\necho \"$1 $2 $3\" >> /var/log/agents/journal\n\
+                  name=$1 action=$3 state=/run/agent-web\n\
+                  if [ -e /var/log/agents/web.$action ]; then . /var/log/agents/web.$action; fi\n";
+    for node in NODES {
+        pair.write(node, "/etc/ha.d/resource.d/agent", &format!("{script}{SCRIPT_AGENT}"), 0o755);
+        pair.agent(node, "web", "start", Some("echo \"cannot log in with $2\"; exit 1"));
+        pair.start(node);
+    }
+    let failed = |status: &StatusSnapshot| status.groups[0].here == GroupClaim::Failed;
+    NODES.into_iter().for_each(|node| drop(pair.wait(node, "it failed", failed)));
+    assert!(pair.journal("node1").iter().any(|line| line == "web password=hunter2 start"));
+    for line in [
+        "hb status",
+        "hb status --json",
+        "hb status --plain",
+        "hb status --nagios",
+        "hb history",
+        "hb history --json",
+        "hb why",
+        "hb plan node1 dies",
+        "hb reload --dry-run",
+        "hb check",
+        "cat /var/lib/heartbeat/*.json* /run/heartbeat/*.json /var/log/ha-log",
+    ] {
+        let ran = pair.run("node1", &["/bin/sh", "-c", line]);
+        let shown = format!("{}{}", ran.out, ran.err);
+        assert!(!shown.is_empty() && !shown.contains("hunter2"), "{line}: {shown}");
+    }
+    let shown = pair.expect("node1", &["hb", "status"], 2).out;
+    assert!(shown.contains("agent::web::password=********"), "{shown}");
+    assert!(shown.contains("cannot log in with password=***"), "{shown}");
 }

@@ -14,6 +14,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "healthy", run: healthy },
     Case { name: "degraded", run: degraded },
     Case { name: "split", run: split },
+    Case { name: "split_feared", run: split_feared },
     Case { name: "not_served", run: not_served },
     Case { name: "config_differs", run: config_differs },
     Case { name: "secrets_are_covered", run: secrets_are_covered },
@@ -155,6 +156,21 @@ fn split() {
     let splits = "hb history | grep SPLIT";
     check(&pair, "node1", splits, 0, "split_history");
     check(&pair, "node2", splits, 0, "split_history_loser");
+}
+
+/// The owner's daemon stands still, and its machine answers for the address: it is left to it.
+fn split_feared() {
+    let mut setup = Setup { deadtime_ms: 2_000, ..setup() };
+    setup.native.push_str("[address]\nhold = \"60s\"\n");
+    let mut pair = switched_on(setup);
+    NODES.into_iter().for_each(|node| pair.start(node));
+    settled(&pair);
+    pair.signal("node1", "STOP");
+    pair.wait("node2", "it holds back", |status| has_problem(status, "split_possible"));
+    check_screen(&pair, "node2", "hb status", 2, "split_feared");
+    check(&pair, "node2", "hb status --oneline", 2, "split_feared_oneline");
+    pair.signal("node1", "CONT");
+    pair.wait("node2", "node1 is back", |status| active_on(status) == Some("node1"));
 }
 
 /// A service starts on neither node: the group was tried on both, and is tried again after a while.

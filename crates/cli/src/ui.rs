@@ -133,6 +133,12 @@ struct Live {
     inbox: mpsc::Receiver<Option<Event>>,
 }
 
+/// A fault of this program for the test that the terminal is given back; not in what is shipped.
+#[cfg(debug_assertions)]
+fn fail_when_asked() {
+    assert!(std::env::var_os("HB_TEST_PANIC").is_none(), "asked for by HB_TEST_PANIC");
+}
+
 /// Shows it until somebody leaves. What is to be said after the screen has gone.
 async fn live(places: work::Places, style: Style) -> io::Result<String> {
     let signals = Signals::new()?;
@@ -148,6 +154,8 @@ async fn live(places: work::Places, style: Style) -> io::Result<String> {
     let mut asked = IDLE_TICKS;
     loop {
         live.paint()?;
+        #[cfg(debug_assertions)]
+        fail_when_asked();
         let woken = tokio::select! {
             event = live.inbox.recv() => Woken::Told(event.flatten()),
             _ = ticks.tick() => Woken::Tick,

@@ -75,16 +75,12 @@ impl Totals {
 
     /// A move has ended here: counted by the node that has the group then.
     pub(crate) fn note_move(&mut self, entry: &HistoryEntry) {
-        match entry.what.as_str() {
-            // The other node, which releases, does not count: a move is one.
-            "acquired" => {
-                let causes = self.activity.moves.entry(entry.group.clone()).or_default();
-                let is_known = causes.len() < CAUSES_MAX || causes.contains_key(&entry.cause);
-                let cause = if is_known { &entry.cause } else { OTHER };
-                *causes.entry(cause.to_owned()).or_default() += 1;
-            }
-            // Given away, back in its place, or not held any more.
-            _ => {}
+        // The other node, which releases, does not count: a move is one.
+        if entry.what == "acquired" {
+            let causes = self.activity.moves.entry(entry.group.clone()).or_default();
+            let is_known = causes.len() < CAUSES_MAX || causes.contains_key(&entry.cause);
+            let cause = if is_known { &entry.cause } else { OTHER };
+            *causes.entry(cause.to_owned()).or_default() += 1;
         }
         if entry.what != "acquired" && entry.what != "restarted" {
             self.removed.retain(|(group, _)| *group != entry.group);

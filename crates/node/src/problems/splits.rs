@@ -70,8 +70,13 @@ impl View<'_> {
         }
     }
 
-    /// Other hosts that claim an address of this node. What the living peer has it says itself.
+    /// Other hosts that claim an address of this node. What the living peer has it says itself; and one
+    /// that does not say which machine it is, a 3.0.6 peer, goes on announcing for a while what it has
+    /// just given away.
     pub(super) fn find_rivals(&self, now: Instant, found: &mut Vec<Finding>) {
+        if self.peer_lives() && self.node.peer_native != Some(true) {
+            return;
+        }
         for group in self.node.manager.groups() {
             let strangers = self.node.rivals.of(group.key(), now).filter(|rival| !rival.is_peer);
             for Rival { resource, ethernet, .. } in strangers {

@@ -137,6 +137,16 @@ fn gives_the_terminal_back() {
     terminal.press("q");
     terminal.wait_for("the shell after q", is_back);
     assert_eq!(settings(&terminal), before, "after q");
+    // The programs beside this test are built as it is.
+    if cfg!(debug_assertions) {
+        terminal.line(r"HB_TEST_PANIC=1 hb ui 2>/run/panic; echo code \$?");
+        terminal.wait_for("the shell after a fault", |screen| {
+            // SIGABRT: the profiles end a process that panics.
+            is_back(screen) && screen.contains("code 134")
+        });
+        assert!(pair.shell("node1", "cat /run/panic").contains("asked for by HB_TEST_PANIC"));
+        assert_eq!(settings(&terminal), before, "after a fault");
+    }
     terminal.line("hb ui < /dev/null");
     terminal.wait("hb ui needs a terminal");
 }

@@ -1,7 +1,7 @@
 //! `hb status` of a pair that is well, degraded, split, in maintenance, and without its daemon.
 
 use hb_cli::lab::{self, HEARTBEAT};
-use hb_netns::files::{ADDRESS, NGINX_CONF, NODES, Setup, nginx_conf, ucast};
+use hb_netns::files::{ADDRESS, NGINX_CONF, NODES, SCRIPT_AGENT, Setup, nginx_conf, ucast};
 use hb_netns::pair::{Pair, active_on, has_problem, need_ip};
 use hb_netns::runner::{Case, skip};
 use hb_node::api::{LinkStatus, SavedStatus, StatusSnapshot, Verdict};
@@ -14,8 +14,10 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "healthy", run: healthy },
     Case { name: "degraded", run: degraded },
     Case { name: "split", run: split },
+    Case { name: "split_feared", run: split_feared },
     Case { name: "not_served", run: not_served },
     Case { name: "config_differs", run: config_differs },
+    Case { name: "secrets_are_covered", run: secrets_are_covered },
     Case { name: "maintenance", run: maintenance },
     Case { name: "daemon_down", run: daemon_down },
 ];
@@ -156,6 +158,21 @@ fn split() {
     check(&pair, "node2", splits, 0, "split_history_loser");
 }
 
+/// The owner's daemon stands still, and its machine answers for the address: it is left to it.
+fn split_feared() {
+    let mut setup = Setup { deadtime_ms: 2_000, ..setup() };
+    setup.native.push_str("[address]\nhold = \"60s\"\n");
+    let mut pair = switched_on(setup);
+    NODES.into_iter().for_each(|node| pair.start(node));
+    settled(&pair);
+    pair.signal("node1", "STOP");
+    pair.wait("node2", "it holds back", |status| has_problem(status, "split_possible"));
+    check_screen(&pair, "node2", "hb status", 2, "split_feared");
+    check(&pair, "node2", "hb status --oneline", 2, "split_feared_oneline");
+    pair.signal("node1", "CONT");
+    pair.wait("node2", "node1 is back", |status| active_on(status) == Some("node1"));
+}
+
 /// A service starts on neither node: the group was tried on both, and is tried again after a while.
 fn not_served() {
     let mut setup = setup();
@@ -240,4 +257,42 @@ fn daemon_down() {
     terminals(&pair, "node1");
     pair.shell("node1", "rm -f /var/lib/heartbeat/last-status.json");
     check_screen(&pair, "node1", "hb status", 3, "down_nothing_known");
+}
+
+/// A parameter that is a password is shown by nothing that tells of its resource; the agent gets it.
+fn secrets_are_covered() {
+    let mut setup = setup();
+    setup.haresources = "node1 agent::web::password=hunter2 nginx\n".to_owned();
+    let mut pair = switched_on(setup);
+    let script = "#!/bin/sh\necho \"$1 $2 $3\" >> /var/log/agents/journal\n\
+                  name=$1 action=$3 state=/run/agent-web\n\
+                  if [ -e /var/log/agents/web.$action ]; then . /var/log/agents/web.$action; fi\n";
+    for node in NODES {
+        pair.write(node, "/etc/ha.d/resource.d/agent", &format!("{script}{SCRIPT_AGENT}"), 0o755);
+        pair.agent(node, "web", "start", Some("echo \"cannot log in with $2\"; exit 1"));
+        pair.start(node);
+    }
+    let failed = |status: &StatusSnapshot| status.groups[0].here == GroupClaim::Failed;
+    NODES.into_iter().for_each(|node| drop(pair.wait(node, "it failed", failed)));
+    assert!(pair.journal("node1").iter().any(|line| line == "web password=hunter2 start"));
+    for line in [
+        "hb status",
+        "hb status --json",
+        "hb status --plain",
+        "hb status --nagios",
+        "hb history",
+        "hb history --json",
+        "hb why",
+        "hb plan node1 dies",
+        "hb reload --dry-run",
+        "hb check",
+        "cat /var/lib/heartbeat/*.json* /run/heartbeat/*.json /var/log/ha-log",
+    ] {
+        let ran = pair.run("node1", &["/bin/sh", "-c", line]);
+        let shown = format!("{}{}", ran.out, ran.err);
+        assert!(!shown.is_empty() && !shown.contains("hunter2"), "{line}: {shown}");
+    }
+    let shown = pair.expect("node1", &["hb", "status"], 2).out;
+    assert!(shown.contains("agent::web::password=********"), "{shown}");
+    assert!(shown.contains("cannot log in with password=***"), "{shown}");
 }

@@ -4,13 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use hb_cli::lab::{self, HEARTBEAT, PROGRAMS};
 
 use super::both_up;
 use crate::files::NODES;
-use crate::pair::{PATIENCE, Pair};
+use crate::pair::Pair;
 use crate::{Side, Step, Trouble, genuine};
 
 /// What is asked without a node: every form that scripts use, and some that they should not.
@@ -129,6 +128,9 @@ const PARAMETERS: &[&str] = &[
     "watchdog",
 ];
 
+/// How often everything is asked until nothing is under way. Each takes seconds.
+const ASKED_MAX: u32 = 5;
+
 /// Command and what came of it: standard output, standard error, exit code.
 type Answers = BTreeMap<String, String>;
 
@@ -221,15 +223,16 @@ fn ask(pair: &mut Pair, label: &str, seen: &mut Seen) -> Step {
     for index in 0..2 {
         // ha.cf is the same in all states.
         let lists = commands(seen.len() < NODES.len());
-        let begin = Instant::now();
+        let mut times = 0;
         let asked = loop {
+            times += 1;
             let answers = answers(pair, index, genuine::CL_STATUS, &lists)?;
             let own = match pair.sides[index] {
                 Side::Ours => Some(own_answers(pair, index, &lists)?),
                 Side::Genuine => None,
             };
             let asked = Asked { label: label.to_owned(), index, answers, own };
-            if !asked.is_in_transition() || begin.elapsed() > PATIENCE {
+            if !asked.is_in_transition() || times == ASKED_MAX {
                 break asked;
             }
             pair.tell("asked again: a dialogue was under way");

@@ -350,7 +350,8 @@ mod tests {
     fn a_run_depends_on_its_seed_and_nothing_else() {
         let all = [Watching::Checks, Watching::Lines, Watching::Nothing];
         let of = |seed| all.map(|watching| carry(seed, &Cut::default(), watching).hash);
-        let hashes: Vec<[u64; 3]> = (1..=3).map(Seed::new).map(of).collect();
+        // One of them beside 3.0.6.
+        let hashes: Vec<[u64; 3]> = [1, 2, 19].map(Seed::new).map(of).to_vec();
         let same = |hashes: &[u64; 3]| hashes.iter().all(|hash| *hash == hashes[0]);
         assert!(hashes.iter().all(same), "{hashes:x?}");
         assert_ne!(hashes[0], hashes[1]);

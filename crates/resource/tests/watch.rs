@@ -188,7 +188,7 @@ async fn agents_of_a_killed_daemon_are_ended_and_services_are_not() {
     bench.script(
         "resource.d/stop",
         r#"trap '' TERM
-        setsid sleep 1000 & echo $! >$D/service
+        setsid sh -c "echo \$\$ >$D/service; exec sleep 1000" &
         sleep 1000 & echo $! >$D/child; echo $$ >$D/pid; wait; while :; do sleep 1000; done"#,
     );
     bench.script("resource.d/start", "sleep 1000 >/dev/null 2>&1 & echo $! >$D/left");
@@ -203,7 +203,8 @@ async fn agents_of_a_killed_daemon_are_ended_and_services_are_not() {
     let begun = until("the stop hangs and is written down", || {
         let pid = bench.read("pid");
         let file = format!("{}-", pid.trim());
-        pid.len() > 1 && matches!(&files()[..], [one] if one.starts_with(&file))
+        let has_left = !bench.read("service").is_empty();
+        has_left && pid.len() > 1 && matches!(&files()[..], [one] if one.starts_with(&file))
     });
     tokio::select! {
         outcome = async { first.run(&operation(script("stop", &[]), Action::Stop)).await } => {

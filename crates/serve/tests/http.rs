@@ -196,7 +196,10 @@ fn a_browser_signs_on_with_a_form() {
     let forged = session.replace("hb_session=", "hb_session=9");
     assert_eq!(get(&agent, &url, &[("cookie", &forged)]).status, 401);
     let long = "x".repeat(100_000);
-    assert_eq!(post(&long).status, 413);
+    let request = agent.post(format!("{}/login", serve.url));
+    // The answer comes while the client still writes, and may be lost to it with the connection.
+    let status = request.send_form([("token", long)]).map(|answer| answer.status().as_u16());
+    assert!(matches!(status, Ok(413) | Err(ureq::Error::Io(_))), "{status:?}");
 }
 
 #[test]

@@ -155,7 +155,7 @@ impl World {
             Stray::Replay => self.machines[machine].reached.iter().cloned().collect(),
             Stray::Forged => {
                 let mut settings = self.machines[1 - machine].settings.clone();
-                settings.keys = choose(&settings.keys, Keys::Other);
+                settings.keys = nobodys(&settings.keys);
                 first_words(&settings)
             }
             Stray::Foreign => {
@@ -242,6 +242,15 @@ fn choose(known: &AuthKeys, keys: Keys) -> AuthKeys {
         Keys::Second => 2,
     };
     chosen
+}
+
+/// Keys of these numbers that no fault gives to anybody.
+fn nobodys(known: &AuthKeys) -> AuthKeys {
+    let mut keys = choose(known, Keys::First);
+    for (index, key) in &mut keys.keys {
+        key.secret = Secret::new(format!("nobody's key {index}").into_bytes());
+    }
+    keys
 }
 
 /// Whether who has `theirs` can verify what is signed with `ours`.

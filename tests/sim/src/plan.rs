@@ -351,6 +351,16 @@ pub(crate) fn groups(rng: &mut Rng) -> Vec<GroupSpec> {
         .collect()
 }
 
+/// Short limits, so that what hangs ends within the run.
+pub(crate) fn limit_actions(settings: &mut Settings) {
+    settings.native.failure.offer_delay_ms = 2_000;
+    settings.native.failure.stop_retries_max = 2;
+    settings.native.failure.stop_retry_delay_ms = 200;
+    settings.native.operations.start_timeout_ms = 3_000;
+    settings.native.operations.stop_timeout_ms = 3_000;
+    settings.native.operations.status_timeout_ms = 1_000;
+}
+
 fn settings(groups: &[GroupSpec], rng: &mut Rng) -> [Settings; 2] {
     let keepalive_ms = *rng.pick(&[50, 100, 200, 200, 500, 500, 1_000]);
     let deadtime_ms = keepalive_ms * rng.between(3, 10);
@@ -368,12 +378,7 @@ fn settings(groups: &[GroupSpec], rng: &mut Rng) -> [Settings; 2] {
     for one in &mut settings {
         one.auto_failback = auto_failback;
         one.native.framing = framing;
-        one.native.failure.offer_delay_ms = 2_000;
-        one.native.failure.stop_retries_max = 2;
-        one.native.failure.stop_retry_delay_ms = 200;
-        one.native.operations.start_timeout_ms = 3_000;
-        one.native.operations.stop_timeout_ms = 3_000;
-        one.native.operations.status_timeout_ms = 1_000;
+        limit_actions(one);
         if gateway {
             one.ipfail = true;
             one.pings = vec![PingTarget {

@@ -11,7 +11,7 @@ use hb_messaging::time::Instant;
 
 use crate::beyond::Beyond;
 use crate::faults::Fault;
-use crate::plan::{Kind, Plan, groups, pause};
+use crate::plan::{Kind, Plan, groups, limit_actions, pause};
 use crate::rng::Rng;
 use crate::setup;
 use crate::swarm::Swarm;
@@ -162,12 +162,7 @@ fn settings(groups: &[GroupSpec], rng: &mut Rng) -> [Settings; 2] {
         one.auto_failback = auto_failback;
         one.native.framing = framing;
         one.keys = keys.clone();
-        one.native.failure.offer_delay_ms = 2_000;
-        one.native.failure.stop_retries_max = 2;
-        one.native.failure.stop_retry_delay_ms = 200;
-        one.native.operations.start_timeout_ms = 3_000;
-        one.native.operations.stop_timeout_ms = 3_000;
-        one.native.operations.status_timeout_ms = 1_000;
+        limit_actions(one);
         if one_link {
             one.media.truncate(1);
         }

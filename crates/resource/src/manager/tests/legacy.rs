@@ -230,15 +230,21 @@ fn failback_to_a_returning_3_0_6_node() {
     assert!(said.contains(&ask(Holdings::FOREIGN, StandbyStep::Me)), "{said:?}");
 }
 
-/// Only this node took the other for dead; that one has no reason to give anything up.
-#[test]
-fn what_a_3_0_6_node_keeps_after_a_heal_is_asked_for() {
+/// This node took the other for dead and everything over; now they hear each other again.
+fn healed() -> World {
     let mut world = started(On);
     hear(&mut world, resources(Holdings::LOCAL, true));
     world.feed(0, Input::Peer(PeerStatus::Dead));
     finish(&mut world);
     world.feed(0, Input::Peer(PeerStatus::Active));
     world.feed(0, Input::PeerReturned);
+    world
+}
+
+/// Only this node took the other for dead; that one has no reason to give anything up.
+#[test]
+fn what_a_3_0_6_node_keeps_after_a_heal_is_asked_for() {
+    let mut world = healed();
     finish(&mut world);
     sent(&mut world);
     world.fire(0, &Timer::TakeContested);
@@ -277,12 +283,7 @@ fn what_a_3_0_6_node_took_from_a_living_node_is_asked_for() {
 
 #[test]
 fn a_3_0_6_node_that_gives_everything_up_is_not_asked() {
-    let mut world = started(On);
-    hear(&mut world, resources(Holdings::LOCAL, true));
-    world.feed(0, Input::Peer(PeerStatus::Dead));
-    finish(&mut world);
-    world.feed(0, Input::Peer(PeerStatus::Active));
-    world.feed(0, Input::PeerReturned);
+    let mut world = healed();
     hear(&mut world, resources(Holdings::NONE, false));
     sent(&mut world);
     world.fire(0, &Timer::TakeContested);

@@ -1,29 +1,14 @@
 //! CRC-32/CKSUM without POSIX's length suffix: polynomial 0x04C11DB7, most significant bit first,
 //! initial value 0, result inverted. zlib's CRC-32 is another one and would never interoperate.
 
-const POLYNOMIAL: u32 = 0x04c1_1db7;
-const TABLE: [u32; 256] = table();
+use crc::{CRC_32_CKSUM, Crc, Table};
+
+/// Sixteen bytes at a time. A static: the tables are 16 KiB.
+static CKSUM: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_CKSUM);
 
 /// Check value: `123456789` gives 0x765e7680.
 pub fn cksum(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| (crc << 8) ^ TABLE[usize::from((crc >> 24) as u8 ^ byte)];
-    !bytes.iter().fold(0, step)
-}
-
-const fn table() -> [u32; 256] {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut crc = (index as u32) << 24;
-        let mut bit = 0;
-        while bit < 8 {
-            crc = if crc & 0x8000_0000 == 0 { crc << 1 } else { (crc << 1) ^ POLYNOMIAL };
-            bit += 1;
-        }
-        table[index] = crc;
-        index += 1;
-    }
-    table
+    CKSUM.checksum(bytes)
 }
 
 #[cfg(test)]
@@ -34,5 +19,19 @@ mod tests {
     fn check_value() {
         assert_eq!(cksum(b"123456789"), 0x765e_7680);
         assert_eq!(cksum(b""), 0xffff_ffff);
+    }
+
+    #[test]
+    fn long_texts_are_bit_by_bit_the_same() {
+        let step = |crc: u32, bit: u32| {
+            if (crc >> 31) ^ bit == 0 { crc << 1 } else { (crc << 1) ^ 0x04c1_1db7 }
+        };
+        let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(700).collect();
+        for length in 0..bytes.len() {
+            let bits = bytes[..length]
+                .iter()
+                .flat_map(|byte| (0..8).rev().map(move |bit| u32::from(byte >> bit & 1)));
+            assert_eq!(cksum(&bytes[..length]), !bits.fold(0, step), "{length}");
+        }
     }
 }

@@ -25,6 +25,11 @@ impl NodeName {
         Self(name.to_ascii_lowercase())
     }
 
+    /// Whether `name`, in any case, is this one.
+    pub fn is(&self, name: &str) -> bool {
+        self.0.eq_ignore_ascii_case(name)
+    }
+
     /// The name as it stands in messages.
     pub fn as_str(&self) -> &str {
         &self.0

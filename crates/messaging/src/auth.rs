@@ -5,7 +5,7 @@ mod crc;
 mod recorded;
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use hb_config::settings::{AuthKey, AuthKeys, AuthMethod, Secret};
 use hmac::{Hmac, KeyInit, Mac};
@@ -14,7 +14,7 @@ use ring::{digest, hmac as ring_hmac};
 use serde::{Deserialize, Serialize};
 
 use crate::error::AuthError;
-use crate::wire::Signature;
+use crate::wire::{SIGNATURE_MAX, Signature};
 
 pub use crc::cksum;
 pub use recorded::disguise;
@@ -106,7 +106,12 @@ impl Authenticator {
 
     /// `<index> <token>` over `bytes`, with the active key.
     pub fn sign(&self, bytes: &[u8]) -> String {
-        format!("{} {}", self.active.0, self.active.1.token(bytes))
+        let (index, key) = &self.active;
+        let mut text = String::with_capacity(SIGNATURE_MAX);
+        // Writing into a string cannot fail.
+        let _ = write!(text, "{index} ");
+        key.push_token(bytes, &mut text);
+        text
     }
 
     /// Checks `signature` over `bytes`; says which method vouches for them.
@@ -155,11 +160,21 @@ impl Key {
     }
 
     fn token(&self, bytes: &[u8]) -> String {
+        let mut text = String::with_capacity(SIGNATURE_MAX);
+        self.push_token(bytes, &mut text);
+        text
+    }
+
+    fn push_token(&self, bytes: &[u8], text: &mut String) {
         match self {
-            // Heartbeat prints it with %lx: no leading zeros.
-            Self::Crc => format!("{:x}", cksum(bytes)),
-            Self::Md5(mac) => hex(&mac.clone().chain_update(bytes).finalize().into_bytes()),
-            Self::Sha1(key) | Self::Sha256(key) => hex(ring_hmac::sign(key, bytes).as_ref()),
+            // Heartbeat prints it with %lx: no leading zeros. Writing into a string cannot fail.
+            Self::Crc => drop(write!(text, "{:x}", cksum(bytes))),
+            Self::Md5(mac) => {
+                push_hex(text, &mac.clone().chain_update(bytes).finalize().into_bytes());
+            }
+            Self::Sha1(key) | Self::Sha256(key) => {
+                push_hex(text, ring_hmac::sign(key, bytes).as_ref());
+            }
         }
     }
 
@@ -191,9 +206,15 @@ fn hmac_md5(secret: &[u8]) -> Hmac<Md5> {
 }
 
 fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    push_hex(&mut text, bytes);
+    text
+}
+
+fn push_hex(text: &mut String, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]).collect()
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]));
 }
 
 /// Lower-case digits only: a signature has one spelling.

@@ -4,15 +4,17 @@
 //! and text; what cannot be true is ignored.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::fields::parse_hex;
 use crate::time::Instant;
 
 /// Links that are told and read: nobody has more than a few.
-const LINKS_MAX: usize = 8;
+pub(crate) const LINKS_MAX: usize = 8;
 /// Bytes of the field; of longer names fewer fit.
 pub(crate) const ECHO_MAX: usize = 240;
 /// Longest wait that is told: an answer to something older says nothing of the present.
@@ -90,10 +92,10 @@ impl Way {
         self.smoothed_us
     }
 
-    fn word(&self, now: Instant) -> Option<String> {
+    /// The newest heartbeat and how long ago it came.
+    fn held(&self, now: Instant) -> Option<(u64, Duration)> {
         let (sequence, at) = self.last?;
-        let held = now.since(at);
-        (held <= HELD_MAX).then(|| format!("{sequence:x}.{:x}", held.as_micros()))
+        Some((sequence, now.since(at))).filter(|(_, held)| *held <= HELD_MAX)
     }
 }
 
@@ -106,17 +108,20 @@ pub(crate) fn write<'a>(
 ) -> Option<String> {
     let (mut text, mut tells) = (String::new(), false);
     for (name, way) in ways.take(LINKS_MAX) {
-        let word = way.word(now);
-        let entry = format!("{name}:{}", word.as_deref().unwrap_or("-"));
-        let fits = text.len() + 1 + entry.len() <= ECHO_MAX;
-        if !fits || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
-            break;
-        }
-        if !text.is_empty() {
+        let (before, held) = (text.len(), way.held(now));
+        if before > 0 {
             text.push(' ');
         }
-        text.push_str(&entry);
-        tells |= word.is_some();
+        // Writing into a string cannot fail.
+        let _ = match held {
+            Some((sequence, held)) => write!(text, "{name}:{sequence:x}.{:x}", held.as_micros()),
+            None => write!(text, "{name}:-"),
+        };
+        if text.len() > ECHO_MAX || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+            text.truncate(before);
+            break;
+        }
+        tells |= held.is_some();
     }
     tells.then_some(text)
 }
@@ -139,7 +144,7 @@ pub(crate) fn read(
 
 fn word_for<'a>(text: &'a str, names: &[&str], index: usize) -> Option<&'a str> {
     let entries = text.split(' ').take(LINKS_MAX).map(|entry| entry.rsplit_once(':'));
-    let entries: Vec<(&str, &str)> = entries.collect::<Option<_>>()?;
+    let entries: SmallVec<[(&str, &str); LINKS_MAX]> = entries.collect::<Option<_>>()?;
     let find = |name: &str| entries.iter().find(|(link, _)| *link == name).map(|(_, word)| *word);
     if names.iter().all(|name| find(name).is_some()) {
         find(names.get(index)?)

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use compact_str::CompactString;
+use compact_str::{CompactString, format_compact};
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
@@ -123,6 +123,11 @@ impl FieldList {
         self.push(Field { name: name.into(), value });
     }
 
+    /// Appends a string field that holds a number in hex, as in `seq`, `hg`, `ts`, `dt` and `ackseq`.
+    pub fn push_hex(&mut self, name: &str, number: u64) {
+        self.push_text(name, format_compact!("{number:x}").as_bytes());
+    }
+
     /// Appends a binary field.
     pub fn push_binary(&mut self, name: &str, value: impl AsRef<[u8]>) {
         let value = Value::Binary(Bytes::from_slice(value.as_ref()));
@@ -132,6 +137,11 @@ impl FieldList {
     /// Appends a field.
     pub fn push(&mut self, field: Field) {
         self.0.push(field);
+    }
+
+    /// Takes all fields of that name away.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|field| field.name != name);
     }
 
     /// How many.
@@ -187,7 +197,13 @@ impl FieldList {
 
     /// The first field of that name.
     pub fn find(&self, name: &str) -> Option<&Field> {
-        self.0.iter().find(|field| field.name == name)
+        // Names are short and few of one length begin alike: this spares nearly every comparison.
+        let (length, first) = (name.len(), name.as_bytes().first());
+        let is_meant = |field: &&Field| {
+            let own = field.name.as_bytes();
+            own.len() == length && own.first() == first && own == name.as_bytes()
+        };
+        self.0.iter().find(is_meant)
     }
 }
 

@@ -70,12 +70,19 @@ pub struct Intervals {
 impl Intervals {
     /// The limits of its buckets in µs.
     pub fn limits_us() -> impl Iterator<Item = u64> {
-        (0..OCTAVES).flat_map(|octave| OCTAVE_US.into_iter().map(move |limit| limit << octave))
+        Self::limits_from(0)
+    }
+
+    fn limits_from(octave: u32) -> impl Iterator<Item = u64> {
+        let limits = |octave| OCTAVE_US.into_iter().map(move |limit| limit << octave);
+        (octave..OCTAVES).flat_map(limits)
     }
 
     pub(crate) fn observe(&mut self, interval_us: u64, deadtime_us: u64) {
         if interval_us < deadtime_us {
-            self.distribution.observe(interval_us, Self::limits_us());
+            // No limit of an octave before is as large.
+            let octave = (interval_us / OCTAVE_US[0]).checked_ilog2().unwrap_or(0);
+            self.distribution.observe(interval_us, Self::limits_from(octave));
         } else {
             self.cuts = self.cuts.saturating_add(1);
             self.longest_cut_us = self.longest_cut_us.max(interval_us);
@@ -136,6 +143,18 @@ mod tests {
         }
         assert_eq!((intervals.distribution.count, intervals.distribution.max_us), (2, 4_999_999));
         assert_eq!((intervals.cuts, intervals.longest_cut_us), (2, 60_000_000));
+    }
+
+    #[test]
+    fn an_interval_is_counted_at_its_limit_wherever_the_search_begins() {
+        let limits: Vec<u64> = Intervals::limits_us().collect();
+        let around = limits.iter().flat_map(|limit| [limit - 1, *limit, limit + 1]);
+        for value in around.chain([0, 1, u64::MAX - 1]) {
+            let mut intervals = Intervals::default();
+            intervals.observe(value, u64::MAX);
+            let expect = limits.iter().find(|limit| value <= **limit).copied();
+            assert_eq!(buckets(&intervals.distribution), [(expect, 1)], "{value}");
+        }
     }
 
     #[test]

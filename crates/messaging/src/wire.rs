@@ -23,7 +23,7 @@ pub const SEND_MAX: usize = 65_507;
 /// Most fields in a message. Heartbeat's own messages have at most 17.
 pub const FIELDS_MAX: usize = 128;
 /// Longest signature text: index, blank and 64 hex digits of sha256.
-const SIGNATURE_MAX: usize = 3 + 64;
+pub(crate) const SIGNATURE_MAX: usize = 3 + 64;
 /// Highest key index in authkeys.
 const KEY_INDEX_MAX: u8 = 15;
 
@@ -105,6 +105,15 @@ pub fn encode_unsigned(fields: &FieldList) -> Result<Vec<u8>, EncodeError> {
     check_encodable(fields)?;
     let bytes = classic::frame(&canonical(fields), b"");
     if bytes.len() > SEND_MAX { Err(EncodeError::TooLarge) } else { Ok(bytes) }
+}
+
+/// A netstring message without its trailer, which keeps every byte of every value. [`decode`] reads it.
+///
+/// # Errors
+/// When a name or value cannot be framed.
+pub(crate) fn frame_unsigned(fields: &FieldList) -> Result<Vec<u8>, EncodeError> {
+    check_encodable(fields)?;
+    Ok(netstring::frame(fields))
 }
 
 /// The text under an `auth` field: all fields but `auth` as lines, without the frame marks.

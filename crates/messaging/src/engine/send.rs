@@ -29,7 +29,7 @@ impl Messaging {
         let mut list = FieldList::new();
         list.push_text(fields::KIND, STATUS);
         list.push_text(fields::STATUS, status.word());
-        list.push_text(fields::DEADTIME, format!("{:x}", whole_millis(self.times.deadtime)));
+        list.push_hex(fields::DEADTIME, whole_millis(self.times.deadtime));
         list.push_text(fields::PROTOCOL, "1");
         codec::push_extensions(&mut list, &self.announce);
         // Without extensions of our own the message looks exactly like 3.0.6's.
@@ -70,7 +70,7 @@ impl Messaging {
         let mut list = body.to_fields();
         // Without extensions of our own the message looks exactly like 3.0.6's.
         if !self.announce.is_empty() {
-            list.push_text(fields::AFTER, format!("{:x}", self.last_body));
+            list.push_hex(fields::AFTER, self.last_body);
         }
         if self.send_sequenced(list, outputs) {
             self.last_body = self.history.highest();
@@ -107,7 +107,7 @@ impl Messaging {
 
     pub(super) fn send_ack(&mut self, peer: usize, sequence: u64, outputs: &mut Vec<Output>) {
         let mut list = Self::addressed(ACK, &self.peers[peer].name);
-        list.push_text(fields::ACK_SEQUENCE, format!("{sequence:x}"));
+        list.push_hex(fields::ACK_SEQUENCE, sequence);
         self.send_control(list, outputs);
     }
 
@@ -137,7 +137,7 @@ impl Messaging {
         for sequence in (first..=last).take(RESEND_MAX as usize) {
             match self.history.resend(self.now, sequence, self.rexmit_delay) {
                 Lookup::Resend(list) => {
-                    if self.transmit(&list, outputs) {
+                    if self.transmit(&list, outputs).is_some() {
                         self.counters.rexmit_sent += 1;
                     }
                     outdated |= self.is_outdated(sequence, &list);
@@ -176,7 +176,7 @@ impl Messaging {
         }
         let mut list = FieldList::new();
         list.push_text(fields::KIND, NAK);
-        list.push_text(fields::FIRST_SEQUENCE, format!("{sequence:x}"));
+        list.push_hex(fields::FIRST_SEQUENCE, sequence);
         list.push_text(fields::DEST, self.peers[peer].name.as_str());
         list.push_text(fields::INFO, "seqno too low");
         self.send_control(list, outputs);
@@ -193,10 +193,7 @@ impl Messaging {
     fn send_sequenced(&mut self, mut list: FieldList, outputs: &mut Vec<Output>) -> bool {
         self.push_common(&mut list, Some(self.history.next()));
         let sent = self.transmit(&list, outputs);
-        if sent {
-            self.history.push(list);
-        }
-        sent
+        sent.map(|message| self.history.push(message)).is_some()
     }
 
     fn send_control(&mut self, mut list: FieldList, outputs: &mut Vec<Output>) {
@@ -212,11 +209,11 @@ impl Messaging {
         list.push_text(fields::SRC, self.node.as_str());
         list.push_binary(fields::SRC_UUID, self.uuid);
         if let Some(sequence) = sequence {
-            list.push_text(fields::SEQUENCE, format!("{sequence:x}"));
+            list.push_hex(fields::SEQUENCE, sequence);
         }
-        list.push_text(fields::GENERATION, format!("{:x}", self.generation));
+        list.push_hex(fields::GENERATION, self.generation);
         // 3.0.6 refuses 0.
-        list.push_text(fields::TIMESTAMP, format!("{:x}", self.unix_s.max(1)));
+        list.push_hex(fields::TIMESTAMP, self.unix_s.max(1));
         if sequence.is_some() {
             list.push_text(fields::LOAD, self.load.as_str());
         }
@@ -225,28 +222,28 @@ impl Messaging {
 
     /// `None` for a node that is no member; zeros while the UUID of a member is not known.
     fn uuid_of(&self, name: &str) -> Option<[u8; 16]> {
-        let name = NodeName::new(name);
-        if name == self.node {
+        if self.node.is(name) {
             return Some(self.uuid);
         }
-        let peer = self.peers.iter().find(|peer| peer.name == name)?;
+        let peer = self.peers.iter().find(|peer| peer.name.is(name))?;
         Some(peer.uuid.unwrap_or_default())
     }
 
-    /// Signs and sends on every link, failed ones too: only sending shows that one works again.
-    fn transmit(&mut self, list: &FieldList, outputs: &mut Vec<Output>) -> bool {
+    /// Signs and sends on every link, failed ones too: only sending shows that one works again. What
+    /// was sent, unless it cannot be framed.
+    fn transmit(&mut self, list: &FieldList, outputs: &mut Vec<Output>) -> Option<Arc<[u8]>> {
         let bytes: Arc<[u8]> = match wire::encode(list, self.framing, self.inner_auth, &self.keys) {
             Ok(bytes) => bytes.into(),
             Err(error) => {
                 let kind = list.text(fields::KIND).unwrap_or_default();
                 tracing::error!(kind, %error, "message not sent");
-                return false;
+                return None;
             }
         };
         for link in (0..).map(LinkId).take(self.media) {
             outputs.push(Output::Transmit { link, bytes: Arc::clone(&bytes) });
             self.counters.sent += 1;
         }
-        true
+        Some(bytes)
     }
 }

@@ -176,9 +176,14 @@ pub(crate) fn extensions(list: &FieldList) -> Extensions {
 /// Whether [`extensions`] of `list` are these: what each heartbeat is asked.
 pub(crate) fn has_extensions(list: &FieldList, known: &Extensions) -> bool {
     let mut count = 0;
+    // Both are in the order of the names, but for what the engine adds behind them.
+    let mut in_order = known.iter();
     let same = extension_fields(list).all(|(name, value)| {
         count += 1;
-        known.get(name).is_some_and(|known| *known == value)
+        match in_order.next() {
+            Some((known, text)) if known == name => *text == value,
+            Some(_) | None => known.get(name).is_some_and(|text| *text == value),
+        }
     });
     same && count == known.len()
 }

@@ -7,7 +7,7 @@ use hb_config::settings::Framing;
 use super::{Frame, Signature, base64, push_checked};
 use crate::auth::Authenticator;
 use crate::error::DecodeError;
-use crate::fields::{AUTH, FieldList, Value};
+use crate::fields::{AUTH, Bytes, FieldList, Value};
 
 pub(super) const START: &[u8] = b">>>\n";
 const END: &[u8] = b"<<<\n";
@@ -53,7 +53,7 @@ fn decode_line(fields: &mut FieldList, line: &[u8]) -> Result<(), DecodeError> {
     let equals = body.iter().position(|byte| *byte == b'=').ok_or(DecodeError::Field)?;
     let (name, text) = (&body[..equals], &body[equals + 1..]);
     let value = match kind {
-        0 => Value::Text(replace(text, ESCAPED_LINE_FEED, b'\n').into()),
+        0 => Value::Text(unescape(text)),
         1 => Value::Binary(base64::decode(text).ok_or(DecodeError::Value)?.into()),
         other => return Err(DecodeError::UnsupportedType(other)),
     };
@@ -71,7 +71,7 @@ pub(super) fn frame(text: &[u8], signature: &[u8]) -> Vec<u8> {
 }
 
 pub(super) fn canonical(fields: &FieldList) -> Vec<u8> {
-    let mut text = Vec::with_capacity(512);
+    let mut text = Vec::with_capacity(fields.room());
     for field in fields.iter().filter(|field| field.name != AUTH) {
         if let Value::Binary(_) = &field.value {
             text.extend_from_slice(b"(1)");
@@ -79,7 +79,7 @@ pub(super) fn canonical(fields: &FieldList) -> Vec<u8> {
         text.extend_from_slice(field.name.as_bytes());
         text.push(b'=');
         match &field.value {
-            Value::Text(bytes) => push_replaced(&mut text, bytes, b'\n', ESCAPED_LINE_FEED),
+            Value::Text(bytes) => push_escaped(&mut text, bytes),
             Value::Binary(bytes) => text.extend_from_slice(&base64::encode(bytes)),
         }
         text.push(b'\n');
@@ -87,17 +87,21 @@ pub(super) fn canonical(fields: &FieldList) -> Vec<u8> {
     text
 }
 
-fn replace(bytes: &[u8], from: u8, to: u8) -> Vec<u8> {
-    let mut replaced = Vec::with_capacity(bytes.len());
-    push_replaced(&mut replaced, bytes, from, to);
-    replaced
+fn unescape(text: &[u8]) -> Bytes {
+    let mut bytes = Bytes::from_slice(text);
+    replace(&mut bytes, ESCAPED_LINE_FEED, b'\n');
+    bytes
 }
 
-/// Nearly every value has nothing to replace and is copied as a whole.
-fn push_replaced(text: &mut Vec<u8>, bytes: &[u8], from: u8, to: u8) {
+fn push_escaped(text: &mut Vec<u8>, bytes: &[u8]) {
     let begin = text.len();
     text.extend_from_slice(bytes);
+    replace(&mut text[begin..], b'\n', ESCAPED_LINE_FEED);
+}
+
+/// Nearly every value has nothing to replace.
+fn replace(bytes: &mut [u8], from: u8, to: u8) {
     if bytes.contains(&from) {
-        text[begin..].iter_mut().filter(|byte| **byte == from).for_each(|byte| *byte = to);
+        bytes.iter_mut().filter(|byte| **byte == from).for_each(|byte| *byte = to);
     }
 }

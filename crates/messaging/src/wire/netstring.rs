@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use hb_config::settings::Framing;
 
-use super::{Frame, Signature, classic, push_checked};
+use super::{Frame, SIGNATURE_MAX, Signature, classic, push_checked};
 use crate::auth::Authenticator;
 use crate::error::DecodeError;
 use crate::fields::{AUTH, Bytes, FieldList, Value};
@@ -13,6 +13,8 @@ pub(super) const START: &[u8] = b"###\n";
 const END: &[u8] = b"%%%\n";
 /// Longest length prefix: five digits reach beyond any datagram.
 const LENGTH_DIGITS_MAX: usize = 5;
+/// Room for both marks and two signatures, each with what surrounds it.
+const AROUND: usize = START.len() + END.len() + 2 * (SIGNATURE_MAX + 16);
 
 /// `bytes` begins with [`START`].
 pub(super) fn decode(bytes: &[u8]) -> Result<Frame<'_>, DecodeError> {
@@ -71,7 +73,27 @@ fn decode_field(fields: &mut FieldList, chunk: &[u8]) -> Result<(), DecodeError>
 }
 
 pub(super) fn encode(fields: &FieldList, inner_auth: bool, keys: &Authenticator) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(512);
+    let mut bytes = begin(fields);
+    if inner_auth {
+        let signature = keys.sign(&classic::canonical(fields));
+        push_field(&mut bytes, b'0', AUTH, signature.as_bytes());
+    }
+    bytes.extend_from_slice(END);
+    let signature = keys.sign(&bytes);
+    push_chunk(&mut bytes, &[signature.as_bytes()]);
+    bytes
+}
+
+/// Without the trailer.
+pub(super) fn frame(fields: &FieldList) -> Vec<u8> {
+    let mut bytes = begin(fields);
+    bytes.extend_from_slice(END);
+    bytes
+}
+
+/// The fields, and room for what comes after them.
+fn begin(fields: &FieldList) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(fields.room() + AROUND);
     bytes.extend_from_slice(START);
     for field in fields.iter().filter(|field| field.name != AUTH) {
         let (kind, value) = match &field.value {
@@ -80,13 +102,6 @@ pub(super) fn encode(fields: &FieldList, inner_auth: bool, keys: &Authenticator)
         };
         push_field(&mut bytes, kind, &field.name, value);
     }
-    if inner_auth {
-        let signature = keys.sign(&classic::canonical(fields));
-        push_field(&mut bytes, b'0', AUTH, signature.as_bytes());
-    }
-    bytes.extend_from_slice(END);
-    let signature = keys.sign(&bytes);
-    push_chunk(&mut bytes, &[signature.as_bytes()]);
     bytes
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hb_config::settings::{AuthKeys, AuthMethod, Framing, NodeName, PingTarget};
 use serde::{Deserialize, Serialize};
 
-use super::receive::Refusal;
+use super::receive::{Known, Refusal};
 use super::{
     Config, Counters, Event, Input, LinkId, LinkMeasures, NodeView, Output, PingId, Unverified,
 };
@@ -67,6 +67,9 @@ pub struct Messaging {
     pub(super) early: VecDeque<(usize, Body)>,
     /// When a refusal was last told.
     pub(super) refusals: BTreeMap<(LinkId, Refusal), Instant>,
+    /// A copy of it needs no second look, until the keys change.
+    #[serde(skip)]
+    pub(super) known: Option<Known>,
     /// Last datagram that named this peer as its sender and could not be verified, by index.
     pub(super) unverified: BTreeMap<usize, Unverified>,
     /// Beginning of the current second of refused retransmissions, and how many there were.
@@ -151,6 +154,7 @@ impl Messaging {
             next_keepalive: Instant::ZERO,
             early: VecDeque::new(),
             refusals: BTreeMap::new(),
+            known: None,
             unverified: BTreeMap::new(),
             naks: (Instant::ZERO, 0),
             counters: Counters::default(),
@@ -164,7 +168,7 @@ impl Messaging {
         match input {
             Input::Environment { unix_s, load } => self.environment(unix_s, &load),
             Input::Start => self.start(outputs),
-            Input::Datagram { link, bytes } => self.receive(link, &bytes, outputs),
+            Input::Datagram { link, bytes } => self.receive(link, bytes, outputs),
             Input::LinkFailed { link, reason } => self.link_failed(link, &reason, outputs),
             Input::LinkRestored { link } => self.link_restored(link),
             Input::EchoReply { ping, sequence } => self.echo_reply(ping, sequence, outputs),
@@ -248,7 +252,7 @@ impl Messaging {
             tracing::error!("authkeys without its active key: the former keys stay in force");
             return;
         };
-        self.keys = keys;
+        self.replace_keys(keys);
         for peer in &mut self.peers {
             peer.strongest = None;
         }
@@ -262,6 +266,7 @@ impl Messaging {
     /// Other keys, with nothing else changed: for a replay, which has none of the real ones.
     pub fn replace_keys(&mut self, keys: Authenticator) {
         self.keys = keys;
+        self.known = None;
     }
 
     /// Heartbeats go on, marked, so that the peer takes over when this node is silent and not

@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
+use compact_str::CompactString;
 use hb_config::settings::{AuthMethod, NodeName};
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use super::messaging::{Messaging, Phase};
 use super::status::Begin;
@@ -42,13 +44,22 @@ pub(super) enum Refusal {
 /// A refusal and its words.
 struct Refused(Refusal, String);
 
+/// The last verified message, with its bytes: with two links each arrives twice, and what is the same
+/// to the last bit need not be read and verified again.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    bytes: Vec<u8>,
+    packet: Packet,
+}
+
 /// A verified message.
+#[derive(Clone, Debug)]
 struct Packet {
     peer: usize,
     method: AuthMethod,
     generation: u64,
     fields: FieldList,
-    kind: String,
+    kind: CompactString,
 }
 
 /// Where a message stands against what is known of its sender's session.
@@ -64,18 +75,26 @@ enum Standing {
 }
 
 impl Messaging {
-    pub(super) fn receive(&mut self, link: LinkId, bytes: &[u8], outputs: &mut Vec<Output>) {
+    pub(super) fn receive(&mut self, link: LinkId, bytes: Vec<u8>, outputs: &mut Vec<Output>) {
         self.counters.received += 1;
         let Some(local) = self.link_index(link) else { return };
         if self.phase == Phase::Idle {
             return;
         }
-        let taken = match self.admit(link, bytes) {
-            Ok(None) => Ok(()),
-            Ok(Some(packet)) if packet.kind.starts_with(CONTROL_PREFIX) => {
-                self.control(local, &packet, outputs)
+        let admitted = match self.known.take_if(|known| known.bytes == bytes) {
+            // A stronger method may have been seen since.
+            Some(Known { packet, .. }) => {
+                self.check_strength(packet.peer, packet.method).map(|()| Some(packet))
             }
-            Ok(Some(packet)) => self.sequenced(local, &packet, outputs),
+            None => self.admit(link, &bytes),
+        };
+        let taken = match admitted {
+            Ok(None) => Ok(()),
+            Ok(Some(packet)) => {
+                let taken = self.take(local, &packet, outputs);
+                self.known = Some(Known { bytes, packet });
+                taken
+            }
             Err(refused) => Err(refused),
         };
         if let Err(refused) = taken {
@@ -83,22 +102,35 @@ impl Messaging {
         }
     }
 
+    fn take(
+        &mut self,
+        local: usize,
+        packet: &Packet,
+        outputs: &mut Vec<Output>,
+    ) -> Result<(), Refused> {
+        match packet.kind.starts_with(CONTROL_PREFIX) {
+            true => self.control(local, packet, outputs),
+            false => self.sequenced(local, packet, outputs),
+        }
+    }
+
     /// Decodes, verifies, finds the sender. `None` for this node's own packets, which broadcast
-    /// and multicast return.
+    /// and multicast return. But for the strength of the method, what it says depends on the bytes
+    /// and the keys alone.
     fn admit(&mut self, link: LinkId, bytes: &[u8]) -> Result<Option<Packet>, Refused> {
         let frame = wire::decode(bytes)?;
         let signature = frame.signature.as_ref().ok_or(AuthError::Unsigned);
         let verified = signature.and_then(|signature| self.keys.verify(signature, &frame.signed));
         let fields = frame.fields;
         let method = verified.inspect_err(|_| self.note_unverified(link, &fields))?;
-        let name = NodeName::new(text(&fields, fields::SRC)?);
-        if name == self.node {
+        let name = text(&fields, fields::SRC)?;
+        if self.node.is(name) {
             let other = fields.uuid(fields::SRC_UUID).is_some_and(|uuid| uuid != self.uuid);
             let refused = || Refused(Refusal::OwnName, "another machine uses this name".to_owned());
             return if other { Err(refused()) } else { Ok(None) };
         }
-        let Some(peer) = self.peers.iter().position(|peer| peer.name == name) else {
-            let shown: String = name.as_str().chars().take(NAME_SHOWN_MAX).collect();
+        let Some(peer) = self.peers.iter().position(|peer| peer.name.is(name)) else {
+            let shown: String = NodeName::new(name).as_str().chars().take(NAME_SHOWN_MAX).collect();
             return Err(Refused(Refusal::Foreign, format!("foreign node {shown:?}")));
         };
         self.check_strength(peer, method)?;
@@ -113,17 +145,14 @@ impl Messaging {
             Some(_) => hex(&fields, fields::GENERATION)?,
             None => 0,
         };
-        let kind = kind.to_owned();
+        let kind = CompactString::from(kind);
         Ok(Some(Packet { peer, method, generation, fields, kind }))
     }
 
     /// Somebody says that a member speaks, and nothing vouches for it.
     fn note_unverified(&mut self, link: LinkId, list: &FieldList) {
-        let claimed = list.text(fields::SRC).map(NodeName::new);
-        let Some(peer) = self.peers.iter().position(|peer| Some(&peer.name) == claimed.as_ref())
-        else {
-            return;
-        };
+        let Some(claimed) = list.text(fields::SRC) else { return };
+        let Some(peer) = self.peers.iter().position(|peer| peer.name.is(claimed)) else { return };
         self.unverified.insert(peer, Unverified { at: self.now, link });
     }
 
@@ -264,7 +293,8 @@ impl Messaging {
     /// A heartbeat came on a link on which it is news: when, and what it says of the way.
     fn measure(&mut self, index: usize, local: usize, sequence: u64, list: &FieldList) {
         let is_blind = self.is_blind();
-        let names: Vec<&str> = self.links.iter().map(|link| link.name.as_str()).collect();
+        let names = self.links.iter().map(|link| link.name.as_str());
+        let names: SmallVec<[&str; echo::LINKS_MAX]> = names.collect();
         let echoed = list
             .text(fields::ECHO)
             .map(|text| echo::read(text, &names, local, &self.sent_times, self.now));
@@ -316,7 +346,7 @@ impl Messaging {
         };
         match list.uuid(fields::DEST_UUID).filter(|uuid| *uuid != [0; 16]) {
             Some(uuid) => uuid == self.uuid,
-            None => NodeName::new(name) == self.node,
+            None => self.node.is(name),
         }
     }
 

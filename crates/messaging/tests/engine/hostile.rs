@@ -142,6 +142,29 @@ fn keys_can_be_rotated_while_the_pair_runs() {
     }
 }
 
+#[test]
+fn a_copy_is_verified_again_once_the_keys_have_changed() {
+    let mut net = Net::active();
+    let bytes = forge(&config(1), &[&STATUS[..], &[("seq", "ff")]].concat());
+    let counts = |net: &Net| {
+        let counters = net.members[0].engine.counters();
+        (counters.accepted, counters.duplicate, counters.bad_auth)
+    };
+    let (accepted, duplicate, bad_auth) = counts(&net);
+    for _ in 0..2 {
+        inject(&mut net, bytes.clone());
+    }
+    assert_eq!(counts(&net), (accepted + 1, duplicate + 1, bad_auth));
+    // One bit of what is known does not pass for it.
+    let mut other = bytes.clone();
+    *other.last_mut().expect("it is not empty") ^= 1;
+    inject(&mut net, other);
+    assert_eq!(net.members[0].engine.counters().malformed, 1);
+    net.feed(0, Input::Rekey(keys(1, &[(1, AuthMethod::Sha1, "other")])));
+    inject(&mut net, bytes);
+    assert_eq!(counts(&net), (accepted + 1, duplicate + 1, bad_auth + 1));
+}
+
 /// The list of keys that a peer announces.
 fn announced_keys(event: &Event) -> &str {
     match event {

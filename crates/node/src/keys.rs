@@ -10,28 +10,50 @@ const WORD_MAX: usize = 40;
 /// Reads `INDEX:METHOD:FINGERPRINT[:active]`, separated by blanks. What is not such a word is left
 /// out: it comes from a version that says more.
 pub(crate) fn read(list: &str) -> Vec<KeyStatus> {
-    list.split(' ').take(KEYS_MAX).filter_map(read_one).collect()
+    list.split(' ').take(KEYS_MAX).filter_map(Word::read).map(KeyStatus::from).collect()
 }
 
 /// The key of the list that signs.
-pub(crate) fn signing(list: &str) -> Option<KeyStatus> {
-    list.split(' ').find(|word| word.ends_with(":active")).and_then(read_one)
+pub(crate) fn signing(list: &str) -> Option<Word<'_>> {
+    list.split(' ').find(|word| word.ends_with(":active")).and_then(Word::read)
 }
 
-fn read_one(word: &str) -> Option<KeyStatus> {
-    let plain = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
-    let parts: Vec<&str> = word.split(':').collect();
-    let (index, method, fingerprint, active) = match parts.as_slice() {
-        [index, method, fingerprint] => (index, method, fingerprint, false),
-        [index, method, fingerprint, "active"] => (index, method, fingerprint, true),
-        [..] => return None,
-    };
-    let index = index.parse().ok().filter(|index| usize::from(*index) < KEYS_MAX)?;
-    if word.len() > WORD_MAX || !plain(method) || !plain(fingerprint) {
-        return None;
+/// One word of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Word<'a> {
+    index: u8,
+    method: &'a str,
+    fingerprint: &'a str,
+    active: bool,
+}
+
+impl<'a> Word<'a> {
+    fn read(word: &'a str) -> Option<Self> {
+        let plain =
+            |text: &&str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric());
+        let mut parts = word.split(':');
+        let index = parts.next()?.parse().ok().filter(|index| usize::from(*index) < KEYS_MAX)?;
+        let (method, fingerprint) = (parts.next().filter(plain)?, parts.next().filter(plain)?);
+        let active = match (parts.next(), parts.next()) {
+            (None, _) => false,
+            (Some("active"), None) => true,
+            (Some(_), _) => return None,
+        };
+        (word.len() <= WORD_MAX).then_some(Self { index, method, fingerprint, active })
     }
-    let (method, fingerprint) = ((*method).to_owned(), (*fingerprint).to_owned());
-    Some(KeyStatus { index, method, fingerprint, active })
+
+    /// Whether both are the same key under the same index.
+    pub(crate) fn is(&self, key: &KeyStatus) -> bool {
+        (self.index, self.method, self.fingerprint)
+            == (key.index, key.method.as_str(), key.fingerprint.as_str())
+    }
+}
+
+impl From<Word<'_>> for KeyStatus {
+    fn from(word: Word<'_>) -> Self {
+        let Word { index, method, fingerprint, active } = word;
+        Self { index, method: method.to_owned(), fingerprint: fingerprint.to_owned(), active }
+    }
 }
 
 #[cfg(test)]

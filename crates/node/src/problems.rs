@@ -170,8 +170,8 @@ impl View<'_> {
     fn unconfirmed_key(&self) -> Option<KeyStatus> {
         let theirs = self.node.peer_keys.as_ref()?;
         let signs = keys::signing(self.node.messaging.key_list())?;
-        let confirmed = theirs.iter().any(|key| key.is_same_key(&signs));
-        (!confirmed).then_some(signs)
+        let confirmed = theirs.iter().any(|key| signs.is(key));
+        (!confirmed).then(|| signs.into())
     }
 
     fn find_in_pings(&self, found: &mut Vec<Finding>) {

@@ -65,7 +65,7 @@ impl View<'_> {
         let (here, peer) = (self.node.profile.node.as_str(), self.peer_name());
         let groups = &mut self.node.manager.groups();
         let claim = groups.find(|group| group.key() == key).map(|group| group.claim());
-        for (claim, name) in [(claim, here), (self.peer_claim(key), peer.as_str())] {
+        for (claim, name) in [(claim, here), (self.peer_claim(key), peer)] {
             match claim {
                 Some(GroupClaim::Failed) => return Some(format!("{key} has failed on {name}")),
                 Some(GroupClaim::Blocked) => {
@@ -93,13 +93,14 @@ impl View<'_> {
     }
 
     /// Why the peer says that it could not run a group; its word counts while it lives.
-    pub(crate) fn unready_peer(&self, key: &str) -> Option<String> {
-        self.node.peer_says.unready.get(key).filter(|_| self.peer_lives()).cloned()
+    pub(crate) fn unready_peer(&self, key: &str) -> Option<&str> {
+        let why = self.node.peer_says.unready.get(key).filter(|_| self.peer_lives());
+        why.map(String::as_str)
     }
 
     /// Why this node could not run a group.
-    pub(crate) fn unready_here(&self, key: &str) -> Option<String> {
-        self.node.unready_groups().remove(key)
+    pub(crate) fn unready_here(&self, key: &str) -> Option<&str> {
+        self.node.manager.groups().find(|group| group.key() == key)?.unready()
     }
 
     /// A group that cannot go to the standby is a problem of its own; what else speaks against a
@@ -109,8 +110,8 @@ impl View<'_> {
         for group in self.node.manager.groups() {
             let key = group.key();
             let sides = [
-                (self.node.profile.node.as_str(), self.unready_here(key)),
-                (peer.as_str(), self.unready_peer(key)),
+                (self.node.profile.node.as_str(), group.unready()),
+                (peer, self.unready_peer(key)),
             ];
             for (name, why) in sides {
                 let Some(why) = why else { continue };

@@ -118,8 +118,8 @@ impl View<'_> {
         self.nodes.iter().find(|node| node.name == *name && !node.ping)
     }
 
-    pub(crate) fn peer_name(&self) -> String {
-        self.node.profile.peer.as_ref().map_or_else(|| "-".to_owned(), NodeName::to_string)
+    pub(crate) fn peer_name(&self) -> &str {
+        self.node.profile.peer.as_ref().map_or("-", NodeName::as_str)
     }
 
     /// What a peer says counts only while it lives.
@@ -292,7 +292,7 @@ impl View<'_> {
         let spec = group.spec();
         let active_on = match self.service(key) {
             Service::Here | Service::Both => Some(self.node.profile.node.to_string()),
-            Service::Peer => Some(self.peer_name()),
+            Service::Peer => Some(self.peer_name().to_owned()),
             Service::Nobody | Service::Unknown => None,
         };
         let members = spec.resources.iter().zip(group.members()).enumerate();
@@ -314,12 +314,12 @@ impl View<'_> {
             here: group.claim(),
             peer: self.peer_claim(key),
             active_on,
-            maybe_on: self.is_maybe_on_peer(key, now).then(|| self.peer_name()),
+            maybe_on: self.is_maybe_on_peer(key, now).then(|| self.peer_name().to_owned()),
             since_ms: self.node.claims.lasted_ms(key, now),
             reason: group.reason().to_owned(),
             resources: resources.collect(),
-            unready_here: self.unready_here(key),
-            unready_peer: self.unready_peer(key),
+            unready_here: self.unready_here(key).map(str::to_owned),
+            unready_peer: self.unready_peer(key).map(str::to_owned),
             failback: self.failback(key, now),
             would_do: self.node.manager.would_do(key),
         }
@@ -352,13 +352,14 @@ impl View<'_> {
             Verdict::Split => "SPLIT",
         };
         let peer = match self.peer() {
-            Some(peer) => format!("peer {} {}", peer.name, peer.status.word()),
-            None => "no peer".to_owned(),
+            Some(peer) => ["peer ", peer.name.as_str(), " ", peer.status.word()],
+            None => ["no peer", "", "", ""],
         };
-        let cluster = &self.node.profile.cluster;
         let stopping = if self.node.stopping { ", stopping" } else { "" };
         let holds = self.node.manager.holdings().word();
-        format!("{cluster}: {verdict}, holds {holds}, {peer}{stopping}")
+        let begin = [&self.node.profile.cluster, ": ", verdict, ", holds ", holds, ", "];
+        // Made after nearly every input, and as a rule the same as before.
+        [begin.concat(), peer.concat(), stopping.to_owned()].concat()
     }
 }
 

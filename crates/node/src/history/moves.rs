@@ -203,6 +203,11 @@ impl History {
         }
     }
 
+    /// Whether what the peer says of a group is something else than before.
+    pub(crate) fn is_news(&self, group: &str, claim: Option<GroupClaim>) -> bool {
+        self.seen.get(group).is_none_or(|seen| seen.there != claim)
+    }
+
     /// Takes note of what the peer says of a group, at the moment at which it is known here. Returns
     /// the entry of this node's last release when that completes it.
     pub(crate) fn note_peer(

@@ -95,7 +95,7 @@ impl Node {
             return;
         }
         let before = std::mem::replace(&mut self.events.presence, Presence::Here);
-        let peer = self.view(self.now).peer_name();
+        let peer = self.peer_name();
         let (what, since) = match before {
             Presence::Unseen => ("joined", None),
             Presence::Here => return,
@@ -114,7 +114,7 @@ impl Node {
         if self.events.presence != Presence::Here {
             return;
         }
-        let peer = self.view(self.now).peer_name();
+        let peer = self.peer_name();
         let reason = format!("heartbeat was started again on {peer} (generation {generation})");
         self.tell_of(&peer, "restarted", "heard", reason, 0, turn);
     }
@@ -125,7 +125,7 @@ impl Node {
             return;
         }
         self.events.presence = Presence::Left(self.now);
-        let peer = self.view(self.now).peer_name();
+        let peer = self.peer_name();
         let reason = format!("{peer} has stopped in order");
         self.tell_of(&peer, "left", "shutdown", reason, 0, turn);
     }
@@ -139,7 +139,7 @@ impl Node {
         };
         let view = self.view(self.now);
         let heard_ms = view.peer().and_then(|peer| peer.heard_ms_ago);
-        let peer = view.peer_name();
+        let peer = view.peer_name().to_owned();
         let heard = self.moment(heard_ms);
         self.history.peer_silent(heard);
         if matches!(self.events.presence, Presence::Left(_)) {
@@ -164,17 +164,17 @@ impl Node {
 
     /// Takes note of what both nodes say of each group, and of maintenance.
     pub(super) fn note_past(&mut self, turn: &mut Turn<'_>) {
-        let claims: Vec<(String, GroupClaim)> = self
-            .manager
-            .groups()
-            .map(|group: &Group| (group.key().to_owned(), group.claim()))
-            .collect();
-        let nodes = self.messaging.nodes(self.now);
-        for (key, here) in claims {
-            let view = self.view_of(&nodes);
-            let there = view.peer_claim(&key);
-            let legacy = self.peer_native == Some(false);
-            let is_peer = legacy && view.service(&key) == Service::Peer;
+        let view = self.view(self.now);
+        let legacy = self.peer_native == Some(false);
+        let of = |group: &Group| {
+            let (key, there) = (group.key(), view.peer_claim(group.key()));
+            let is_peer = legacy && view.service(key) == Service::Peer;
+            let is_news = is_peer || self.history.is_news(key, there);
+            is_news.then(|| (key.to_owned(), group.claim(), there, is_peer))
+        };
+        let news: Vec<(String, GroupClaim, Option<GroupClaim>, bool)> =
+            self.manager.groups().filter_map(of).collect();
+        for (key, here, there, is_peer) in news {
             let entry = self.history.note_peer(&key, here, there, self.now);
             self.history.note_owner(&key, is_peer);
             if let Some(entry) = entry {
@@ -190,7 +190,7 @@ impl Node {
         if (before.here, before.peer) == (here, peer) {
             return;
         }
-        let (own, other) = (self.profile.node.to_string(), self.view(self.now).peer_name());
+        let (own, other) = (self.profile.node.to_string(), self.peer_name());
         for (node, was, is) in [(own, before.here, here), (other, before.peer, peer)] {
             if was == is {
                 continue;
@@ -275,7 +275,7 @@ impl Node {
         self.totals.note_fence(what);
         let entry = HistoryEntry {
             kind: EntryKind::Fence,
-            subject: Some(self.view(self.now).peer_name()),
+            subject: Some(self.peer_name()),
             what: what.to_owned(),
             cause: cause.to_owned(),
             reason,

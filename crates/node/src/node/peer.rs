@@ -160,8 +160,9 @@ impl Node {
         }
     }
 
-    fn peer_name(&self) -> String {
-        self.profile.peer.as_ref().map_or_else(String::new, NodeName::to_string)
+    /// `-` when ha.cf names only this node.
+    pub(super) fn peer_name(&self) -> String {
+        self.profile.peer.as_ref().map_or("-", NodeName::as_str).to_owned()
     }
 
     pub(super) fn take_fence(&mut self, attempt: u64, outcome: &Outcome, turn: &mut Turn<'_>) {

@@ -5,6 +5,7 @@ use hb_config::settings::NodeName;
 use hb_messaging::engine::NodeView;
 use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
+use hb_resource::group::Group;
 
 use super::{Node, Turn};
 use crate::activity::short;
@@ -35,23 +36,24 @@ impl Node {
     pub(super) fn note_splits(&mut self, nodes: &[NodeView], turn: &mut Turn<'_>) {
         let view = self.view_of(nodes);
         let will_say = self.peer_native == Some(true) && view.peer_lives();
-        let side = |group: &hb_resource::group::Group| {
+        let sides = |group: &Group| {
             let key = group.key();
             let both = view.service(key) == Service::Both;
             let (here, there) = (group.claim(), view.peer_claim(key));
             let claimed = view.peer_rival(key, self.now).is_some();
-            let sides = Sides { both, here, there, will_say, claimed };
-            (key.to_owned(), sides)
+            Sides { both, here, there, will_say, claimed }
         };
-        let sides: Vec<(String, Sides)> = self.manager.groups().map(side).collect();
-        for (group, sides) in sides {
-            match self.splits.note(&group, sides, self.now) {
-                Some(Change::Found { group, apart }) => {
+        let sides: Vec<Sides> = self.manager.groups().map(sides).collect();
+        let groups = self.manager.groups().zip(sides);
+        let note = |(group, sides): (&Group, Sides)| self.splits.note(group.key(), sides, self.now);
+        let changes: Vec<Change> = groups.filter_map(note).collect();
+        for change in changes {
+            match change {
+                Change::Found { group, apart } => {
                     self.totals.note_split();
                     self.tell_split(&group, apart, turn);
                 }
-                Some(Change::Ended(end)) => self.tell_end(end, turn),
-                None => {}
+                Change::Ended(end) => self.tell_end(end, turn),
             }
         }
     }
@@ -77,7 +79,7 @@ impl Node {
     fn tell_end(&mut self, end: Ended, turn: &mut Turn<'_>) {
         let Ended { group, apart, overlap, kept, seen_apart } = end;
         let overlap_ms = millis(overlap);
-        let (here, peer) = (self.profile.node.to_string(), self.view(self.now).peer_name());
+        let (here, peer) = (self.profile.node.to_string(), self.peer_name());
         let (event, end) = match kept {
             Kept::Here => ("split_healed", format!("{here} keeps it, {peer} released it")),
             Kept::There => ("split_healed", format!("{peer} keeps it, {here} released it")),

@@ -70,8 +70,7 @@ impl View<'_> {
         } else {
             format!("link {name} is one-way: {peer} does not hear us, though we hear it")
         };
-        let (from, to) =
-            if inbound { (peer.as_str(), here.as_str()) } else { (here.as_str(), peer.as_str()) };
+        let (from, to) = if inbound { (peer, here.as_str()) } else { (here.as_str(), peer) };
         let hint = format!(
             "UDP {port} is dropped on its way out of {from} or into {to}: on both, \
              `nft list ruleset | grep {port}`"

@@ -16,7 +16,7 @@ impl View<'_> {
     pub(super) fn find_maintenance(&self, now: Instant, found: &mut Vec<Finding>) {
         let Some(text) = self.maintenance_words(now) else { return };
         let there = self.node.maintenance(now).is_some_and(|state| !state.here);
-        let place = if there && self.peer_lives() { self.peer_name() } else { String::new() };
+        let place = if there && self.peer_lives() { self.peer_name() } else { "" };
         let on = if place.is_empty() { String::new() } else { format!(" on {place}") };
         found.push(Finding {
             id: "maintenance",

@@ -46,7 +46,7 @@ impl View<'_> {
             if let Some(rival) = self.peer_rival(key, now) {
                 let hint = "mend the links between the nodes: then one lets go by itself. Or stop \
                             heartbeat on the node that must not serve it";
-                add("split", seen_from_one_side(key, rival, &peer), hint);
+                add("split", seen_from_one_side(key, rival, peer), hint);
                 continue;
             }
             // Who loses it is releasing as soon as it hears of the other, and both serve until it has.
@@ -65,7 +65,7 @@ impl View<'_> {
             if let Some(address) = self.claimed_by_silent_peer(key) {
                 let held = group.claim() == GroupClaim::Held;
                 let hint = "see to that machine: stop heartbeat there, or switch it off";
-                add("split_possible", may_be_split(key, address, &peer, held), hint);
+                add("split_possible", may_be_split(key, address, peer, held), hint);
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use hb_config::settings::{AuthKeys, Framing, NodeName, PingTarget, Timing};
 use serde::{Deserialize, Serialize};
 
@@ -255,7 +256,7 @@ pub struct NodeView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkView {
     /// Link name.
-    pub name: String,
+    pub name: CompactString,
     /// Whether packets of that node arrive on it.
     pub up: bool,
     /// Milliseconds since the last packet on it; `None` when none came.

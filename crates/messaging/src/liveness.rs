@@ -279,7 +279,7 @@ impl Peer {
 
     pub(crate) fn view(&self, now: Instant, links: &[LocalLink]) -> NodeView {
         let link_view = |(local, link): (&LocalLink, &PeerLink)| LinkView {
-            name: local.name.clone(),
+            name: local.name.as_str().into(),
             up: link.up,
             heard_ms_ago: millis_since(now, link.heard),
             failure: local.failures.values().next().cloned(),

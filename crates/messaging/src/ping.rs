@@ -103,7 +103,7 @@ impl PingNode {
     pub(crate) fn view(&self, now: Instant) -> NodeView {
         let heard_ms_ago = millis_since(now, self.heard);
         let link = LinkView {
-            name: self.name.as_str().to_owned(),
+            name: self.name.as_str().into(),
             up: self.status == NodeStatus::Ping,
             heard_ms_ago,
             failure: None,

@@ -9,6 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use hb_messaging::message::Extensions;
 use hb_resource::operation::GroupKey;
 use serde::{Deserialize, Serialize};
@@ -53,7 +54,7 @@ const WORD_MAX: usize = 40;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Saying {
     /// Its links in its order, and whether the other node is heard on each.
-    pub(crate) hears: Option<Vec<(String, bool)>>,
+    pub(crate) hears: Option<Vec<(CompactString, bool)>>,
     /// Groups that it could not run, and why.
     pub(crate) unready: BTreeMap<GroupKey, String>,
     /// Groups that it has, while it does not hear the other node.
@@ -73,7 +74,7 @@ impl Saying {
     pub(crate) fn write(&self) -> Extensions {
         let mut fields = Extensions::new();
         if let Some(hears) = &self.hears {
-            let word = |(name, heard): &(String, bool)| {
+            let word = |(name, heard): &(CompactString, bool)| {
                 format!("{}{name}", if *heard { '+' } else { '-' })
             };
             let words: Vec<String> = hears.iter().take(LINKS_MAX).map(word).collect();
@@ -127,11 +128,15 @@ impl Saying {
 
     /// Whether the speaker hears the other node on link `index` of the other node's `names`: by
     /// name where both have the same names, else by position, as with two kinds of network cards.
-    pub(crate) fn hears_on(&self, names: &[&str], index: usize) -> Option<bool> {
+    pub(crate) fn hears_on<'a>(
+        &self,
+        mut names: impl ExactSizeIterator<Item = &'a str> + Clone,
+        index: usize,
+    ) -> Option<bool> {
         let said = self.hears.as_ref()?;
         let find = |name: &str| said.iter().find(|(link, _)| link == name).map(|(_, heard)| *heard);
-        if names.iter().all(|name| find(name).is_some()) {
-            return names.get(index).and_then(|name| find(name));
+        if names.clone().all(|name| find(name).is_some()) {
+            return names.nth(index).and_then(find);
         }
         if said.len() != names.len() {
             return None;
@@ -169,7 +174,7 @@ fn write_owns(owns: &BTreeSet<GroupKey>) -> String {
     text
 }
 
-fn read_hears(text: &str) -> Option<Vec<(String, bool)>> {
+fn read_hears(text: &str) -> Option<Vec<(CompactString, bool)>> {
     let mut links = Vec::new();
     for word in text.split(' ').filter(|word| !word.is_empty()).take(LINKS_MAX) {
         let heard = match word.as_bytes().first()? {
@@ -178,7 +183,7 @@ fn read_hears(text: &str) -> Option<Vec<(String, bool)>> {
             _ => return None,
         };
         let name = word.get(1..).filter(|name| !name.is_empty() && name.len() <= WORD_MAX)?;
-        links.push((plain(name), heard));
+        links.push((plain(name).into(), heard));
     }
     Some(links)
 }

@@ -57,9 +57,10 @@ impl View<'_> {
             };
             let here = group.claim();
             let peer = self.peer_claim(key);
-            let service = self.service(key);
-            let claimed = self.claimed_by_silent_peer(key);
-            let unserved = service == Service::Nobody && self.is_settled() && claimed.is_none();
+            let service = self.service_as(key, Some(here));
+            let unserved = service == Service::Nobody
+                && self.is_settled()
+                && self.claimed_by_silent_peer(key).is_none();
             let lost = if unserved { Verdict::Down } else { Verdict::Degraded };
             for (claim, is_here) in [(Some(here), true), (peer, false)] {
                 let place = || match is_here {

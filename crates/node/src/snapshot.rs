@@ -45,16 +45,24 @@ pub(crate) enum Service {
 pub(crate) struct View<'a> {
     pub(crate) node: &'a Node,
     pub(crate) nodes: Cow<'a, [NodeView]>,
+    /// Position of the peer.
+    peer: Option<usize>,
 }
 
 impl Node {
     pub(crate) fn view(&self, now: Instant) -> View<'_> {
-        View { node: self, nodes: self.messaging.nodes(now).into() }
+        self.view_over(self.messaging.nodes(now).into())
     }
 
     /// The view of who has asked messaging already.
     pub(crate) fn view_of<'a>(&'a self, nodes: &'a [NodeView]) -> View<'a> {
-        View { node: self, nodes: nodes.into() }
+        self.view_over(nodes.into())
+    }
+
+    fn view_over<'a>(&'a self, nodes: Cow<'a, [NodeView]>) -> View<'a> {
+        let name = self.profile.peer.as_ref();
+        let peer = nodes.iter().position(|node| Some(&node.name) == name && !node.ping);
+        View { node: self, nodes, peer }
     }
 
     /// What this node has, for who watches it from within the process: a simulator.
@@ -114,8 +122,7 @@ impl Node {
 
 impl View<'_> {
     pub(crate) fn peer(&self) -> Option<&NodeView> {
-        let name = self.node.profile.peer.as_ref()?;
-        self.nodes.iter().find(|node| node.name == *name && !node.ping)
+        self.nodes.get(self.peer?)
     }
 
     pub(crate) fn peer_name(&self) -> &str {
@@ -135,9 +142,8 @@ impl View<'_> {
         if !self.peer_lives() {
             return None;
         }
-        let links = &self.peer()?.links;
-        let names: Vec<&str> = links.iter().map(|link| link.name.as_str()).collect();
-        self.node.peer_says.hears_on(&names, index)
+        let names = self.peer()?.links.iter().map(|link| link.name.as_str());
+        self.node.peer_says.hears_on(names, index)
     }
 
     /// The peer's own word on one group; only a Twinbeat peer gives it.
@@ -163,7 +169,12 @@ impl View<'_> {
 
     pub(crate) fn service(&self, key: &str) -> Service {
         let here = self.node.manager.groups().find(|group| group.key() == key);
-        let here = here.is_some_and(|group| group.claim() == GroupClaim::Held);
+        self.service_as(key, here.map(Group::claim))
+    }
+
+    /// The same, where this node's claim is known.
+    pub(crate) fn service_as(&self, key: &str, here: Option<GroupClaim>) -> Service {
+        let here = here == Some(GroupClaim::Held);
         let peer = if self.peer_lives() { self.peer_holds(key) } else { Some(false) };
         match (here, peer) {
             (true, Some(true)) if self.is_settled() || self.peer_claim(key).is_some() => {
@@ -184,11 +195,11 @@ impl View<'_> {
 
     /// The machine of the silent peer as it claims an address that this node serves: both have it.
     pub(crate) fn peer_rival<'b>(&'b self, key: &'b str, now: Instant) -> Option<Rival<'b>> {
-        let is_silent = self.peer().is_some_and(|peer| peer.status == NodeStatus::Dead);
+        self.peer().filter(|peer| peer.status == NodeStatus::Dead)?;
+        let rival = self.node.rivals.of(key, now).find(|rival| rival.is_peer)?;
         let mut groups = self.node.manager.groups();
         let held = groups.any(|group| group.key() == key && group.claim() == GroupClaim::Held);
-        let mut rivals = self.node.rivals.of(key, now);
-        rivals.find(|rival| rival.is_peer && is_silent && held)
+        held.then_some(rival)
     }
 
     /// Whether the machine of the silent peer answers for an address of a group, or claims it.
@@ -369,7 +380,7 @@ fn seen(intervals: Intervals) -> Option<Intervals> {
 
 fn link_status(link: &LinkView, measures: LinkMeasures, peer_hears: Option<bool>) -> LinkStatus {
     LinkStatus {
-        name: link.name.clone(),
+        name: link.name.to_string(),
         up: link.up,
         heard_ms_ago: link.heard_ms_ago,
         failure: link.failure.clone(),

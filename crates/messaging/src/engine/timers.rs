@@ -20,18 +20,24 @@ impl Messaging {
         if self.phase == Phase::Idle {
             return None;
         }
-        let ask = match self.phase {
-            Phase::Asking { next, .. } => Some(next),
-            Phase::Idle | Phase::Waiting | Phase::Active => None,
-        };
-        let peers = self.peers.iter().flat_map(|peer| {
-            let links = peer.links.iter().filter_map(|link| link_deadline(peer, link)).min();
-            let request = peer.inbound.next_request().filter(|_| peer.is_alive());
-            [self.peer_deadline(peer), links, request, peer.order.next_timeout()]
-        });
-        let pings = self.pings.iter().flat_map(|ping| [ping.deadline(), Some(ping.next_echo())]);
-        let own = [Some(self.next_keepalive), ask];
-        own.into_iter().chain(peers).chain(pings).flatten().min()
+        // Asked several times for each input: a plain loop.
+        let mut soonest = self.next_keepalive;
+        let mut look = |at: Option<Instant>| soonest = soonest.min(at.unwrap_or(soonest));
+        match self.phase {
+            Phase::Asking { next, .. } => look(Some(next)),
+            Phase::Idle | Phase::Waiting | Phase::Active => {}
+        }
+        for peer in &self.peers {
+            look(self.peer_deadline(peer));
+            peer.links.iter().for_each(|link| look(link_deadline(peer, link)));
+            look(peer.inbound.next_request().filter(|_| peer.is_alive()));
+            look(peer.order.next_timeout());
+        }
+        for ping in &self.pings {
+            look(ping.deadline());
+            look(Some(ping.next_echo()));
+        }
+        Some(soonest)
     }
 
     pub(super) fn timeout(&mut self, outputs: &mut Vec<Output>) {

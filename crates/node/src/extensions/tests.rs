@@ -45,7 +45,8 @@ fn links_are_matched_by_name_and_else_by_position() {
     let check = |said: &str, names: &[&str], expect: &[Option<bool>]| {
         let fields = Extensions::from([(HEARS.to_owned(), said.to_owned())]);
         let saying = Saying::read(&fields, |_| true);
-        let found: Vec<_> = (0..names.len()).map(|index| saying.hears_on(names, index)).collect();
+        let found: Vec<_> =
+            (0..names.len()).map(|index| saying.hears_on(names.iter().copied(), index)).collect();
         assert_eq!(found, expect, "{said:?} {names:?}");
     };
     check("+eth0 -eth1", &["eth0", "eth1"], &[Some(true), Some(false)]);

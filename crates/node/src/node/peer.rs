@@ -280,7 +280,7 @@ impl Node {
         }
     }
 
-    fn peer_view(&self) -> Option<NodeView> {
+    pub(super) fn peer_view(&self) -> Option<NodeView> {
         let nodes = self.messaging.nodes(self.now);
         nodes.into_iter().find(|node| !node.ping && self.is_peer(&node.name))
     }

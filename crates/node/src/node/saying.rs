@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use compact_str::CompactString;
 use hb_messaging::engine::{self as messaging, NodeView};
 use hb_messaging::fields;
 use hb_messaging::message::Extensions;
@@ -55,17 +56,12 @@ impl Node {
 
     /// Takes note of since when the peer says what it says of each link.
     fn note_hears(&mut self) {
-        let names = self.link_names();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let links = self.peer_view().map(|peer| peer.links).unwrap_or_default();
+        let names = links.iter().map(|link| link.name.as_str());
         for index in 0..names.len() {
-            self.hears.note(&index, self.peer_says.hears_on(&names, index), self.now);
+            let hears = self.peer_says.hears_on(names.clone(), index);
+            self.hears.note(&index, hears, self.now);
         }
-    }
-
-    fn link_names(&self) -> Vec<String> {
-        let nodes = self.messaging.nodes(self.now);
-        let peer = nodes.into_iter().find(|node| !node.ping && self.is_peer(&node.name));
-        peer.map(|peer| peer.links.into_iter().map(|link| link.name).collect()).unwrap_or_default()
     }
 
     /// Has the peer told what has changed here. It is told at once when it is the first to know
@@ -91,7 +87,7 @@ impl Node {
             let links = peer.links.into_iter();
             links.map(|link| (link.name, link.up && link.failure.is_none())).collect()
         });
-        let deaf = |links: &Vec<(String, bool)>| links.iter().all(|(_, heard)| !heard);
+        let deaf = |links: &Vec<(CompactString, bool)>| links.iter().all(|(_, heard)| !heard);
         // A node that is heard says it in its messages.
         let owns = match hears.as_ref().is_some_and(deaf) {
             true => self.manager.groups().filter(|group| claims(group)).map(owned_key).collect(),

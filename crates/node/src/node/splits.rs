@@ -38,8 +38,8 @@ impl Node {
         let will_say = self.peer_native == Some(true) && view.peer_lives();
         let sides = |group: &Group| {
             let key = group.key();
-            let both = view.service(key) == Service::Both;
             let (here, there) = (group.claim(), view.peer_claim(key));
+            let both = view.service_as(key, Some(here)) == Service::Both;
             let claimed = view.peer_rival(key, self.now).is_some();
             Sides { both, here, there, will_say, claimed }
         };

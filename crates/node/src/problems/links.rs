@@ -38,7 +38,7 @@ impl View<'_> {
                 let hint = format!("check cable, switch and firewall of {name} on both nodes");
                 ("link_down", text, hint)
             };
-            let (subject, verdict) = (name.clone(), Verdict::Degraded);
+            let (subject, verdict) = (name.to_string(), Verdict::Degraded);
             found.push(Finding { id, subject, text, hint, verdict });
         }
     }
@@ -64,7 +64,7 @@ impl View<'_> {
     /// `inbound`: nothing arrives here; otherwise nothing of ours arrives there.
     fn one_way(&self, link: &LinkView, inbound: bool) -> (&'static str, String, String) {
         let (name, peer, here) = (&link.name, self.peer_name(), &self.node.profile.node);
-        let port = self.node.profile.ports.get(name).copied().unwrap_or_default();
+        let port = self.node.profile.ports.get(name.as_str()).copied().unwrap_or_default();
         let text = if inbound {
             format!("link {name} is one-way: {peer} hears us, but nothing of it arrives here")
         } else {

@@ -50,7 +50,8 @@ impl View<'_> {
                 continue;
             }
             // Who loses it is releasing as soon as it hears of the other, and both serve until it has.
-            if self.service(key) == Service::Both || self.node.splits.is_open(key) {
+            let claim = group.claim();
+            if self.service_as(key, Some(claim)) == Service::Both || self.node.splits.is_open(key) {
                 let apart = self.node.splits.apart_before(key);
                 let after =
                     apart.map(|apart| format!(", after {} apart", short(apart.lasted(now))));
@@ -63,7 +64,7 @@ impl View<'_> {
                 );
             }
             if let Some(address) = self.claimed_by_silent_peer(key) {
-                let held = group.claim() == GroupClaim::Held;
+                let held = claim == GroupClaim::Held;
                 let hint = "see to that machine: stop heartbeat there, or switch it off";
                 add("split_possible", may_be_split(key, address, peer, held), hint);
             }

@@ -168,7 +168,7 @@ impl Messaging {
             Input::LinkFailed { link, reason } => self.link_failed(link, &reason, outputs),
             Input::LinkRestored { link } => self.link_restored(link),
             Input::EchoReply { ping, sequence } => self.echo_reply(ping, sequence, outputs),
-            Input::Woke => self.put_deaths_off(self.times.deadtime),
+            Input::Woke => self.put_deaths_off(self.times.deadtime, Duration::ZERO),
             Input::Timeout => self.timeout(outputs),
             Input::AskPings => self.ask_pings(outputs),
             Input::Send(body) => self.send_body(&body, outputs),

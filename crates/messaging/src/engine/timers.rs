@@ -30,7 +30,7 @@ impl Messaging {
             [self.peer_deadline(peer), links, request, peer.order.next_timeout()]
         });
         let pings = self.pings.iter().flat_map(|ping| [ping.deadline(), Some(ping.next_echo())]);
-        let own = [Some(self.next_keepalive), ask];
+        let own = [Some(self.next_keepalive), ask, self.restate];
         own.into_iter().chain(peers).chain(pings).flatten().min()
     }
 
@@ -50,6 +50,7 @@ impl Messaging {
         self.send_echoes(outputs);
         self.request_missing(outputs);
         self.ask_again(outputs);
+        self.restate(outputs);
         for index in 0..self.peers.len() {
             self.deliver_ready(index, outputs);
         }

@@ -31,7 +31,7 @@ const LOSS_WINDOW: u64 = 50;
 /// shows as 5 %, which is what is known then.
 const LOSS_FIRST: u64 = 20;
 
-/// Silence since a moment. After this node itself stood still, the end is put off once.
+/// Silence since a moment. After this node itself stood still, the end is put off.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Silence {
     since: Instant,
@@ -48,9 +48,12 @@ impl Silence {
         (self.since + limit).max(self.put_off.unwrap_or(Instant::ZERO))
     }
 
-    /// Moves a deadline before `until` there, once for each silence.
-    pub(crate) fn put_off(&mut self, limit: Duration, until: Instant) {
-        if self.put_off.is_none() && self.deadline(limit) < until {
+    /// Moves a deadline before `until` there: once for each silence, so that a node which is always
+    /// late still comes to an end with it, and after each standstill that lasted `limit` by itself, since
+    /// all that is known of the silence then may be this node's own.
+    pub(crate) fn put_off(&mut self, limit: Duration, until: Instant, slept: Duration) {
+        let first = self.put_off.is_none();
+        if (first || slept >= limit) && self.deadline(limit) < until {
             self.put_off = Some(until);
         }
     }
@@ -339,15 +342,17 @@ mod tests {
     }
 
     #[test]
-    fn a_silence_is_put_off_once() {
-        let limit = Duration::from_millis(40);
+    fn a_silence_is_put_off_once_and_after_each_long_standstill() {
+        let (limit, short) = (Duration::from_millis(40), Duration::from_millis(39));
         let mut silence = Silence::since(Instant::from_millis(100));
-        silence.put_off(limit, Instant::from_millis(130));
+        silence.put_off(limit, Instant::from_millis(130), short);
         assert_eq!(silence.deadline(limit), Instant::from_millis(140), "not moved back");
-        silence.put_off(limit, Instant::from_millis(160));
-        silence.put_off(limit, Instant::from_millis(190));
+        silence.put_off(limit, Instant::from_millis(160), short);
+        silence.put_off(limit, Instant::from_millis(190), short);
         assert_eq!(silence.deadline(limit), Instant::from_millis(160));
         assert_eq!(silence.deadline(limit * 2), Instant::from_millis(180));
+        silence.put_off(limit, Instant::from_millis(220), limit);
+        assert_eq!(silence.deadline(limit), Instant::from_millis(220));
     }
 
     #[test]

@@ -23,7 +23,6 @@
 //! A peer that speaks under the generation that was fenced shows that the fence device lies: nothing
 //! is taken from it, started beside it or believed of it until it has restarted.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -34,6 +33,7 @@ use hb_resource::input::PeerStatus;
 use hb_resource::operation::{GroupKey, Outcome};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::hold::Hold;
 use self::machine::Machine;
 use self::reach::{Ping, Reach};
 use crate::api::{FencingStatus, Response};
@@ -42,6 +42,7 @@ use crate::fencing::{Fencing, Tested, Weight};
 use crate::input::{ClientId, WitnessAnswer};
 use crate::witness::Right;
 
+mod hold;
 mod machine;
 pub(crate) mod reach;
 
@@ -87,17 +88,6 @@ pub(crate) enum Step {
     Yield(String),
     /// Let the watchdog reset this machine.
     Bite(String),
-}
-
-/// Something that speaks against the peer's death.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Hold {
-    /// Stable word.
-    pub(crate) id: Cow<'static, str>,
-    /// What, in words.
-    pub(crate) text: String,
-    /// What to do about it.
-    pub(crate) hint: String,
 }
 
 /// One silence of the peer.
@@ -335,11 +325,7 @@ impl Doubt {
     fn early_hold(&self, now: Instant, facts: &Facts, reach: &Reach) -> Option<Hold> {
         let peer = &self.peer;
         if facts.maintenance {
-            return Some(Hold {
-                id: "maintenance".into(),
-                text: "maintenance: nothing is moved".to_owned(),
-                hint: "when the work is done: hb maintenance off".to_owned(),
-            });
+            return Some(Hold::maintenance());
         }
         let machine = if facts.generation == 0 {
             Some("")
@@ -351,25 +337,9 @@ impl Doubt {
         if let Some(link) = self.unverified_on(now, facts)
             && let Some(machine) = machine
         {
-            return Some(Hold {
-                id: "unverified".into(),
-                text: format!(
-                    "packets of {peer} arrive on {link} and cannot be verified{machine} (key \
-                     mismatch?)"
-                ),
-                hint: format!(
-                    "make authkeys the same on both nodes; if {peer} is off and somebody else sends \
-                     in its name: hb fence confirm {peer}"
-                ),
-            });
+            return Some(Hold::unverified(peer, link, machine));
         }
-        reach.doubt(now).map(|text| Hold {
-            id: "isolated".into(),
-            text,
-            hint: format!(
-                "check this node's network; if {peer} is off for certain: hb fence confirm {peer}"
-            ),
-        })
+        reach.doubt(now).map(|text| Hold::isolated(peer, text, reach.is_passing()))
     }
 
     /// `is_certain`: the right is taken so that nobody else gets it, but nothing waits for it.
@@ -391,39 +361,26 @@ impl Doubt {
         if is_certain || right.is_granted(now) {
             return None;
         }
-        Some(Hold {
-            id: "witness".into(),
-            text: format!("the witness: {}", right.words()),
-            hint: format!(
-                "check the witness; if {0} is off for certain: hb fence confirm {0}",
-                self.peer
-            ),
-        })
+        Some(Hold::witness(&self.peer, &right.words()))
     }
 
     fn fence(&mut self, now: Instant, facts: &Facts, effects: &mut Vec<Effect>) -> Option<Hold> {
         let fencing = self.fencing.as_mut()?;
         let weight = Weight { owner: facts.owner, first: self.first };
         fencing.want(now, facts.generation > 0, weight, effects);
-        Some(Hold {
-            id: "fencing".into(),
-            text: fencing.doubt(),
-            hint: format!(
-                "hb fence status; when {0} is off for certain: hb fence confirm {0}",
-                self.peer
-            ),
-        })
+        Some(Hold::fencing(&self.peer, fencing.doubt()))
     }
 
     /// Tells the manager, and people when the reason is another one.
     fn tell(&mut self, hold: Option<Hold>, silence: &mut Silence, steps: &mut Vec<Step>) {
         let peer = &self.peer;
-        let id = |hold: &Option<Hold>| hold.as_ref().map(|hold| hold.id.clone());
-        if id(&hold) != id(&silence.hold)
+        let kind = |hold: &Option<Hold>| hold.as_ref().map(|hold| (hold.id.clone(), hold.passing));
+        if kind(&hold) != kind(&silence.hold)
             && let Some(hold) = &hold
         {
             let text = format!("{peer} is silent, not taken for dead: {}", hold.text);
-            let line = LogEvent::new(Level::Error, "peer_lost", text);
+            let level = if hold.passing { Level::Warn } else { Level::Error };
+            let line = LogEvent::new(level, "peer_lost", text);
             steps.push(Step::Effect(Effect::Log(line.with("cause", &hold.id))));
         }
         if hold.is_none() && !silence.judged {

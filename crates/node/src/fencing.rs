@@ -322,9 +322,9 @@ impl<C: Copy> Fencing<C> {
             | State::Failed { .. }
             | State::Refused { .. }
             | State::Fenced => {
-                // Of a round that was given up. It counts when it was the round's last device: one
-                // of several proves nothing.
-                if *outcome == Outcome::Ok {
+                // Of a round that was given up. That the peer is off it proves when it was the round's
+                // last device: one of several proves nothing.
+                if may_have_acted(outcome) {
                     self.count(now);
                 }
                 let text = format!("late answer of a fence device: {}", outcome.describe());
@@ -344,11 +344,7 @@ impl<C: Copy> Fencing<C> {
         let device = self.device(run.level, run.place);
         let name = device.map_or_else(String::new, |device| device.name.clone());
         let retries_max = device.map_or(0, |device| device.retries_max);
-        let may_have_acted = match outcome {
-            Outcome::Ok | Outcome::TimedOut => true,
-            Outcome::NotRunning | Outcome::Failed { .. } | Outcome::CouldNotRun { .. } => false,
-        };
-        if may_have_acted && !run.counted {
+        if may_have_acted(outcome) && !run.counted {
             run.counted = true;
             self.count(now);
         }
@@ -514,6 +510,14 @@ impl<C: Copy> Fencing<C> {
         let works = |index: usize| test.answers.get(&index) == Some(&Outcome::Ok);
         let ok = (0..self.config.devices.len()).all(works);
         Some(Tested { client: test.client, ok, text })
+    }
+}
+
+/// Whether the peer may be off after this answer. What a killed device did is not known.
+fn may_have_acted(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Ok | Outcome::TimedOut => true,
+        Outcome::NotRunning | Outcome::Failed { .. } | Outcome::CouldNotRun { .. } => false,
     }
 }
 

@@ -45,6 +45,12 @@ impl Pause {
         Self { until, inputs: Vec::new(), word, evidence }
     }
 
+    /// The node slept once more before it was over: the peer has gone on again, and its word is older
+    /// than that.
+    pub(crate) fn sleep_again(&mut self, until: Instant) {
+        (self.until, self.word, self.evidence) = (until, Word::Nothing, Evidence::None);
+    }
+
     /// When what was held back is to be told.
     pub(crate) fn until(&self) -> Instant {
         self.until
@@ -217,6 +223,19 @@ mod tests {
         check(&[deaf.clone(), word(starting()), word(claims())], false);
         check(&[word(starting()), word(claims()), deaf.clone()], false);
         check(&[deaf, word(claims()), hears], false);
+    }
+
+    #[test]
+    fn who_sleeps_again_waits_again_and_keeps_what_was_held() {
+        let mut pause = Pause::new(Instant::from_millis(10));
+        pause.hold(done(1));
+        pause.hear(false);
+        pause.sleep_again(Instant::from_millis(90));
+        pause.hear(true);
+        assert_eq!(pause.evidence, Evidence::None, "that was said before the second sleep");
+        assert!(!pause.is_over(Instant::from_millis(89)));
+        assert!(pause.is_over(Instant::from_millis(90)));
+        assert_eq!(pause.end(), [done(1)]);
     }
 
     #[test]

@@ -41,9 +41,9 @@ struct Mutant {
     /// Stands exactly once in `file`.
     old: String,
     new: String,
-    /// How many seeds may be run; without it only tests are.
+    /// How many seeds may be run, when no test notices; without it only tests are.
     seeds: Option<u64>,
-    /// Arguments of `cargo test`, when no seed notices.
+    /// Arguments of `cargo test`.
     tests: Option<String>,
 }
 
@@ -181,16 +181,17 @@ fn judge(mutant: &Mutant, tree: &Path, root: &Path) -> Result<Seen, String> {
 fn ask(mutant: &Mutant, tree: &Path, root: &Path) -> Result<Seen, String> {
     let mut after = Vec::new();
     let mut took = Duration::ZERO;
-    if let Some(budget) = mutant.seeds {
-        let seen = seeds(tree, root, budget)?;
+    // What is quicker goes first.
+    if let Some(tests) = &mutant.tests {
+        let seen = run_tests(tree, root, tests)?;
         took += seen.took;
         if seen.caught.is_some() {
             return Ok(seen);
         }
         after.push(seen.after);
     }
-    if let Some(tests) = &mutant.tests {
-        let seen = run_tests(tree, root, tests)?;
+    if let Some(budget) = mutant.seeds {
+        let seen = seeds(tree, root, budget)?;
         took += seen.took;
         if seen.caught.is_some() {
             return Ok(seen);
@@ -313,7 +314,7 @@ fn page(rows: &[(&Mutant, Seen)], total: usize) -> String {
     let mut page = String::from(
         "# Deliberate bugs, and who notices them\n\n\
          A checker that has never complained proves nothing. Each bug of `tests/mutants/mutants.toml` is made in a \
-         copy of the\nsources, and the simulator's seeds, from 1 upwards, or the tests that the table names must \
+         copy of the\nsources, and the tests that the table names, or else the simulator's seeds from 1 upwards, must \
          notice. Written by\n`cargo xtask mutants --table docs/failures/mutants.md`; it takes an hour or two and is \
          not run for every commit. `cargo xtask tidy`\nchecks on every commit that each bug can still be made.\n\n\
          | Bug | What it does | Noticed by | After | Seconds |\n|---|---|---|---|---|\n",

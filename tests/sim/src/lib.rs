@@ -11,6 +11,7 @@ pub mod edge;
 pub mod evidence;
 pub mod faults;
 pub mod legacy;
+pub mod moments;
 pub mod network;
 pub mod owners;
 pub mod perform;

@@ -56,6 +56,9 @@ pub struct Messaging {
     pub(super) last_body: u64,
     /// The last `resource` message and its number, until this node leaves.
     pub(super) last_resource: Option<(u64, Body)>,
+    /// When it is said once more.
+    #[serde(default)]
+    pub(super) restate: Option<Instant>,
     pub(super) unix_s: u64,
     pub(super) load: String,
     pub(super) now: Instant,
@@ -145,6 +148,7 @@ impl Messaging {
             sent_times: SentTimes::default(),
             last_body: 0,
             last_resource: None,
+            restate: None,
             unix_s: 0,
             load: String::new(),
             now: Instant::ZERO,
@@ -172,7 +176,7 @@ impl Messaging {
             Input::LinkFailed { link, reason } => self.link_failed(link, &reason, outputs),
             Input::LinkRestored { link } => self.link_restored(link),
             Input::EchoReply { ping, sequence } => self.echo_reply(ping, sequence, outputs),
-            Input::Woke => self.put_deaths_off(self.times.deadtime),
+            Input::Woke => self.put_deaths_off(self.times.deadtime, Duration::ZERO),
             Input::Timeout => self.timeout(outputs),
             Input::AskPings => self.ask_pings(outputs),
             Input::Send(body) => self.send_body(&body, outputs),

@@ -23,6 +23,7 @@ impl Messaging {
         // Asked several times for each input: a plain loop.
         let mut soonest = self.next_keepalive;
         let mut look = |at: Option<Instant>| soonest = soonest.min(at.unwrap_or(soonest));
+        look(self.restate);
         match self.phase {
             Phase::Asking { next, .. } => look(Some(next)),
             Phase::Idle | Phase::Waiting | Phase::Active => {}
@@ -42,8 +43,9 @@ impl Messaging {
 
     pub(super) fn timeout(&mut self, outputs: &mut Vec<Output>) {
         let Some(due) = self.next_timeout().filter(|due| *due <= self.now) else { return };
-        if self.now.since(due) > self.times.keepalive {
-            self.put_deaths_off(self.times.keepalive * GRACE_KEEPALIVES);
+        let late = self.now.since(due);
+        if late > self.times.keepalive {
+            self.put_deaths_off(self.times.keepalive * GRACE_KEEPALIVES, late);
         }
         // Our own heartbeat goes first: the peer's patience is running.
         self.send_keepalive(outputs);
@@ -55,28 +57,29 @@ impl Messaging {
         self.send_echoes(outputs);
         self.request_missing(outputs);
         self.ask_again(outputs);
+        self.restate(outputs);
         for index in 0..self.peers.len() {
             self.deliver_ready(index, outputs);
         }
     }
 
     /// This timer is late, so this node did not run: it may have heartbeats in its sockets, and
-    /// the silence it measured is its own. What is due soon waits once for fresh evidence; a
-    /// second pause within the same silence puts nothing off.
-    pub(super) fn put_deaths_off(&mut self, grace: Duration) {
+    /// the silence it measured is its own. What is due soon waits for fresh evidence; after a
+    /// second pause within the same silence only if that one was as long as the peer's dead time.
+    pub(super) fn put_deaths_off(&mut self, grace: Duration, slept: Duration) {
         self.blind_until = self.now + self.times.keepalive;
         let until = self.now + grace;
         let limits: Vec<Duration> = self.peers.iter().map(|peer| self.limit(peer)).collect();
         for (peer, limit) in self.peers.iter_mut().zip(limits) {
-            peer.silence.put_off(limit, until);
+            peer.silence.put_off(limit, until, slept);
             let deadtime = peer.deadtime;
             for link in &mut peer.links {
-                link.silence.put_off(deadtime, until);
+                link.silence.put_off(deadtime, until, slept);
             }
         }
         for ping in &mut self.pings {
             let limit = ping.limit();
-            ping.silence.put_off(limit, until);
+            ping.silence.put_off(limit, until, slept);
         }
     }
 

@@ -315,6 +315,23 @@ fn a_second_pause_puts_nothing_off() {
 }
 
 #[test]
+fn a_second_pause_as_long_as_the_dead_time_puts_off_again() {
+    let mut net = Net::active();
+    net.partition(true);
+    for pause in [5_000, 5_000] {
+        net.members[0].paused = true;
+        net.run(ms(pause));
+        net.members[0].paused = false;
+        net.feed(0, Input::Timeout);
+        net.run(ms(KEEPALIVE_MS));
+        assert!(net.statuses(0).is_empty(), "it may have slept through all of the silence");
+    }
+    let woke = net.now;
+    let at = net.run_until(ms(5_000), |net| !net.statuses(0).is_empty());
+    assert_eq!(at.since(woke), ms(KEEPALIVE_MS));
+}
+
+#[test]
 fn heartbeats_after_a_pause_come_in_rhythm() {
     let mut net = Net::active();
     net.members[0].paused = true;

@@ -44,10 +44,12 @@ pub(crate) struct Ping {
 enum Stage {
     /// It is the peer that is gone, as far as ping nodes can tell.
     Clear,
-    /// No answer shows it yet. `until`: then this node goes on without one.
+    /// No answer shows it yet, and ping nodes that answered until now are asked once more, until `end`.
+    Asking { since: Instant, end: Instant, until: Option<Instant> },
+    /// They do not answer. `until`: then this node goes on without an answer.
     Cut { since: Instant, until: Option<Instant> },
-    /// An answer came: the peer has this long to be heard.
-    Back { until: Instant },
+    /// An answer came: the peer has this long to be heard. `at_once`: nobody was ever cut off.
+    Back { until: Instant, at_once: bool },
     /// Waited long enough without an answer.
     WaitedOut,
 }
@@ -86,7 +88,11 @@ impl Reach {
                 (Some(_), None) | (None, _) => false,
             };
             let until = (!together).then(|| now + millis(timing.initdead_ms));
-            Stage::Cut { since: now, until }
+            if pings.iter().any(|ping| ping.answers) {
+                Stage::Asking { since: now, end: now + keepalive * OVERDUE_KEEPALIVES, until }
+            } else {
+                Stage::Cut { since: now, until }
+            }
         };
         Self { stage, keepalive, deadtime }
     }
@@ -95,15 +101,19 @@ impl Reach {
     pub(crate) fn look(&mut self, now: Instant, pings: &[Ping]) {
         match self.stage {
             Stage::Clear | Stage::WaitedOut => {}
-            Stage::Cut { since, until } => {
+            Stage::Asking { since, until, .. } | Stage::Cut { since, until } => {
                 let answer = pings.iter().filter_map(|ping| ping.heard).max();
                 if answer.is_some_and(|answer| answer > since) {
-                    self.stage = Stage::Back { until: now + self.trust(now - since) };
+                    self.stage = self.answered(now, since);
                 } else if until.is_some_and(|until| until <= now) {
                     self.stage = Stage::WaitedOut;
+                } else if let Stage::Asking { end, .. } = self.stage
+                    && end <= now
+                {
+                    self.stage = Stage::Cut { since, until };
                 }
             }
-            Stage::Back { until } => {
+            Stage::Back { until, .. } => {
                 if until <= now {
                     self.stage = Stage::Clear;
                 }
@@ -113,20 +123,20 @@ impl Reach {
 
     /// How long the peer has to be heard after an answer: links do not all return at one moment.
     /// An answer that comes at once shows that nothing was cut.
-    fn trust(&self, cut_for: Duration) -> Duration {
-        if cut_for < self.keepalive * OVERDUE_KEEPALIVES {
-            self.keepalive * OVERDUE_KEEPALIVES
-        } else {
-            self.deadtime
-        }
+    fn answered(&self, now: Instant, since: Instant) -> Stage {
+        let short = self.keepalive * OVERDUE_KEEPALIVES;
+        let at_once = now - since < short;
+        let trust = if at_once { short } else { self.deadtime };
+        Stage::Back { until: now + trust, at_once }
     }
 
     /// When [`Self::look`] changes something by itself.
     pub(crate) fn due(&self) -> Option<Instant> {
         match self.stage {
             Stage::Clear | Stage::WaitedOut => None,
+            Stage::Asking { end, until, .. } => Some(until.map_or(end, |until| until.min(end))),
             Stage::Cut { until, .. } => until,
-            Stage::Back { until } => Some(until),
+            Stage::Back { until, .. } => Some(until),
         }
     }
 
@@ -134,6 +144,9 @@ impl Reach {
     pub(crate) fn doubt(&self, now: Instant) -> Option<String> {
         match self.stage {
             Stage::Clear | Stage::WaitedOut => None,
+            Stage::Asking { .. } => {
+                Some("no ping node has answered since: they are asked once more".into())
+            }
             Stage::Cut { until: None, .. } => {
                 Some("no ping node answers either: this node may be the one that is cut off".into())
             }
@@ -150,6 +163,17 @@ impl Reach {
         }
     }
 
+    /// Nothing says yet that this node is cut off: the next answer is not due.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self.stage {
+            Stage::Asking { .. } | Stage::Back { at_once: true, .. } => true,
+            Stage::Clear
+            | Stage::Cut { .. }
+            | Stage::Back { at_once: false, .. }
+            | Stage::WaitedOut => false,
+        }
+    }
+
     /// This node goes on although no ping node has answered.
     pub(crate) fn waited_out(&self) -> bool {
         self.stage == Stage::WaitedOut
@@ -158,8 +182,11 @@ impl Reach {
     /// Since when this node hears nobody at all, no ping node that answered before either.
     pub(crate) fn isolated_since(&self) -> Option<Instant> {
         match self.stage {
-            Stage::Cut { since, until: None } => Some(since),
-            Stage::Cut { until: Some(_), .. }
+            Stage::Asking { since, until: None, .. } | Stage::Cut { since, until: None } => {
+                Some(since)
+            }
+            Stage::Asking { until: Some(_), .. }
+            | Stage::Cut { until: Some(_), .. }
             | Stage::Clear
             | Stage::Back { .. }
             | Stage::WaitedOut => None,
@@ -212,12 +239,16 @@ mod tests {
     #[test]
     fn cut_off_together_with_the_peer_is_waited_out_by_nothing_but_an_answer() {
         let mut reach = begin(100_500, 100_000, &[ping(99_990)]);
-        assert_eq!((reach.due(), reach.isolated_since()), (None, Some(at(100_500))));
+        assert_eq!(reach.isolated_since(), Some(at(100_500)));
+        assert!(reach.is_passing() && reach.due() == Some(at(100_700)));
+        reach.look(at(100_700), &[ping(99_990)]);
+        assert!(!reach.is_passing() && reach.due().is_none());
+        assert_eq!(reach.isolated_since(), Some(at(100_500)));
         reach.look(at(4_000_000), &[ping(99_990)]);
         assert!(reach.doubt(at(4_000_000)).is_some());
         reach.look(at(4_000_001), &[ping(4_000_001)]);
         assert_eq!(reach.due(), Some(at(4_000_501)), "the peer has a dead time to be heard");
-        assert!(reach.doubt(at(4_000_001)).is_some());
+        assert!(reach.doubt(at(4_000_001)).is_some() && !reach.is_passing());
         reach.look(at(4_000_501), &[ping(4_000_001)]);
         assert!(reach.doubt(at(4_000_501)).is_none() && !reach.waited_out());
     }
@@ -227,13 +258,15 @@ mod tests {
         let mut reach = begin(100_500, 100_000, &[ping(100_150)]);
         reach.look(at(100_501), &[ping(100_501)]);
         assert_eq!(reach.due(), Some(at(100_701)));
+        assert!(reach.is_passing(), "nobody is woken for an answer that was under way");
     }
 
     #[test]
     fn a_gateway_that_is_dead_keeps_nobody_down() {
         // Never answered; answered long before; at a start without the peer.
         for (heard, answer) in [(100_000, 0), (100_000, 39_999), (0, 0)] {
-            let mut reach = begin(100_500, heard, &[ping(answer)]);
+            let silent = Ping { answers: false, ..ping(answer) };
+            let mut reach = begin(100_500, heard, &[silent]);
             assert_eq!((reach.due(), reach.isolated_since()), (Some(at(102_500)), None));
             reach.look(at(102_499), &[ping(answer)]);
             assert!(reach.doubt(at(102_499)).is_some());

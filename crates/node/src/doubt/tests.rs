@@ -70,6 +70,14 @@ fn told(steps: &[Step]) -> Vec<PeerStatus> {
     steps.iter().filter_map(status).collect()
 }
 
+fn levels(steps: &[Step]) -> Vec<Level> {
+    let level = |step: &Step| match step {
+        Step::Effect(Effect::Log(line)) => Some(line.level),
+        _ => None,
+    };
+    steps.iter().filter_map(level).collect()
+}
+
 fn hold(doubt: &Doubt) -> Option<String> {
     doubt.hold().map(|hold| hold.id.to_string())
 }
@@ -197,6 +205,9 @@ fn a_node_that_is_cut_off_neither_fences_nor_asks_the_witness() {
         (told(&steps), shot(&steps), question(&steps)),
         (vec![PeerStatus::Lost], None, None)
     );
+    assert_eq!(levels(&steps), [Level::Warn], "an answer may be under way");
+    let due = doubt.due(at(NOW)).expect("the answer's time");
+    assert_eq!(levels(&doubt.weigh(due, &facts)), [Level::Error]);
     let steps = doubt.weigh(at(NOW + 3_600_000), &facts);
     assert_eq!((steps, hold(&doubt).as_deref()), (vec![], Some("isolated")));
     // Its network is back, and the peer has had its time.

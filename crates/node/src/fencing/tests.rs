@@ -192,6 +192,17 @@ fn a_round_that_is_given_up_still_counts_when_it_ends_well() {
 }
 
 #[test]
+fn a_late_answer_counts_when_the_device_may_have_acted() {
+    for (answer, counted) in [(Outcome::TimedOut, 1), (Outcome::Ok, 1), (failed(), 0)] {
+        let (mut fencing, mut out) = (fencing(&[device("a", 1, 0)]), Vec::new());
+        fencing.want(at(1_000), true, OWNER, &mut out);
+        fencing.stop(&mut out);
+        fencing.answer(at(2_000), 1, &answer, &mut out);
+        assert_eq!(fencing.acted.len(), counted, "{answer:?}");
+    }
+}
+
+#[test]
 fn a_test_asks_every_device_and_tells_of_each() {
     let devices = [device("a", 1, 0), device("b", 2, 0)];
     let (mut fencing, mut out) = (fencing(&devices), Vec::new());

@@ -116,6 +116,26 @@ fn a_sleep_that_the_clock_did_not_count_is_a_pause_too() {
     wait_served(&mut world, "www", 1, 10_000);
 }
 
+/// What it knows of the peer's silence after the second sleep, it has slept through.
+#[test]
+fn a_node_that_sleeps_twice_waits_for_the_peer_twice() {
+    let mut world = pair();
+    world.halt(1);
+    for _ in 0..2 {
+        world.halt(0);
+        world.run(ms(8_000));
+        world.resume(0);
+        world.run(ms(KEEPALIVE_MS));
+        let peer = world.status(0).and_then(|status| status.peer).expect("known");
+        assert_eq!(peer.status, "active");
+    }
+    let dead = world.run_until(ms(DEADTIME_MS), |world| {
+        let peer = world.status(0).and_then(|status| status.peer);
+        peer.is_some_and(|peer| peer.status == "dead")
+    });
+    assert_eq!(dead, Some(ms(KEEPALIVE_MS)));
+}
+
 #[test]
 fn a_short_standstill_leaves_the_verdict_alone() {
     let mut world = pair_of(&www(), |settings| settings.timing.warntime_ms = 140);

@@ -24,6 +24,13 @@ impl Group {
 
     fn tend_member(&mut self, index: usize, ctx: &mut Context<'_>) {
         let timer = || Timer::Monitor(self.spec.key.clone(), index);
+        if self.waits_for_recovery(index) {
+            if self.members[index].is_checked_now() {
+                self.cancel_check(index, ctx);
+                self.members[index].watch = Watch::Due;
+            }
+            return;
+        }
         if !self.is_to_be_watched(index, ctx.policy) {
             if self.members[index].watch == Watch::Waiting {
                 ctx.out.push(Output::CancelTimer(timer()));
@@ -74,6 +81,17 @@ impl Group {
             && !self.blocked
             && !self.is_probing()
             && policy.monitors(&spec.text)
+    }
+
+    /// A warm member runs on while what is left of it is restarted: its next check keeps its time and is
+    /// made after that at the earliest.
+    fn waits_for_recovery(&self, index: usize) -> bool {
+        let member = &self.members[index];
+        member.warm
+            && member.state == ResourceState::Running
+            && self.goal == Goal::Held
+            && self.recovering.is_some_and(|from| index >= from)
+            && !self.stopping
     }
 
     /// Runs something in the member's own slot, which must be free.

@@ -14,4 +14,5 @@ mod retire;
 mod scenarios;
 mod unheard;
 mod walk;
+mod warm;
 mod world;

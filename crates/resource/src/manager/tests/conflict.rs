@@ -1,6 +1,6 @@
 //! Both nodes have a group: who loses it takes its addresses from the network before anything else.
 
-use hb_config::settings::AutoFailback::On;
+use hb_config::settings::AutoFailback::{Off, On};
 
 use super::world::{MAIL, WEB, World, hint};
 use crate::input::{GroupClaim, PeerStatus};
@@ -30,6 +30,26 @@ fn complete(world: &mut World, what: &str) {
     let index = pending(world).iter().position(|pending| pending == what);
     world.complete(1, index.unwrap_or_else(|| panic!("{what}: {:?}", pending(world))));
     while world.deliver(0) | world.deliver(1) {}
+}
+
+/// node2 serves both, node1 starts what prefers it when the two meet again.
+#[test]
+fn who_serves_keeps_it_against_who_only_starts() {
+    let mut world = World::settled(Off);
+    world.power_off(0);
+    world.declare_dead(0);
+    world.rest();
+    world.partition();
+    world.boot(0);
+    while !world.sides[0].pending.iter().any(|op| op.action == Action::Start) {
+        world.complete(0, 0);
+    }
+    assert_eq!(world.claim(0, WEB), GroupClaim::Acquiring);
+    world.took(1, &[]);
+    world.heal();
+    world.rest();
+    assert_eq!(world.owners(), "2/2");
+    assert_eq!(world.took(1, &["stop"]), Vec::<String>::new());
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 use hb_config::settings::AutoFailback::{Off, On};
 
+use super::recovery::fault;
 use super::world::{MAIL, WEB, World};
 use crate::input::{GroupClaim, Input, PeerStatus};
+use crate::operation::{Action, Outcome};
 
 /// Starts and stops of `side` since the last call.
 fn did(world: &mut World, side: usize) -> String {
@@ -145,4 +147,26 @@ fn parts_of_a_group_wait_for_the_word_of_a_legacy_peer() {
     };
     check(Holdings::LOCAL, "start nginx");
     check(Holdings::ALL, "stop ip50");
+}
+
+/// node2 serves; whether node1 still has the address, nobody can say.
+#[test]
+fn an_address_that_could_not_be_looked_at_is_removed_to_be_sure() {
+    for outcome in [
+        Outcome::CouldNotRun { reason: "no memory".into() },
+        Outcome::TimedOut,
+        Outcome::Failed { code: Some(1), reason: "no".into() },
+    ] {
+        let mut world = World::settled(Off);
+        world.power_off(0);
+        world.declare_dead(0);
+        world.rest();
+        assert_eq!(world.owners(), "2/2");
+        world.sides[0].running.insert(WEB.into());
+        fault(&mut world, 0, WEB, Action::Status, outcome);
+        world.boot(0);
+        world.rest();
+        assert_eq!(world.took(0, &["start", "stop"]), ["stop ip50"]);
+        assert_eq!(world.owners(), "2/2");
+    }
 }

@@ -1,7 +1,6 @@
 //! What is noticed of members that run, and what follows: restart in place, the move, the pause.
 
 use hb_config::settings::AutoFailback::{Off, On};
-use hb_config::settings::ResourceOptions;
 
 use super::world::{WEB, World, hint};
 use crate::input::{GroupClaim, Holdings, Input, PeerStatus, RequestId, Which};
@@ -22,12 +21,12 @@ pub(super) fn monitor(world: &mut World, side: usize, member: usize) {
     world.fire(side, &Timer::Monitor(WEB.into(), member));
 }
 
-fn look(world: &mut World, side: usize, resource: &str) {
+pub(super) fn look(world: &mut World, side: usize, resource: &str) {
     world.feed(side, hint(WEB, resource));
 }
 
 /// A member ends by itself, the kernel says so, and everything that follows at once happens.
-fn dies(world: &mut World, side: usize, name: &str) {
+pub(super) fn dies(world: &mut World, side: usize, name: &str) {
     world.sides[side].running.remove(name);
     look(world, side, name);
     world.rest();
@@ -459,91 +458,6 @@ fn a_group_that_is_not_held_is_validated_and_the_result_is_kept() {
     world.rest();
     assert_eq!(world.owners(), "2/2");
     assert!(!world.sides[1].timers.contains(&ready));
-}
-
-fn warm() -> World {
-    let mut world = World::new(On);
-    let options = ResourceOptions { warm: true, ..ResourceOptions::default() };
-    world.policy.resources.insert(NGINX.into(), options);
-    world.boot(0);
-    world.boot(1);
-    world.rest();
-    for side in &mut world.sides {
-        side.log.clear();
-    }
-    world
-}
-
-#[test]
-fn warm_members_run_on_both_nodes_and_only_the_rest_moves() {
-    let mut world = warm();
-    assert_eq!(world.owners(), "1/2");
-    assert!(world.sides.iter().all(|side| side.running.contains(NGINX)));
-    assert_eq!(world.claim(1, WEB), GroupClaim::Released);
-    world.standby(0, 1, Which::Sets(Holdings::ALL));
-    world.rest();
-    assert_eq!(world.owners(), "2/2");
-    assert_eq!(world.took(0, &["start", "stop"]), ["stop ip50"]);
-    assert_eq!(world.took(1, &["start", "stop"]), ["start ip50"]);
-    assert!(world.sides.iter().all(|side| side.manager.is_stable()));
-}
-
-#[test]
-fn a_warm_member_is_restarted_where_the_group_is_not_held() {
-    let mut world = warm();
-    for _ in 0..3 {
-        dies(&mut world, 1, NGINX);
-        assert_eq!(world.took(1, &["start", "stop"]), ["stop nginx", "start nginx"]);
-    }
-    dies(&mut world, 1, NGINX);
-    assert_eq!(world.took(1, &["start", "stop"]), Vec::<String>::new(), "enough is enough");
-    assert_eq!(web(&world, 1).unready(), Some("nginx stopped running (killed)"));
-    world.fire(1, &Timer::ForgetFailures(WEB.into(), 1));
-    world.rest();
-    assert!(world.sides[1].running.contains(NGINX));
-    assert_eq!(web(&world, 1).unready(), None);
-    assert_eq!(world.owners(), "1/2");
-}
-
-#[test]
-fn an_acquisition_does_not_wait_for_a_warm_member_before_it_comes_to_it() {
-    let mut world = warm();
-    world.sides[1].running.remove(NGINX);
-    look(&mut world, 1, NGINX);
-    world.complete(1, 0);
-    assert_eq!(world.sides[1].pending[0].action, Action::Stop);
-    world.power_off(0);
-    world.declare_dead(0);
-    let starts = |op: &crate::operation::Operation| op.action == Action::Start;
-    assert!(world.sides[1].pending.iter().any(starts), "the address is started beside");
-    world.rest();
-    assert_eq!(world.owners(), "2/2");
-}
-
-#[test]
-fn warm_members_stop_with_the_node() {
-    let mut world = warm();
-    world.feed(1, Input::Stop);
-    world.rest();
-    world.fire(1, &Timer::Linger);
-    assert!(world.sides[1].running.is_empty(), "{:?}", world.sides[1].running);
-    assert_eq!(world.owners(), "1/-".replace('-', "1"));
-}
-
-#[test]
-fn adopted_groups_are_watched_and_warm_members_do_not_make_an_owner() {
-    let mut world = World::settled(On);
-    world.boot(0);
-    world.rest();
-    dies(&mut world, 0, NGINX);
-    assert_eq!(world.owners(), "1/2");
-    assert!(world.sides[0].running.contains(NGINX));
-
-    let mut world = warm();
-    world.boot(1);
-    world.rest();
-    assert_eq!(world.owners(), "1/2");
-    assert_eq!(world.took(1, &["start", "stop"]), Vec::<String>::new());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use ring::{digest, hmac as ring_hmac};
 use serde::{Deserialize, Serialize};
+use sha1::Sha1;
 
 use crate::error::AuthError;
 use crate::wire::{SIGNATURE_MAX, Signature};
@@ -69,7 +70,7 @@ pub fn digest64(bytes: &[u8]) -> u64 {
 enum Key {
     Crc,
     Md5(Hmac<Md5>),
-    Sha1(ring_hmac::Key),
+    Sha1(Hmac<Sha1>),
     Sha256(ring_hmac::Key),
 }
 
@@ -142,9 +143,9 @@ impl Key {
         let bytes = secret.expose();
         match method {
             AuthMethod::Crc => Self::Crc,
-            AuthMethod::Md5 => Self::Md5(hmac_md5(bytes)),
+            AuthMethod::Md5 => Self::Md5(Hmac::new(&key_block(bytes, &Md5::digest(bytes)).into())),
             AuthMethod::Sha1 => {
-                Self::Sha1(ring_hmac::Key::new(ring_hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, bytes))
+                Self::Sha1(Hmac::new(&key_block(bytes, &Sha1::digest(bytes)).into()))
             }
             AuthMethod::Sha256 => Self::Sha256(ring_hmac::Key::new(ring_hmac::HMAC_SHA256, bytes)),
         }
@@ -172,9 +173,10 @@ impl Key {
             Self::Md5(mac) => {
                 push_hex(text, &mac.clone().chain_update(bytes).finalize().into_bytes());
             }
-            Self::Sha1(key) | Self::Sha256(key) => {
-                push_hex(text, ring_hmac::sign(key, bytes).as_ref());
+            Self::Sha1(mac) => {
+                push_hex(text, &mac.clone().chain_update(bytes).finalize().into_bytes());
             }
+            Self::Sha256(key) => push_hex(text, ring_hmac::sign(key, bytes).as_ref()),
         }
     }
 
@@ -186,7 +188,11 @@ impl Key {
                 let tag = unhex(token).unwrap_or_default();
                 mac.clone().chain_update(bytes).verify_slice(&tag).is_ok()
             }
-            Self::Sha1(key) | Self::Sha256(key) => {
+            Self::Sha1(mac) => {
+                let tag = unhex(token).unwrap_or_default();
+                mac.clone().chain_update(bytes).verify_slice(&tag).is_ok()
+            }
+            Self::Sha256(key) => {
                 let tag = unhex(token).unwrap_or_default();
                 ring_hmac::verify(key, bytes, &tag).is_ok()
             }
@@ -194,15 +200,13 @@ impl Key {
     }
 }
 
-/// RFC 2104: a key longer than a block is replaced by its digest, a shorter one padded with zeros.
-fn hmac_md5(secret: &[u8]) -> Hmac<Md5> {
+/// RFC 2104: a key longer than a block, which has 64 bytes for MD5 and SHA-1, is replaced by its
+/// digest, and a shorter one padded with zeros.
+fn key_block(secret: &[u8], digest: &[u8]) -> [u8; 64] {
     let mut block = [0; 64];
-    if secret.len() > block.len() {
-        block[..16].copy_from_slice(&Md5::digest(secret));
-    } else {
-        block[..secret.len()].copy_from_slice(secret);
-    }
-    Hmac::new(&block.into())
+    let key = if secret.len() > block.len() { digest } else { secret };
+    block[..key.len()].copy_from_slice(key);
+    block
 }
 
 fn hex(bytes: &[u8]) -> String {

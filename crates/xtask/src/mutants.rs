@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 const TABLE: &str = "tests/mutants/mutants.toml";
 /// Below the target folder of the workspace: the copy, and what is built of it.
@@ -62,14 +62,36 @@ struct Seen {
     took: Duration,
 }
 
+/// A bug that was noticed, for a run that goes on where this one was ended.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Noticed {
+    name: String,
+    /// The bug as it was then.
+    new: String,
+    caught: String,
+    after: String,
+    seconds: u64,
+}
+
+#[derive(Default, Deserialize, Serialize)]
+struct Journal {
+    noticed: Vec<Noticed>,
+}
+
+const USAGE: &str = "usage: cargo xtask mutants [--only NAME | --table FILE | --go-on FILE]
+  --only NAME   this one
+  --table FILE  all, and the table goes there
+  --go-on FILE  the same, but for those that an earlier run with a table has seen noticed";
+
 /// Runs what the arguments choose; whether every bug was noticed.
 pub(crate) fn run(root: &Path, args: impl Iterator<Item = String>) -> Result<bool, String> {
     let args: Vec<String> = args.collect();
-    let (only, table) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => (None, None),
-        ["--only", name] => (Some(name), None),
-        ["--table", file] => (None, Some(file)),
-        _ => return Err("usage: cargo xtask mutants [--only NAME | --table FILE]".to_owned()),
+    let (only, table, goes_on) = match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => (None, None, false),
+        ["--only", name] => (Some(name), None, false),
+        ["--table", file] => (None, Some(file), false),
+        ["--go-on", file] => (None, Some(file), true),
+        _ => return Err(USAGE.to_owned()),
     };
     let mutants = read(root)?;
     let chosen: Vec<&Mutant> =
@@ -83,20 +105,57 @@ pub(crate) fn run(root: &Path, args: impl Iterator<Item = String>) -> Result<boo
     if let Some(caught) = original.caught {
         return Err(format!("the sources without any bug are complained of: {caught}"));
     }
+    let journal = root.join(FOLDER).join("noticed.toml");
+    let before = if goes_on { earlier(&journal)? } else { Journal::default() };
     let mut rows = Vec::new();
     for mutant in chosen {
-        let seen = judge(mutant, &tree, root)?;
+        let seen = match before.of(mutant) {
+            Some(seen) => seen,
+            None => judge(mutant, &tree, root)?,
+        };
         let caught = seen.caught.as_deref().unwrap_or("NOBODY");
         println!("{:<28} {caught} after {} ({} s)", mutant.name, seen.after, seen.took.as_secs());
         rows.push((mutant, seen));
         if let Some(file) = table {
-            fs::write(file, page(&rows, mutants.len()))
-                .map_err(|error| format!("{file}: {error}"))?;
+            put(Path::new(file), &page(&rows, mutants.len()))?;
+            let text = toml::to_string(&Journal::new(&rows)).map_err(|error| error.to_string())?;
+            put(&journal, &text)?;
         }
     }
     let survivors = rows.iter().filter(|(_, seen)| seen.caught.is_none()).count();
     println!("{} bugs, {survivors} not noticed", rows.len());
     Ok(survivors == 0)
+}
+
+fn put(file: &Path, text: &str) -> Result<(), String> {
+    fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn earlier(journal: &Path) -> Result<Journal, String> {
+    let text = fs::read_to_string(journal).map_err(|_| "there was no earlier run".to_owned())?;
+    toml::from_str(&text).map_err(|error| format!("{}: {error}", journal.display()))
+}
+
+impl Journal {
+    fn new(rows: &[(&Mutant, Seen)]) -> Self {
+        let noticed = rows.iter().filter_map(|(mutant, seen)| {
+            Some(Noticed {
+                name: mutant.name.clone(),
+                new: mutant.new.clone(),
+                caught: seen.caught.clone()?,
+                after: seen.after.clone(),
+                seconds: seen.took.as_secs(),
+            })
+        });
+        Self { noticed: noticed.collect() }
+    }
+
+    /// How it fared then, unless it is another bug today.
+    fn of(&self, mutant: &Mutant) -> Option<Seen> {
+        let same = |then: &&Noticed| then.name == mutant.name && then.new == mutant.new;
+        let Noticed { caught, after, seconds, .. } = self.noticed.iter().find(same)?.clone();
+        Some(Seen { caught: Some(caught), after, took: Duration::from_secs(seconds) })
+    }
 }
 
 /// Bugs that cannot be made any more, for `tidy`.
@@ -170,11 +229,9 @@ fn copy(root: &Path) -> Result<PathBuf, String> {
 fn judge(mutant: &Mutant, tree: &Path, root: &Path) -> Result<Seen, String> {
     let (original, changed) = apply(mutant, tree)?;
     let file = tree.join(&mutant.file);
-    let put =
-        |text: &str| fs::write(&file, text).map_err(|error| format!("{}: {error}", mutant.file));
-    put(&changed)?;
+    put(&file, &changed)?;
     let seen = ask(mutant, tree, root);
-    put(&original)?;
+    put(&file, &original)?;
     seen.map_err(|error| format!("{}: {error}", mutant.name))
 }
 
@@ -349,6 +406,24 @@ mod tests {
         assert!(apply(&mutant, crate::root()).unwrap_err().contains("0 times"));
         mutant.old = "\n".to_owned();
         assert!(apply(&mutant, crate::root()).unwrap_err().contains("not once"));
+    }
+
+    #[test]
+    fn what_was_noticed_stays_noticed_as_long_as_it_is_the_same_bug() {
+        let mut mutants = read(crate::root()).unwrap();
+        let seen = |caught: Option<&str>| Seen {
+            caught: caught.map(str::to_owned),
+            after: "3 seeds".to_owned(),
+            took: Duration::from_secs(9),
+        };
+        let rows = [(&mutants[0], seen(Some("a test"))), (&mutants[1], seen(None))];
+        let text = toml::to_string(&Journal::new(&rows)).unwrap();
+        let journal: Journal = toml::from_str(&text).unwrap();
+        let then = journal.of(&mutants[0]).unwrap();
+        assert_eq!((then.caught.as_deref(), then.took.as_secs()), (Some("a test"), 9));
+        assert!(journal.of(&mutants[1]).is_none(), "nobody noticed it");
+        mutants[0].new.push(' ');
+        assert!(journal.of(&mutants[0]).is_none(), "another bug");
     }
 
     #[test]

@@ -30,7 +30,7 @@ use crate::policy::Policy;
 pub use cause::Cause;
 use in_use::InUse;
 pub use member::{Member, ResourceState};
-use member::{is_address, is_script};
+use member::{Watch, is_address, is_script};
 use ready::Ready;
 use recover::Breaker;
 pub(crate) use recover::in_words;
@@ -440,12 +440,17 @@ impl Group {
         self.members[index].beside.is_none()
     }
 
+    /// Something else is to be done first. What the check would have said is asked again after it.
     fn cancel_check(&mut self, index: usize, ctx: &mut Context<'_>) {
-        if let Some(op) = &mut self.members[index].beside
+        let member = &mut self.members[index];
+        if let Some(op) = &mut member.beside
             && op.check
             && !op.cancelled
         {
             op.cancelled = true;
+            if op.action == Action::Status {
+                member.watch = Watch::Due;
+            }
             ctx.out.push(Output::Cancel(op.id));
         }
     }

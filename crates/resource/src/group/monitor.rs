@@ -1,7 +1,6 @@
 //! Checks of members that run: when they are made, beside the steps of the group and one at a time
 //! for each member, and what their results say. What follows from a failure is in `recover`.
 
-use super::member::Watch;
 use super::*;
 
 /// After a lost address was put back, it is looked at again after this time at the latest, so that
@@ -27,7 +26,6 @@ impl Group {
         if self.waits_for_recovery(index) {
             if self.members[index].is_checked_now() {
                 self.cancel_check(index, ctx);
-                self.members[index].watch = Watch::Due;
             }
             return;
         }
@@ -35,11 +33,11 @@ impl Group {
             if self.members[index].watch == Watch::Waiting {
                 ctx.out.push(Output::CancelTimer(timer()));
             }
-            self.members[index].watch = Watch::Off;
-            self.members[index].gone = false;
             if self.members[index].is_checked_now() {
                 self.cancel_check(index, ctx);
             }
+            self.members[index].watch = Watch::Off;
+            self.members[index].gone = false;
             return;
         }
         match self.members[index].watch {

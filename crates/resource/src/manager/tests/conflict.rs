@@ -86,6 +86,22 @@ fn who_keeps_it_announces_when_the_other_lets_go_and_when_it_has() {
 
 /// An agent that hangs keeps nobody from it.
 #[test]
+fn a_check_that_an_announcement_interrupts_is_made_after_it() {
+    let mut world = World::settled(On);
+    world.partition();
+    world.rest();
+    world.fire(0, &Timer::Monitor(WEB.into(), 0));
+    world.heal();
+    while world.deliver(0) | world.deliver(1) {}
+    assert_eq!(world.sides[0].cancelled.len(), 1, "what it says now is not waited for");
+    world.sides[0].running.remove(WEB);
+    world.took(0, &[]);
+    world.rest();
+    assert_eq!(world.took(0, &["start"]), ["start ip50"], "noticed without another interval");
+    assert_eq!(world.owners(), "1/2");
+}
+
+#[test]
 fn the_address_goes_beside_a_step_under_way() {
     let mut world = World::settled(On);
     world.partition();

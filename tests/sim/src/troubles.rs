@@ -29,6 +29,9 @@ pub enum Keys {
     Other,
 }
 
+/// How the types of messages without a number begin.
+const CONTROL: &[u8] = b"t=NS_";
+
 /// A datagram that a node must not act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stray {
@@ -117,27 +120,35 @@ impl World {
             || !verifies(&other.settings.keys, &one.settings.keys);
     }
 
-    /// Takes note of a datagram that reaches the daemon of `machine`.
-    pub(crate) fn note_arrival(
-        &mut self,
-        machine: usize,
-        link: LinkId,
-        bytes: &[u8],
-        sent: Instant,
-    ) {
+    /// A datagram reaches the daemon of `machine`.
+    pub(crate) fn arrive(&mut self, machine: usize, link: LinkId, bytes: Vec<u8>, sent: Instant) {
         let now = self.now();
         let this = &mut self.machines[machine];
-        if !this.is_awake() {
-            return;
+        if this.is_awake() {
+            let newest = this.heard.map_or(sent, |(before, _)| before.max(sent));
+            this.heard = Some((newest, this.clock.local(now)));
         }
-        let newest = this.heard.map_or(sent, |(before, _)| before.max(sent));
-        this.heard = Some((newest, this.clock.local(now)));
-        if self.records {
-            if this.reached.len() == REACHED_MAX {
-                this.reached.pop_front();
+        if !self.records {
+            return self.feed(machine, Input::Datagram { link, bytes });
+        }
+        let before = self.taken(machine);
+        self.feed(machine, Input::Datagram { link, bytes: bytes.clone() });
+        // What it did not take the first time, before the sender's first heartbeat, it asks for. What is
+        // not numbered is taken at any time.
+        let is_control = bytes.windows(CONTROL.len()).any(|part| part == CONTROL);
+        if is_control || self.taken(machine) > before {
+            let reached = &mut self.machines[machine].reached;
+            if reached.len() == REACHED_MAX {
+                reached.pop_front();
             }
-            this.reached.push_back((link, bytes.to_vec()));
+            reached.push_back((link, bytes));
         }
+    }
+
+    /// Datagrams that the daemon of `machine` took, or knew already.
+    fn taken(&self, machine: usize) -> u64 {
+        let counters = self.status(machine).map(|status| status.counters);
+        counters.map_or(0, |counters| counters.accepted + counters.duplicate)
     }
 
     /// What waited in its sockets reaches a daemon when it goes on, however old it is.

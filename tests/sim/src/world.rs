@@ -71,7 +71,7 @@ pub struct Machine {
     pub(crate) halted: Option<Instant>,
     /// When what reached its daemon last was sent, and when it came by the machine's own clock.
     pub heard: Option<(Instant, Instant)>,
-    /// What reached this start of its daemon, the newest last, for whoever replays it.
+    /// What this start of its daemon took, the newest last, for whoever replays it.
     pub(crate) reached: VecDeque<(LinkId, Vec<u8>)>,
     /// Its clocks.
     pub clock: Clock,
@@ -422,10 +422,7 @@ impl World {
 
     fn happen(&mut self, coming: Coming) {
         match coming {
-            Coming::Datagram { to, link, bytes, sent } => {
-                self.note_arrival(to, link, &bytes, sent);
-                self.feed(to, Input::Datagram { link, bytes });
-            }
+            Coming::Datagram { to, link, bytes, sent } => self.arrive(to, link, bytes, sent),
             Coming::Stray { to, link, bytes, stray } => self.feed_stray(to, link, bytes, stray),
             Coming::Death { machine, group, text } => die(self, machine, &group, &text),
             Coming::Echo { to, generation, ping, sequence } => {

@@ -31,6 +31,9 @@ const LOG: &str = "/var/log/ha-log";
 /// Names under which scripts know `hb`.
 const LEGACY_NAMES: [&str; 3] = ["cl_status", "hb_standby", "hb_takeover"];
 
+/// Further machines of the lab, switched off unless a case needs them.
+pub const STRANGERS: [&str; 2] = ["other1", "other2"];
+
 /// Problems that say that this machine had no time.
 const PASSING: [&str; 2] = ["late_heartbeats", "core_stalled"];
 
@@ -89,6 +92,7 @@ impl Pair {
             config = config.program("hb-notify", &path);
         }
         config.kept.extend(setup.kept.iter().cloned());
+        config.nodes.extend(STRANGERS.map(str::to_owned));
         let lab = Lab::new(config).expect("a lab");
         let mut pair = Self { daemons: BTreeMap::new(), web: BTreeMap::new(), setup, lab };
         for (index, node) in NODES.into_iter().enumerate() {

@@ -108,7 +108,7 @@ impl Promises {
                     );
                     return fail(world, "S3 only checks are cancelled", text);
                 }
-                News::Fence { machine } => self.check_fence(world, *machine)?,
+                News::Fence { machine } => self.check_fence(world, *machine, resting[*machine])?,
                 News::Ended { .. } | News::Woke { .. } | News::Acted { .. } => {}
             }
         }
@@ -148,13 +148,14 @@ impl Promises {
         }
     }
 
-    /// S6: nobody is shot who was not to be, or while hands are off.
-    fn check_fence(&self, world: &World, machine: usize) -> Result<(), Violation> {
+    /// S6: nobody is shot who was not to be, or while hands are off. `rested`: they were before this
+    /// event, in which a node that wakes may have been told so after all that waited besides.
+    fn check_fence(&self, world: &World, machine: usize, rested: bool) -> Result<(), Violation> {
         let name = trace::name(machine);
         if world.machines[machine].settings.native.fencing.is_none() {
             return fail(world, "S6 policy", format!("{name} fences without being told to"));
         }
-        if self.rests[machine] {
+        if rested && self.rests[machine] {
             return fail(world, "S6 maintenance", format!("{name} fences in maintenance"));
         }
         Ok(())

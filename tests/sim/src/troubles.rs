@@ -177,9 +177,10 @@ impl World {
             }
         };
         let mut after = Duration::ZERO;
+        let generation = self.machines[machine].generation;
         for (link, bytes) in datagrams {
             after += Duration::from_micros(100);
-            self.plan(after, Coming::Stray { to: machine, link, bytes, stray });
+            self.plan(after, Coming::Stray { to: machine, generation, link, bytes, stray });
         }
     }
 

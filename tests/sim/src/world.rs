@@ -101,7 +101,7 @@ pub struct UnderWay {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Coming {
     Datagram { to: usize, link: LinkId, bytes: Vec<u8>, sent: Instant },
-    Stray { to: usize, link: LinkId, bytes: Vec<u8>, stray: Stray },
+    Stray { to: usize, generation: u64, link: LinkId, bytes: Vec<u8>, stray: Stray },
     Death { machine: usize, group: String, text: String },
     Echo { to: usize, generation: u64, ping: PingId, sequence: u16 },
     Ended { machine: usize, run: Arc<UnderWay>, cancelled: bool },
@@ -423,7 +423,12 @@ impl World {
     fn happen(&mut self, coming: Coming) {
         match coming {
             Coming::Datagram { to, link, bytes, sent } => self.arrive(to, link, bytes, sent),
-            Coming::Stray { to, link, bytes, stray } => self.feed_stray(to, link, bytes, stray),
+            Coming::Stray { to, generation, link, bytes, stray } => {
+                // What one start of the daemon knows, the next one does not.
+                if self.runs(to, generation) {
+                    self.feed_stray(to, link, bytes, stray);
+                }
+            }
             Coming::Death { machine, group, text } => die(self, machine, &group, &text),
             Coming::Echo { to, generation, ping, sequence } => {
                 if self.runs(to, generation) {

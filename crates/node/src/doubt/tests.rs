@@ -71,9 +71,8 @@ fn told(steps: &[Step]) -> Vec<PeerStatus> {
 }
 
 fn levels(steps: &[Step]) -> Vec<Level> {
-    let level = |step: &Step| match step {
-        Step::Effect(Effect::Log(line)) => Some(line.level),
-        _ => None,
+    let level = |step: &Step| {
+        if let Step::Effect(Effect::Log(line)) = step { Some(line.level) } else { None }
     };
     steps.iter().filter_map(level).collect()
 }

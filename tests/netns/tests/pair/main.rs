@@ -15,6 +15,7 @@ mod moves;
 mod reach;
 mod reload;
 mod start;
+mod surroundings;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         reach::CASES,
         addresses::CASES,
         hostile::CASES,
+        surroundings::CASES,
     ];
     let cases: Vec<Case> = all.into_iter().flatten().copied().collect();
     runner::main(&cases)

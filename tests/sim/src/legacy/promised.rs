@@ -250,9 +250,11 @@ impl Promised {
             shown.resources.iter().any(|resource| resource.state == "running")
         });
         let dead = status.peer.is_none_or(|peer| peer.status == "dead");
-        // What died here in the meantime is started again: ours keeps what the other gives up.
+        // What died here in the meantime is started again: ours keeps what the other gives up, or is
+        // asked for after a while.
         let gives_up = self.model(world).is_some_and(Legacy::is_restarting);
-        if dead || partly || gives_up {
+        let again = here.is_some_and(|shown| shown.reason.contains("restarting here"));
+        if dead || partly || gives_up || again {
             return Ok(());
         }
         let text = format!(

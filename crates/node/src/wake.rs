@@ -2,6 +2,8 @@
 //! are as old as its sleep, and the peer has gone on without it. What they say is held back until
 //! the peer has said how things stand, or has had time to. It decides nothing about resources.
 
+use std::time::Duration;
+
 use hb_messaging::time::Instant;
 use hb_resource::input::{Input, PeerMessage};
 use serde::{Deserialize, Serialize};
@@ -9,11 +11,17 @@ use serde::{Deserialize, Serialize};
 /// Inputs held back at most: a socket buffer's worth of resource messages and a result for each
 /// resource. With more than this the pause ends early.
 const INPUTS_MAX: usize = 4_096;
+/// Within so long what waited in the sockets is read. The peer's word counts when no later one of those
+/// has taken it back: it may have heard a packet of ours that was under way when this node fell asleep.
+const READING: Duration = Duration::from_millis(5);
 
 /// What the manager is not told yet, in order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Pause {
     until: Instant,
+    /// No word ends it before.
+    #[serde(default)]
+    not_before: Instant,
     inputs: Vec<Input>,
     word: Word,
     evidence: Evidence,
@@ -40,20 +48,27 @@ enum Evidence {
 }
 
 impl Pause {
-    pub(crate) fn new(until: Instant) -> Self {
+    /// This node woke at `now` and has `patience` with the peer.
+    pub(crate) fn new(now: Instant, patience: Duration) -> Self {
         let (word, evidence) = (Word::Nothing, Evidence::None);
-        Self { until, inputs: Vec::new(), word, evidence }
+        let (until, not_before) = (now + patience, now + READING);
+        Self { until, not_before, inputs: Vec::new(), word, evidence }
     }
 
     /// The node slept once more before it was over: the peer has gone on again, and its word is older
     /// than that.
-    pub(crate) fn sleep_again(&mut self, until: Instant) {
-        (self.until, self.word, self.evidence) = (until, Word::Nothing, Evidence::None);
+    pub(crate) fn sleep_again(&mut self, now: Instant, patience: Duration) {
+        let inputs = std::mem::take(&mut self.inputs);
+        *self = Self { inputs, ..Self::new(now, patience) };
     }
 
     /// When what was held back is to be told.
     pub(crate) fn until(&self) -> Instant {
-        self.until
+        if self.is_told() { self.not_before.min(self.until) } else { self.until }
+    }
+
+    fn is_told(&self) -> bool {
+        self.word == Word::Claims && self.evidence == Evidence::Fresh
     }
 
     pub(crate) fn hold(&mut self, input: Input) {
@@ -103,8 +118,7 @@ impl Pause {
     }
 
     pub(crate) fn is_over(&self, now: Instant) -> bool {
-        let told = self.word == Word::Claims && self.evidence == Evidence::Fresh;
-        told || now >= self.until || self.inputs.len() >= INPUTS_MAX
+        now >= self.until() || self.inputs.len() >= INPUTS_MAX
     }
 
     /// What the manager is told in the end. A Twinbeat peer that thought this node dead says
@@ -168,7 +182,7 @@ mod tests {
     }
 
     fn check(held: Vec<Input>, expect: &[Input]) {
-        let mut pause = Pause::new(Instant::ZERO);
+        let mut pause = Pause::new(Instant::ZERO, Duration::ZERO);
         held.into_iter().for_each(|input| pause.hold(input));
         assert_eq!(pause.end(), expect);
     }
@@ -207,12 +221,16 @@ mod tests {
         };
         let starting = || Input::Message(PeerMessage::Starting);
         let check = |steps: &[(Option<Input>, Option<bool>)], over: bool| {
-            let mut pause = Pause::new(Instant::from_millis(10));
+            let mut pause = Pause::new(Instant::ZERO, Duration::from_millis(10));
             for (input, heard) in steps {
                 input.iter().for_each(|input| pause.hold(input.clone()));
                 heard.iter().for_each(|heard| pause.hear(*heard));
             }
-            assert_eq!(pause.is_over(Instant::ZERO), over, "{steps:?}");
+            assert!(
+                !pause.is_over(Instant::from_millis(4)),
+                "more may wait in the sockets: {steps:?}"
+            );
+            assert_eq!(pause.is_over(Instant::from_millis(5)), over, "{steps:?}");
         };
         let word = |input: Input| (Some(input), None);
         let (deaf, hears) = ((None, Some(false)), (None, Some(true)));
@@ -227,10 +245,10 @@ mod tests {
 
     #[test]
     fn who_sleeps_again_waits_again_and_keeps_what_was_held() {
-        let mut pause = Pause::new(Instant::from_millis(10));
+        let mut pause = Pause::new(Instant::ZERO, Duration::from_millis(10));
         pause.hold(done(1));
         pause.hear(false);
-        pause.sleep_again(Instant::from_millis(90));
+        pause.sleep_again(Instant::from_millis(80), Duration::from_millis(10));
         pause.hear(true);
         assert_eq!(pause.evidence, Evidence::None, "that was said before the second sleep");
         assert!(!pause.is_over(Instant::from_millis(89)));
@@ -240,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_pause_ends_in_time_or_when_it_is_full() {
-        let mut pause = Pause::new(Instant::from_millis(10));
+        let mut pause = Pause::new(Instant::ZERO, Duration::from_millis(10));
         assert!(!pause.is_over(Instant::from_millis(9)));
         assert!(pause.is_over(Instant::from_millis(10)));
         (0..4_096).for_each(|op| pause.hold(done(op)));

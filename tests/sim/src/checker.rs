@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hb_config::settings::BuiltIn;
 use hb_messaging::time::Instant;
+use hb_node::effect::LogEvent;
 use hb_resource::input::GroupClaim;
 use hb_resource::operation::{Action, Operation};
 
@@ -307,7 +308,7 @@ impl Checker {
     }
 }
 
-pub(crate) fn is_error(line: &hb_node::effect::LogEvent) -> bool {
+pub(crate) fn is_error(line: &LogEvent) -> bool {
     // Two owners after a partition are what this world is about; how long they last is S1.
     line.level == hb_node::effect::Level::Error && line.event != "split"
 }
@@ -331,7 +332,9 @@ fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
         running.count() > 0
     });
     let dead = status.peer.is_none_or(|peer| peer.status == "dead");
-    if dead || partly {
+    // Of a node that its fence device has lied about nothing is believed.
+    let distrusted = || world.machines[machine].logs.iter().any(is_distrust);
+    if dead || partly || distrusted() {
         return Ok(());
     }
     let text = format!(
@@ -341,6 +344,11 @@ fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
         trace::name(1 - machine)
     );
     Err(Violation { at: world.now(), property: "S2 released before started", text })
+}
+
+/// A node that a fence device claimed to have switched off is not trusted before it restarts.
+pub(crate) fn is_distrust(line: &LogEvent) -> bool {
+    line.text.contains("until it has restarted")
 }
 
 /// S3: inside a group starts go left to right, stops right to left, one at a time. The loser of a

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use hb_messaging::time::Instant;
 use hb_node::api::{Request, Response};
-use hb_node::effect::LogEvent;
 use hb_resource::input::{Holdings, Which};
 
 use crate::agents::Checks;
-use crate::checker::{Checker, Violation};
+use crate::checker::{Checker, Violation, is_distrust};
 use crate::clock::TRUE_RATE;
 use crate::counts::Counts;
 use crate::edge::Switch;
@@ -277,9 +276,7 @@ fn calm_down(plan: &Plan, world: &mut World) {
             Fault::Drift(machine, TRUE_RATE).apply(world);
         }
         Fault::Witness(machine, true).apply(world);
-        // A node that a fence device claimed to have switched off is not trusted before it restarts.
-        let distrusts = |line: &LogEvent| line.text.contains("until it has restarted");
-        if world.machines[1 - machine].logs.iter().any(distrusts) {
+        if world.machines[1 - machine].logs.iter().any(is_distrust) {
             world.kill(machine);
         }
     }

@@ -50,8 +50,11 @@ impl Node {
         turn.changed = true;
         if self.active && late_ms.saturating_add(keepalive_ms) >= deadtime_ms {
             self.splits.slept(late_ms, self.now, self.unix_s);
-            let until = self.now + Duration::from_millis(keepalive_ms * WAKE_KEEPALIVES);
-            self.pause.get_or_insert_with(|| Pause::new(until)).sleep_again(until);
+            let patience = Duration::from_millis(keepalive_ms * WAKE_KEEPALIVES);
+            match &mut self.pause {
+                Some(pause) => pause.sleep_again(self.now, patience),
+                None => self.pause = Some(Pause::new(self.now, patience)),
+            }
         }
     }
 

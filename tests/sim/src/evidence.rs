@@ -114,11 +114,7 @@ impl Evidence {
 
     /// The peer has gone on without a node that stood still for longer than its dead time.
     fn note_waking(&mut self, world: &World, machine: usize, slept: Duration) {
-        let was_active = world.status(machine).is_some_and(|status| {
-            let this = status.this_node;
-            this.status == "active" && status.peer.is_some_and(|peer| peer.status == "active")
-        });
-        if was_active && slept >= self.deadtime + self.keepalive {
+        if slept >= self.deadtime + self.keepalive {
             self.woke[machine] = Some(world.now());
         }
     }

@@ -64,8 +64,14 @@ impl World {
     /// The daemon of `machine` goes on: it is told first how long its clock stood still.
     pub(crate) fn note_waking(&mut self, machine: usize) {
         let now = self.now();
-        let this = &mut self.machines[machine];
-        if let Some(since) = this.halted.take() {
+        // A daemon that slept while it was starting has no part that the peer could have taken.
+        let took_part = self.status(machine).is_some_and(|status| {
+            let peer = status.peer.is_some_and(|peer| peer.status == "active");
+            status.this_node.status == "active" && peer
+        });
+        if let Some(since) = self.machines[machine].halted.take()
+            && took_part
+        {
             self.news.push(News::Woke { machine, slept: now - since });
         }
         if let Some(ms) = self.machines[machine].clock.thaw(now) {

@@ -128,7 +128,7 @@ pub enum News {
         /// What should have been ended.
         run: Arc<UnderWay>,
     },
-    /// A daemon that stood still goes on.
+    /// A daemon that stood still, active beside an active peer as far as it knows, goes on.
     Woke {
         /// Which machine.
         machine: usize,

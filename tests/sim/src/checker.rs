@@ -291,6 +291,11 @@ impl Checker {
         self.mixed.as_ref().map_or(Duration::ZERO, |mixed| mixed.more_patience(world))
     }
 
+    /// Whether a 3.0.6 node refuses whatever is asked of it.
+    pub(crate) fn is_refused(&self, world: &World) -> bool {
+        self.mixed.as_ref().is_some_and(|mixed| mixed.is_misled(world))
+    }
+
     /// Faults have ceased: operators put right what no node can.
     pub(crate) fn tidy(&self, world: &mut World) {
         if let Some(mixed) = &self.mixed {

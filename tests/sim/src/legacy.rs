@@ -215,15 +215,19 @@ impl Legacy {
         self.life == Life::Active
     }
 
-    /// Whether nothing is under way in it, as far as it knows, nor in the other node: then it refuses
-    /// every standby, and its own stop waits (§15, 15).
+    /// Whether it takes the other node for one in transition: it refuses every standby then, and its
+    /// own stop waits (§15, 15).
+    pub fn takes_other_for_unstable(&self) -> bool {
+        !self.resources.other_stable
+    }
+
+    /// Whether nothing is under way in it, as far as it knows.
     pub fn is_settled(&self) -> bool {
         let resources = &self.resources;
         self.life == Life::Active
             && self.restart_at.is_none()
             && self.leave.is_none()
             && resources.state == State::Stable
-            && resources.other_stable
             && self.is_idle()
     }
 

@@ -155,6 +155,10 @@ fn carry_out(
         return Ok(());
     }
     rest(world, checker, end)?;
+    if checker.is_refused(world) {
+        world.counts.add("3.0.6", "was overtaken by a word of ours, and refuses");
+        return Ok(());
+    }
     if plan.swarm.drill { drill(world, checker, end) } else { Ok(()) }
 }
 

@@ -56,9 +56,6 @@ pub struct Messaging {
     pub(super) last_body: u64,
     /// The last `resource` message and its number, until this node leaves.
     pub(super) last_resource: Option<(u64, Body)>,
-    /// When it is said once more.
-    #[serde(default)]
-    pub(super) restate: Option<Instant>,
     pub(super) unix_s: u64,
     pub(super) load: String,
     pub(super) now: Instant,
@@ -148,7 +145,6 @@ impl Messaging {
             sent_times: SentTimes::default(),
             last_body: 0,
             last_resource: None,
-            restate: None,
             unix_s: 0,
             load: String::new(),
             now: Instant::ZERO,

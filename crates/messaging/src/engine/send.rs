@@ -10,7 +10,7 @@ use super::{LinkId, Output};
 use crate::echo;
 use crate::fields::{self, FieldList};
 use crate::history::Lookup;
-use crate::liveness::{Peer, whole_millis};
+use crate::liveness::whole_millis;
 use crate::message::codec::{ACK, ASK_NODES, CONTROL_PREFIX, NAK, NODES, RESOURCE, REXMIT, STATUS};
 use crate::message::{Body, NodeStatus, codec};
 use crate::wire;
@@ -22,8 +22,6 @@ const ECHO_ROOM: usize = 800;
 const RESEND_MAX: u64 = 50;
 /// Refused retransmissions in a second: what one full request may cause.
 const NAKS_PER_SECOND: u32 = 50;
-/// After which the last `resource` goes once more to 3.0.6: longer than a packet is under way.
-const RESTATE_AFTER: Duration = Duration::from_secs(1);
 
 impl Messaging {
     /// This node's heartbeat.
@@ -77,14 +75,11 @@ impl Messaging {
         if self.send_sequenced(list, outputs) {
             self.last_body = self.history.highest();
             match body {
-                Body::Resource { stable, .. } => {
+                Body::Resource { .. } => {
                     self.last_resource = Some((self.last_body, body.clone()));
-                    let misled = |peer: &Peer| peer.is_alive() && !peer.puts_in_order();
-                    let restated = *stable == Some(true) && self.peers.iter().any(misled);
-                    self.restate = restated.then(|| self.now + RESTATE_AFTER);
                 }
                 // What was held before means nothing after this.
-                Body::Shutdone => (self.last_resource, self.restate) = (None, None),
+                Body::Shutdone => self.last_resource = None,
                 Body::Starting
                 | Body::AskResources { .. }
                 | Body::HbTakeover { .. }
@@ -169,15 +164,6 @@ impl Messaging {
     fn say_last_resource(&mut self, outputs: &mut Vec<Output>) {
         if let Some((_, body)) = self.last_resource.clone() {
             self.send_body(&body, outputs);
-        }
-    }
-
-    /// A copy may be late without any request, too: the network delivers one packet after the next
-    /// one. Once that cannot be any more, the truth goes once more.
-    pub(super) fn restate(&mut self, outputs: &mut Vec<Output>) {
-        if self.restate.take_if(|at| *at <= self.now).is_some() {
-            self.say_last_resource(outputs);
-            self.restate = None;
         }
     }
 

@@ -23,7 +23,6 @@ impl Messaging {
         // Asked several times for each input: a plain loop.
         let mut soonest = self.next_keepalive;
         let mut look = |at: Option<Instant>| soonest = soonest.min(at.unwrap_or(soonest));
-        look(self.restate);
         match self.phase {
             Phase::Asking { next, .. } => look(Some(next)),
             Phase::Idle | Phase::Waiting | Phase::Active => {}
@@ -57,7 +56,6 @@ impl Messaging {
         self.send_echoes(outputs);
         self.request_missing(outputs);
         self.ask_again(outputs);
-        self.restate(outputs);
         for index in 0..self.peers.len() {
             self.deliver_ready(index, outputs);
         }

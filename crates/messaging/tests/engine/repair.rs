@@ -373,33 +373,6 @@ fn nothing_is_asked_of_a_dead_node() {
     assert!(!net.sent_kinds(0).contains(&"NS_rexmit".to_owned()));
 }
 
-/// It believes what arrives last, and of two packets that may be the first.
-#[test]
-fn to_a_peer_that_is_no_twinbeat_node_the_last_word_goes_once_more() {
-    for (native, heard) in [(true, &["1", "2"][..]), (false, &["1", "2", "2"][..])] {
-        let mut plain = config(1);
-        if !native {
-            plain.announce.clear();
-        }
-        let mut net = Net::active_with(config(0), plain);
-        net.send(0, numbered(1));
-        net.run(ms(500));
-        net.send(0, numbered(2));
-        net.run(ms(999));
-        assert_eq!(net.received(1), ["1", "2"]);
-        net.run(ms(10_000));
-        assert_eq!(net.received(1), heard);
-    }
-    // Not after it has left.
-    let mut plain = config(1);
-    plain.announce.clear();
-    let mut net = Net::active_with(config(0), plain);
-    net.send(0, numbered(1));
-    net.send(0, Body::Shutdone);
-    net.run(ms(10_000));
-    assert_eq!(net.sent_kinds(0).iter().filter(|kind| *kind == "resource").count(), 1);
-}
-
 #[test]
 fn messages_for_others_are_counted_and_not_delivered() {
     let mut net = Net::active();

@@ -111,6 +111,12 @@ impl Promised {
         if stuck { usual + STUCK_DIALOGUE } else { usual }
     }
 
+    /// A `resource` message that was overtaken by the next one has made 3.0.6 believe that a transition
+    /// of ours has not ended: it believes what arrives last, and hears the truth with the next change.
+    pub(crate) fn is_misled(&self, world: &World) -> bool {
+        self.model(world).is_some_and(Legacy::takes_other_for_unstable)
+    }
+
     fn model<'a>(&self, world: &'a World) -> Option<&'a Legacy> {
         world.machines[self.legacy].daemon.as_ref()?.node.legacy()
     }

@@ -105,6 +105,9 @@ struct Peer {
     /// A 3.0.6 peer has settled without its own groups, and nobody has them: they are asked for.
     #[serde(default)]
     orphans: bool,
+    /// What a 3.0.6 peer asked to give, and did not begin to in time. It may have begun unheard.
+    #[serde(default)]
+    lapsed: Option<Which>,
 }
 
 impl Peer {
@@ -121,6 +124,7 @@ impl Peer {
             blocked: BTreeSet::new(),
             away: false,
             orphans: false,
+            lapsed: None,
         }
     }
 
@@ -131,6 +135,7 @@ impl Peer {
         self.fresh = false;
         self.gives = false;
         self.orphans = false;
+        self.lapsed = None;
     }
 }
 

@@ -1,20 +1,16 @@
 //! The standby dialogue of Heartbeat 3.0.6 (§7.8), from both sides: the giver asks, the taker
 //! agrees, the giver releases, the taker acquires. Between two Twinbeat nodes it also moves single
 //! groups, and its end is judged by what the groups are, not by what was promised. Who wants one to
-//! begin is in `wishes`.
+//! begin is in `wishes`, what comes of a step that does not come in `patience`.
 
-use std::time::Duration;
+mod patience;
 
-use super::failback::{Due, FAILBACK_RETRY};
+use super::failback::Due;
 use super::*;
 use crate::input::StandbyStep;
 
-/// Heartbeat's patience for the answer to the first step.
-pub(super) const ANSWER_WAIT: Duration = Duration::from_secs(10);
-/// Heartbeat's patience for all further steps; agents may take long to stop and start.
-const END_WAIT: Duration = Duration::from_secs(3_600);
-/// Between two Twinbeat nodes a step is said again after this time, should it have been lost.
-const SAY_AGAIN: Duration = Duration::from_secs(30);
+pub(super) use patience::ANSWER_WAIT;
+use patience::BEGIN_WAIT;
 
 /// What goes with the claims of a giver, as 3.0.6 says it.
 pub(super) const GIVING: &str = "standby";
@@ -140,6 +136,7 @@ impl Manager {
         let message = PeerMessage::AskResources { which: which.clone(), step: StandbyStep::Me };
         out.push(Output::Send(message));
         out.push(Output::SetTimer(Timer::StandbyAnswer, ANSWER_WAIT));
+        self.peer.lapsed = None;
         self.dialogue = Dialogue::Asked(Giving { which, cause, reason, request });
     }
 
@@ -185,9 +182,14 @@ impl Manager {
             | Dialogue::Taking(_)
             | Dialogue::Acquiring(_) => return,
         };
-        out.push(Output::CancelTimer(Timer::StandbyAnswer));
+        if self.peer.native {
+            out.push(Output::CancelTimer(Timer::StandbyAnswer));
+        } else {
+            out.push(Output::SetTimer(Timer::StandbyAnswer, BEGIN_WAIT));
+        }
         self.await_end(out);
         self.peer.stable = Some(false);
+        self.peer.lapsed = None;
         let message =
             PeerMessage::AskResources { which: seen_from_peer(&which), step: StandbyStep::Other };
         self.dialogue = Dialogue::Taking(Taking { which, request, tried: BTreeSet::new() });
@@ -241,10 +243,20 @@ impl Manager {
             }
             Dialogue::Taking(taking) => {
                 let taking = taking.clone();
-                if let Which::Sets(sets) = taking.which {
-                    self.booked = self.booked.with(sets);
-                }
-                self.dialogue = Dialogue::Acquiring(taking);
+                self.acquire_after_done(taking);
+            }
+            // It began after all, only was not heard to: now it waits for an hour.
+            Dialogue::None
+                if self.peer.lapsed.as_ref() == Some(&seen_from_peer(which))
+                    && self.phase == Phase::Stable
+                    && !self.hands_off()
+                    && self.can_talk() =>
+            {
+                let which = seen_from_peer(which);
+                self.await_end(out);
+                self.peer.stable = Some(false);
+                self.peer.lapsed = None;
+                self.acquire_after_done(Taking { which, request: None, tried: BTreeSet::new() });
             }
             // A giver that knows nothing of the end, or did not hear it, waits for the answer.
             // A 3.0.6 node says it after `shutdone` as well.
@@ -257,6 +269,13 @@ impl Manager {
             | Dialogue::Wanting { .. }
             | Dialogue::Acquiring(_) => {}
         }
+    }
+
+    fn acquire_after_done(&mut self, taking: Taking) {
+        if let Which::Sets(sets) = taking.which {
+            self.booked = self.booked.with(sets);
+        }
+        self.dialogue = Dialogue::Acquiring(taking);
     }
 
     /// Takes what the giver has let go. A Twinbeat giver's claims decide, for a message that says
@@ -491,66 +510,6 @@ impl Manager {
         if let (Dialogue::Taking(_), true) = (&self.dialogue, self.peer.native) {
             let reason = format!("{} gave up its standby", self.peer_name());
             self.end_dialogue(Some(Answer::Failed { reason }), out);
-        }
-    }
-
-    /// Ten seconds without an answer to the first step.
-    pub(super) fn no_answer(&mut self, out: &mut Vec<Output>) {
-        let (failback, offered) = match &self.dialogue {
-            Dialogue::Asked(giving) => (
-                giving.cause == Cause::Failback && !self.peer.native,
-                (giving.cause == Cause::Offered).then(|| giving.which.clone()),
-            ),
-            Dialogue::Wanting { .. } => (false, None),
-            Dialogue::None
-            | Dialogue::Releasing(_)
-            | Dialogue::Given(..)
-            | Dialogue::Taking(_)
-            | Dialogue::Acquiring(_) => return,
-        };
-        let reason = format!(
-            "No reply to standby request from {}: standby request cancelled. Look at its log and \
-             try again",
-            self.peer_name()
-        );
-        out.push(Output::Alert { error: false, text: reason.clone() });
-        self.end_dialogue(Some(Answer::Failed { reason }), out);
-        if failback {
-            out.push(Output::SetTimer(Timer::FailbackRetry, FAILBACK_RETRY));
-        }
-        for index in offered.map(|which| self.selected(&which)).unwrap_or_default() {
-            let timer = Timer::OfferGroup(self.groups[index].key().to_owned());
-            out.push(Output::SetTimer(timer, FAILBACK_RETRY));
-        }
-    }
-
-    fn await_end(&self, out: &mut Vec<Output>) {
-        let wait = if self.peer.native { SAY_AGAIN } else { END_WAIT };
-        out.push(Output::SetTimer(Timer::StandbyEnd, wait));
-    }
-
-    /// The dialogue takes long. With a 3.0.6 peer it is given up after Heartbeat's hour. With a
-    /// Twinbeat peer it is not, for the peer may have heard `done` and be starting what we would
-    /// take back; a step that may have been lost is said again.
-    pub(super) fn dialogue_too_long(&mut self, out: &mut Vec<Output>) {
-        match (self.dialogue.clone(), self.peer.native) {
-            (Dialogue::None | Dialogue::Asked(_) | Dialogue::Wanting { .. }, _) => {}
-            (_, false) => {
-                let reason = "the standby did not end within an hour and was given up".to_owned();
-                out.push(Output::Alert { error: true, text: reason.clone() });
-                self.end_dialogue(Some(Answer::Failed { reason }), out);
-            }
-            (Dialogue::Given(giving, _), true) => {
-                self.say_done(giving.which, out);
-                self.await_end(out);
-            }
-            (Dialogue::Taking(taking), true) => {
-                let which = seen_from_peer(&taking.which);
-                let step = StandbyStep::Other;
-                out.push(Output::Send(PeerMessage::AskResources { which, step }));
-                self.await_end(out);
-            }
-            (Dialogue::Releasing(_) | Dialogue::Acquiring(_), true) => self.await_end(out),
         }
     }
 }

@@ -251,6 +251,9 @@ impl Manager {
             PeerMessage::Starting => self.peer_starting(out),
             PeerMessage::Resources { holdings, full, stable, info, groups } => {
                 self.peer.gives = info.as_deref() == Some(GIVING);
+                if self.peer.gives {
+                    self.giver_begins(out);
+                }
                 // That a 3.0.6 node holds nothing says, from here on, only that it releases.
                 self.peer.fresh &= info.as_deref() != Some("shutdown");
                 self.peer_resources(holdings, full, stable, groups, out);

@@ -132,6 +132,68 @@ fn standby_to_a_3_0_6_node_is_the_four_steps() {
     assert_eq!(sent(&mut world).last(), Some(&resources(Holdings::NONE, true)));
 }
 
+/// Node2 has everything and asks to give its foreign groups; this node has agreed.
+fn asked_by_a_giver() -> World {
+    let mut world = started(Off);
+    hear(&mut world, resources(Holdings::ALL, true));
+    sent(&mut world);
+    hear(&mut world, ask(Holdings::FOREIGN, StandbyStep::Me));
+    assert_eq!(sent(&mut world).first(), Some(&ask(Holdings::FOREIGN, StandbyStep::Other)));
+    assert_eq!(world.sides[0].manager.rscstatus(), "transition");
+    world
+}
+
+/// It thinks this node in transition and has ignored its own question: without an end both would
+/// wait for an hour. That this node has settled, said once more, puts it right.
+#[test]
+fn a_3_0_6_giver_that_does_not_begin_is_let_go() {
+    let mut world = asked_by_a_giver();
+    world.fire(0, &Timer::StandbyAnswer);
+    assert_eq!(sent(&mut world), [resources(Holdings::NONE, true)]);
+    assert_eq!(world.sides[0].manager.rscstatus(), "none");
+    assert!(!world.sides[0].timers.contains(&Timer::StandbyEnd));
+    hear(&mut world, ask(Holdings::FOREIGN, StandbyStep::Me));
+    assert_eq!(sent(&mut world).first(), Some(&ask(Holdings::FOREIGN, StandbyStep::Other)));
+    hear(&mut world, ask(Holdings::FOREIGN, StandbyStep::Done));
+    assert_eq!(world.owners(), "1/-");
+}
+
+#[test]
+fn a_3_0_6_giver_that_begins_may_take_as_long_as_its_scripts() {
+    let mut world = asked_by_a_giver();
+    let giving = PeerMessage::Resources {
+        holdings: Holdings::LOCAL,
+        full: true,
+        stable: Some(false),
+        info: Some("standby".into()),
+        groups: None,
+    };
+    hear(&mut world, giving);
+    assert!(!world.sides[0].timers.contains(&Timer::StandbyAnswer));
+    assert!(world.sides[0].timers.contains(&Timer::StandbyEnd));
+}
+
+#[test]
+fn what_a_3_0_6_giver_gives_after_all_is_taken() {
+    let mut world = asked_by_a_giver();
+    world.fire(0, &Timer::StandbyAnswer);
+    sent(&mut world);
+    // Other groups, or after its next life has begun, are not what it offered.
+    hear(&mut world, ask(Holdings::LOCAL, StandbyStep::Done));
+    assert_eq!(world.owners(), "-/-");
+    hear(&mut world, ask(Holdings::FOREIGN, StandbyStep::Done));
+    assert_eq!(world.owners(), "1/-");
+    let said = sent(&mut world);
+    assert!(said.contains(&ask(Holdings::FOREIGN, StandbyStep::Done)), "{said:?}");
+    assert_eq!(said.last(), Some(&resources(Holdings::LOCAL, true)));
+
+    let mut world = asked_by_a_giver();
+    world.fire(0, &Timer::StandbyAnswer);
+    world.feed(0, Input::PeerRestarted);
+    hear(&mut world, ask(Holdings::FOREIGN, StandbyStep::Done));
+    assert_eq!(world.owners(), "-/-");
+}
+
 #[test]
 fn done_is_withheld_when_something_could_not_be_stopped() {
     let mut world = started(Off);

@@ -204,15 +204,20 @@ fn sinks(destinations: &Destinations) -> Vec<Box<dyn Sink>> {
 
 /// Cuts what is too long for a line.
 fn bounded(mut event: LogEvent) -> LogEvent {
-    let cut = |text: &mut String| {
-        if text.len() > TEXT_MAX {
-            let end = (0..=TEXT_MAX).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-            text.truncate(end);
-            text.push('…');
-        }
+    let end = |text: &str| {
+        let is_end = |at: &usize| text.is_char_boundary(*at);
+        (text.len() > TEXT_MAX).then(|| (0..=TEXT_MAX).rev().find(is_end).unwrap_or(0))
     };
-    cut(&mut event.text);
-    event.fields.iter_mut().for_each(|(_, value)| cut(value));
+    if let Some(end) = end(&event.text) {
+        event.text.truncate(end);
+        event.text.push('…');
+    }
+    for (_, value) in &mut event.fields {
+        if let Some(end) = end(value) {
+            value.truncate(end);
+            value.push('…');
+        }
+    }
     event
 }
 
@@ -230,7 +235,7 @@ impl<S: Subscriber> Layer<S> for Tap {
         };
         let mut line = LogEvent {
             level,
-            event: metadata.target().replace("::", "_"),
+            event: metadata.target().replace("::", "_").into(),
             text: String::new(),
             fields: Vec::new(),
         };
@@ -248,7 +253,7 @@ impl Visit for Fields<'_> {
             "message" => {
                 let _ = write!(self.0.text, "{value:?}");
             }
-            name => self.0.fields.push((name.into(), format!("{value:?}"))),
+            name => self.0.fields.push((name.into(), format!("{value:?}").into())),
         }
     }
 
@@ -328,7 +333,7 @@ mod tests {
             level: Level::Info,
             event: "x".into(),
             text: "ü".repeat(TEXT_MAX),
-            fields: vec![("reason".into(), "y".repeat(TEXT_MAX * 2))],
+            fields: vec![("reason".into(), "y".repeat(TEXT_MAX * 2).into())],
         });
         assert!(event.text.len() <= TEXT_MAX + '…'.len_utf8());
         assert!(event.fields[0].1.len() <= TEXT_MAX + '…'.len_utf8());

@@ -89,12 +89,9 @@ impl Operations {
         }
         for resource in resources() {
             if let Err(problem) = runner.preflight(resource) {
-                logger.log(LogEvent {
-                    level: Level::Error,
-                    event: "agent_missing".into(),
-                    text: format!("{} cannot be started here: {problem}", resource.text),
-                    fields: vec![("resource".into(), resource.text.clone())],
-                });
+                let text = format!("{} cannot be started here: {problem}", resource.text);
+                let line = LogEvent::new(Level::Error, "agent_missing", text);
+                logger.log(line.with("resource", &resource.text));
             }
         }
         binding::check(settings, logger);

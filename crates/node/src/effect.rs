@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use compact_str::{CompactString, ToCompactString};
 use hb_config::settings::NodeName;
 use hb_messaging::engine::{LinkId, PingId};
 use hb_resource::operation::{OpId, Operation};
@@ -25,6 +26,9 @@ pub enum Level {
     Error,
 }
 
+/// Fields of the lines that are made most often, those of checks.
+const USUAL_FIELDS: usize = 5;
+
 /// A line for the log. Values are fields; the text is for people and keeps the key phrases of
 /// Heartbeat 3.0.6 that scripts look for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,23 +36,33 @@ pub struct LogEvent {
     /// Loudness.
     pub level: Level,
     /// Stable id, `snake_case`.
-    pub event: String,
+    pub event: CompactString,
     /// For people.
     pub text: String,
     /// `peer`, `link`, `group`, `resource`, `action`, `op`, `from`, `to`, `cause` …
-    pub fields: Vec<(String, String)>,
+    pub fields: Vec<(CompactString, CompactString)>,
 }
 
 impl LogEvent {
     /// A line without fields.
     pub fn new(level: Level, event: &str, text: impl Into<String>) -> Self {
-        Self { level, event: event.to_owned(), text: text.into(), fields: Vec::new() }
+        Self {
+            level,
+            event: event.into(),
+            text: text.into(),
+            fields: Vec::with_capacity(USUAL_FIELDS),
+        }
+    }
+
+    /// The value of a field, if the line has it.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
     }
 
     /// The same line with one more field.
     #[must_use]
-    pub fn with(mut self, name: &str, value: impl ToString) -> Self {
-        self.fields.push((name.to_owned(), value.to_string()));
+    pub fn with(mut self, name: &str, value: impl ToCompactString) -> Self {
+        self.fields.push((name.into(), value.to_compact_string()));
         self
     }
 }

@@ -12,7 +12,7 @@ use hb_resource::group::ResourceState;
 use hb_resource::input::{self as resource, PeerMessage};
 use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
-use hb_resource::output::{Output, Transition};
+use hb_resource::output::{Output, Timer, Transition};
 use hb_resource::policy::Policy;
 use serde::{Deserialize, Serialize};
 
@@ -180,6 +180,30 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn log(&mut self, line: LogEvent) {
         self.effects.push(Effect::Log(line));
+    }
+}
+
+/// A check is due, or something that was run went well. When nothing comes of it but the next check,
+/// nothing has changed that lasts; what a look at the clock changes is seen within a second anyway.
+fn is_check(input: &resource::Input) -> bool {
+    matches!(
+        input,
+        resource::Input::Timer(Timer::Monitor(..))
+            | resource::Input::Done { outcome: Outcome::Ok, .. }
+    )
+}
+
+fn goes_on_checking(output: &Output) -> bool {
+    match output {
+        Output::Run(operation) => operation.monitor,
+        Output::SetTimer(..) | Output::CancelTimer(..) => true,
+        Output::Send(_)
+        | Output::Cancel(_)
+        | Output::Changed(_)
+        | Output::Answer(..)
+        | Output::Alert { .. }
+        | Output::Stopped
+        | Output::Retired(_) => false,
     }
 }
 
@@ -512,16 +536,19 @@ impl Node {
     }
 
     fn feed_manager(&mut self, input: resource::Input, turn: &mut Turn<'_>) {
-        turn.changed = true;
         if let Some(pause) = &mut self.pause {
+            turn.changed = true;
             return pause.hold(input);
         }
+        let mut routine = is_check(&input);
         let mut outputs = Vec::new();
         self.manager.handle(input, &mut outputs);
         for output in outputs {
+            routine &= goes_on_checking(&output);
             self.perform(output, turn);
         }
-        self.note_states();
+        routine &= !self.note_states();
+        turn.changed |= !routine;
         self.note_past(turn);
         self.note_milestones(turn);
     }

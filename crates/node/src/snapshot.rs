@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use hb_config::settings::NodeName;
-use hb_messaging::engine::{LinkMeasures, LinkView, NodeView};
+use hb_messaging::engine::{Counters, LinkMeasures, LinkView, NodeView};
 use hb_messaging::measure::Intervals;
 use hb_messaging::message::NodeStatus;
 use hb_messaging::time::Instant;
@@ -68,6 +68,11 @@ impl Node {
     /// What this node has, for who watches it from within the process: a simulator.
     pub fn resources(&self) -> &Manager {
         &self.manager
+    }
+
+    /// What became of the datagrams so far, for the same.
+    pub fn counters(&self) -> Counters {
+        self.messaging.counters()
     }
 
     /// A snapshot at `now`; `pid` is left 0 for the shell to fill in.

@@ -475,8 +475,7 @@ fn a_split_is_told_with_its_length_and_who_kept_what() {
         assert!(line.text.contains("after 10 s apart"), "{}", line.text);
         assert!(line.text.contains("node1 keeps it, node2 released it"), "{}", line.text);
         let field = |name: &str| {
-            let field = line.fields.iter().find(|(field, _)| field == name);
-            field.and_then(|(_, value)| value.parse::<u64>().ok()).unwrap_or_default()
+            line.field(name).and_then(|value| value.parse::<u64>().ok()).unwrap_or_default()
         };
         assert_eq!(field("to_unix_s") - field("from_unix_s"), 10);
         assert!((1..500).contains(&field("overlap_ms")), "{line:?}");

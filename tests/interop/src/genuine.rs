@@ -36,6 +36,19 @@ pub fn missing() -> Option<String> {
     (!missing.is_empty()).then(|| format!("not installed: {}", missing.join(" ")))
 }
 
+/// What the genuine `node` says of each standby that was asked of it: that it wants to, or ignores it.
+pub fn standby_said<'a>(node: &str, log: &'a str) -> Vec<&'a str> {
+    let wants = format!(": {node} wants to go standby");
+    let ignored = [
+        format!("standby message [me] from {node} ignored"),
+        format!("Standby in progress- new request from {node} ignored"),
+    ];
+    let is_said = |line: &&str| {
+        line.contains(&wants) || ignored.iter().any(|words| line.contains(words.as_str()))
+    };
+    log.lines().filter(is_said).collect()
+}
+
 /// The complaints in the log of `node`, without what differs from run to run: only lines of these
 /// levels, from the level on, each number as `#`, its name as `me` and the other's as `peer`.
 pub fn complaints(node: &str, log: &str) -> BTreeSet<String> {
@@ -91,6 +104,18 @@ pub fn unusual(scenario: &str, node: &str, log: &str) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_standby_is_accepted_or_ignored() {
+        let log = "node2 heartbeat: [180]: info: node2 wants to go standby [all]\n\
+                   node2 heartbeat: [180]: info: node1 wants to go standby [all]\n\
+                   node2 heartbeat: [180]: WARN: standby message [other] from node1 ignored.  Other side is in flux.\n\
+                   node2 heartbeat: [180]: WARN: standby message [me] from node2 ignored.  Other side is in flux.\n\
+                   node2 heartbeat: [180]: WARN: Standby in progress- new request from node2 ignored [3597 seconds left]\n";
+        let lines: Vec<&str> = log.lines().collect();
+        assert_eq!(standby_said("node2", log), [lines[0], lines[3], lines[4]]);
+        assert_eq!(standby_said("node1", log), [lines[1]]);
+    }
 
     #[test]
     fn complaints_are_general() {

@@ -17,7 +17,7 @@ use crate::world::{self, Note, Seen};
 use crate::{Programs, Side, Step, Trouble, flood, genuine};
 
 /// How often is looked.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+pub const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// Looks in a row that must show the same for it to count as settled.
 const STEADY_LOOKS: usize = 4;
 /// Longer than 3.0.6's longest way to a settled pair: a restart of itself and 10 s of waiting.
@@ -548,7 +548,7 @@ impl Pair {
         let mut text = self.story.join("\n");
         for (index, node) in NODES.iter().enumerate() {
             let log = self.log(index);
-            let lines: Vec<&str> = log.lines().collect();
+            let lines: Vec<&str> = log.lines().filter(|line| !is_of_loss(line)).collect();
             let from = lines.len().saturating_sub(LOG_LINES);
             let _ = write!(text, "\n-- {node} ({}):\n", self.sides[index].word());
             text += &lines.get(from..).unwrap_or_default().join("\n");
@@ -567,6 +567,11 @@ impl Drop for Pair {
             let _ = capture.wait();
         }
     }
+}
+
+/// What 3.0.6 writes several times a second while packets are lost.
+fn is_of_loss(line: &str) -> bool {
+    ["lost packet(s) for [", "No pkts missing from"].iter().any(|words| line.contains(words))
 }
 
 /// The nodes that answered of late. A probe that is missed counts for nothing: the machine may be

@@ -437,13 +437,10 @@ fn is_address(operation: &Operation) -> bool {
 /// Whether the daemon of `machine` releases the group because the other one has it and keeps it.
 fn loses(world: &World, machine: usize, group: &str) -> bool {
     let lines = world.machines[machine].logs.iter().rev();
-    let changes = lines.filter(|line| {
-        let of_group = ("group".to_owned(), group.to_owned());
-        line.event == "group_changed" && line.fields.contains(&of_group)
-    });
-    let conflict = ("cause".to_owned(), "conflict".to_owned());
+    let changes =
+        lines.filter(|line| line.event == "group_changed" && line.field("group") == Some(group));
     // One event may lead to another change before anybody looks.
-    changes.take(2).any(|line| line.fields.contains(&conflict))
+    changes.take(2).any(|line| line.field("cause") == Some("conflict"))
 }
 
 /// Whether a node of the world says that a group is blocked.

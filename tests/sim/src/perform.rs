@@ -104,9 +104,7 @@ impl World {
             "node_status" | "node_dead" => "peer",
             _ => return,
         };
-        let from = line.fields.iter().find(|(name, _)| name == "from");
-        let to = line.fields.iter().find(|(name, _)| name == "to");
-        if let (Some((_, from)), Some((_, to))) = (from, to) {
+        if let (Some(from), Some(to)) = (line.field("from"), line.field("to")) {
             self.counts.add(kind, &format!("{from} -> {to}"));
         }
     }

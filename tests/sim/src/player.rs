@@ -2,6 +2,7 @@
 //! 3.0.6. It only passes on.
 
 use hb_config::settings::AuthKeys;
+use hb_messaging::engine::Counters;
 use hb_messaging::time::Instant;
 use hb_node::Node;
 use hb_node::api::{HistoryEntry, StatusSnapshot};
@@ -49,6 +50,14 @@ impl Player {
     pub fn resources(&self) -> Option<&Manager> {
         match self {
             Self::Ours(node) => Some(node.resources()),
+            Self::Legacy(_) => None,
+        }
+    }
+
+    /// What became of the datagrams that reached it; of a 3.0.6 node nobody knows.
+    pub fn counters(&self) -> Option<Counters> {
+        match self {
+            Self::Ours(node) => Some(node.counters()),
             Self::Legacy(_) => None,
         }
     }

@@ -153,7 +153,8 @@ impl World {
 
     /// Datagrams that the daemon of `machine` took, or knew already.
     fn taken(&self, machine: usize) -> u64 {
-        let counters = self.status(machine).map(|status| status.counters);
+        let daemon = self.machines[machine].daemon.as_ref();
+        let counters = daemon.and_then(|daemon| daemon.node.counters());
         counters.map_or(0, |counters| counters.accepted + counters.duplicate)
     }
 

@@ -112,18 +112,15 @@ impl Client {
             Request::FenceTest => "fence test",
             Request::FenceConfirm { .. } => "fence confirm",
         };
-        let mut fields = vec![("client".into(), self.id.0.to_string())];
+        let text = format!("Command over the control socket: {command}");
+        let mut line = LogEvent::new(Level::Info, "client_command", text).with("client", self.id.0);
         if let Some(peer) = &self.peer {
-            fields.push(("uid".into(), peer.uid().to_string()));
-            fields.push(("gid".into(), peer.gid().to_string()));
-            fields.extend(peer.pid().map(|pid| ("client_pid".into(), pid.to_string())));
+            line = line.with("uid", peer.uid()).with("gid", peer.gid());
+            if let Some(pid) = peer.pid() {
+                line = line.with("client_pid", pid);
+            }
         }
-        self.logger.log(LogEvent {
-            level: Level::Info,
-            event: "client_command".into(),
-            text: format!("Command over the control socket: {command}"),
-            fields,
-        });
+        self.logger.log(line);
         true
     }
 }

@@ -101,9 +101,7 @@ fn is_executable(path: &Path) -> bool {
 /// The call that belongs to a log line. The variables are these three, whatever a message holds:
 /// Heartbeat 3.0.6 exports each field under the name that its sender chose.
 fn hook(event: &LogEvent) -> Option<Hook> {
-    let field = |name: &str| {
-        event.fields.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone())
-    };
+    let field = |name: &str| event.field(name).map(str::to_owned);
     let (kind, status) = match event.event.as_str() {
         "node_status" | "node_dead" => (STATUS_HOOK.to_owned(), Some(field("to")?)),
         "message_received" | "peer_shutdown" => (field("type")?, None),

@@ -14,14 +14,16 @@ impl Node {
         self.manager.groups().filter(held).count()
     }
 
-    /// Takes note of what the manager shows, for the ages in status.
-    pub(super) fn note_states(&mut self) {
+    /// Takes note of what the manager shows, for the ages in status. Returns whether anything changed.
+    pub(super) fn note_states(&mut self) -> bool {
+        let mut changed = false;
         for (number, group) in self.manager.groups().enumerate() {
-            self.claims.note(group.key(), group.claim(), self.now);
+            changed |= self.claims.note(group.key(), group.claim(), self.now);
             for (index, member) in group.members().iter().enumerate() {
-                self.members.note(&(number, index), member.state, self.now);
+                changed |= self.members.note(&(number, index), member.state, self.now);
             }
         }
+        changed
     }
 
     /// Two lines that scripts wait for: the end of the first negotiation and of a takeover.

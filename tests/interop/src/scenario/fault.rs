@@ -5,10 +5,10 @@ use std::time::Duration;
 use hb_cli::lab::{HEARTBEAT, PUBLIC};
 
 use super::{both_up, long_up};
-use crate::files::{GROUPS, SLOW};
-use crate::pair::{Pair, is_possible};
+use crate::files::{GROUPS, NODES, SLOW};
+use crate::pair::{LOOK_INTERVAL, PATIENCE, Pair, is_possible};
 use crate::play::SKIP;
-use crate::{Side, Step, Trouble};
+use crate::{Side, Step, Trouble, genuine};
 
 pub(super) fn crash_first(pair: &mut Pair) -> Step {
     long_up(pair)?;
@@ -164,19 +164,33 @@ fn with_loss(pair: &mut Pair, rounds: usize) -> Step {
     pair.measure("standby afterwards", "12", |pair| pair.command(0, "standby", "foreign"))
 }
 
-/// Twinbeat refuses for as long as it has not heard that the last move has ended, which may be on its
-/// way for some rounds. 3.0.6 does so, too, but says it only in its log: then there is no reply.
+/// Either refuses for as long as it has not heard that the last move has ended, which may be on its way
+/// for some rounds, and after a late copy of a message 3.0.6 does until it hears better.
 fn command_with_loss(pair: &mut Pair, node: usize, word: &str) -> Step {
     for _ in 0..5 {
+        let said = genuine::standby_said(NODES[node], &pair.log(node)).len();
         match pair.command(node, "standby", word) {
-            Err(Trouble::Wrong(text)) if REFUSED.iter().any(|words| text.contains(words)) => {
-                pair.tell("refused: what is under way has not ended");
-                pair.pass(Duration::from_secs(1));
-            }
+            Err(Trouble::Wrong(text)) if REFUSED.iter().any(|words| text.contains(words)) => {}
+            Ok(()) if pair.sides[node] == Side::Genuine && is_ignored(pair, node, said)? => {}
             result => return result,
         }
+        pair.tell("refused: what is under way has not ended");
+        pair.pass(Duration::from_secs(2));
     }
     pair.command(node, "standby", word)
+}
+
+/// Whether the 3.0.6 node, which has said `before` things of earlier commands, ignores this one: the
+/// command says nothing of that.
+fn is_ignored(pair: &mut Pair, node: usize, before: usize) -> Step<bool> {
+    for _ in 0..PATIENCE.as_millis() / LOOK_INTERVAL.as_millis() {
+        let log = pair.log(node);
+        if let Some(line) = genuine::standby_said(NODES[node], &log).get(before) {
+            return Ok(line.contains("ignored"));
+        }
+        pair.pass(LOOK_INTERVAL);
+    }
+    Err(Trouble::Wrong(format!("{} says nothing of hb_standby", NODES[node])))
 }
 
 /// The machine is back before it was missed: no takeover, its services return with it.

@@ -14,9 +14,6 @@ use crate::report::millis;
 /// most machines, shorter than the patience of whoever looks at status.
 pub(crate) const HUNG: Duration = Duration::from_secs(10);
 
-/// A member: its group and its text in haresources.
-type Key = (GroupKey, String);
-
 /// How operations on one member ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Record {
@@ -47,7 +44,8 @@ struct UnderWay {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Activity {
     under_way: BTreeMap<OpId, UnderWay>,
-    records: BTreeMap<Key, Record>,
+    /// By group, and by the text in haresources.
+    records: BTreeMap<GroupKey, BTreeMap<String, Record>>,
 }
 
 impl Activity {
@@ -91,33 +89,43 @@ impl Activity {
             // Neither says how the resource is.
             Action::Announce | Action::Validate => return,
         };
-        let key = (operation.group.clone(), operation.resource.text.clone());
-        let before = self.records.remove(&key);
+        let before = self.record_of(&operation.group, &operation.resource.text);
         let happened = (operation.action, outcome.clone());
         let could_look = !matches!(outcome, Outcome::CouldNotRun { .. } | Outcome::TimedOut);
         // Looked at beside a start or stop, not running is an everyday answer.
         let expected = !changes && !operation.monitor && *outcome == Outcome::NotRunning;
         let works = *outcome == Outcome::Ok && operation.action != Action::Stop;
         let bad = !expected && *outcome != Outcome::Ok;
-        let former = before.as_ref().and_then(|record| record.failure.clone());
+        let former = before.and_then(|record| record.failure.clone());
         let failure = match (works, bad) {
             (true, _) => None,
             (false, true) => Some(happened.clone()),
             (false, false) => former,
         };
-        let known = before.as_ref().and_then(|record| record.mended.clone());
+        let known = before.and_then(|record| record.mended.clone());
         let mended = failure.clone().or(known);
         let looked = operation.action == Action::Status && could_look;
-        let known = before.as_ref().and_then(|record| record.checked);
+        let known = before.and_then(|record| record.checked);
         let checked = if looked { Some(now) } else { known };
         let was_claimed = before.is_some_and(|record| record.claimed);
         let claimed = is_claimed(operation, outcome, was_claimed);
-        self.records.insert(key, Record { last: happened, failure, mended, checked, claimed });
+        let record = Record { last: happened, failure, mended, checked, claimed };
+        let members = self.records.get_mut(&operation.group);
+        if let Some(known) = members.and_then(|members| members.get_mut(&operation.resource.text)) {
+            *known = record;
+        } else {
+            let members = self.records.entry(operation.group.clone()).or_default();
+            members.insert(operation.resource.text.clone(), record);
+        }
+    }
+
+    fn record_of(&self, group: &str, resource: &str) -> Option<&Record> {
+        self.records.get(group)?.get(resource)
     }
 
     /// The last operation on a member in words, after what went wrong before it.
     pub(crate) fn last(&self, group: &str, resource: &str) -> Option<String> {
-        let record = self.records.get(&(group.to_owned(), resource.to_owned()))?;
+        let record = self.record_of(group, resource)?;
         let words = |(action, outcome): &(Action, Outcome)| {
             format!("{} {}", action.word(), outcome.describe())
         };
@@ -130,21 +138,20 @@ impl Activity {
 
     /// What went wrong with a member last, in words to be added: `: status not running`.
     pub(crate) fn failed(&self, group: &str, resource: &str) -> Option<String> {
-        let record = self.records.get(&(group.to_owned(), resource.to_owned()))?;
+        let record = self.record_of(group, resource)?;
         let (action, outcome) = record.mended.as_ref()?;
         Some(format!(": {} {}", action.word(), outcome.describe()))
     }
 
     /// The address of a group for which the silent peer's machine answers, as far as is known.
     pub(crate) fn claimed_by_peer(&self, group: &str) -> Option<&str> {
-        let mut records = self.records.iter();
-        let found = records.find(|((key, _), record)| key == group && record.claimed);
-        found.map(|((_, resource), _)| resource.as_str())
+        let mut records = self.records.get(group)?.iter();
+        records.find(|(_, record)| record.claimed).map(|(resource, _)| resource.as_str())
     }
 
     /// Milliseconds since it was last found out whether a member runs.
     pub(crate) fn checked_ms_ago(&self, group: &str, resource: &str, now: Instant) -> Option<u64> {
-        let record = self.records.get(&(group.to_owned(), resource.to_owned()))?;
+        let record = self.record_of(group, resource)?;
         record.checked.map(|at| millis(now - at))
     }
 

@@ -571,30 +571,4 @@ impl Manager {
     fn can_talk(&self) -> bool {
         self.config.peer.is_some() && self.peer.status == PeerStatus::Active && !self.peer.left
     }
-
-    /// Sends what this node holds, whether it changed or not.
-    fn say(&mut self, info: Option<&str>, out: &mut Vec<Output>) {
-        let said = self.to_say();
-        let (holdings, stable, groups) = said.clone();
-        self.said = Some(said);
-        out.push(Output::Send(PeerMessage::Resources {
-            holdings,
-            full: true,
-            stable,
-            info: info.map(str::to_owned),
-            groups,
-        }));
-    }
-
-    fn to_say(&self) -> Said {
-        let claims =
-            |group: &Group| (!group.is_probing()).then(|| (group.key().to_owned(), group.claim()));
-        let groups = self.peer.native.then(|| self.groups.iter().filter_map(claims).collect());
-        let stopping =
-            matches!(self.phase, Phase::Stopping | Phase::Stopped) && !self.leaves_running;
-        // Heartbeat says `none` as soon as it begins to stop; only `shutdone` means released.
-        let holdings = if stopping { Holdings::NONE } else { self.holdings() };
-        let stable = self.is_stable() || self.only_wants();
-        (holdings, Some(stable), groups)
-    }
 }

@@ -319,10 +319,58 @@ impl Manager {
     /// Says what changed, once per change, after everything that must happen before it is said.
     pub(super) fn tell_changes(&mut self, out: &mut Vec<Output>) {
         let begun = self.greeted || self.phase == Phase::Stable;
-        if begun && self.can_talk() && !self.probing() && self.said.as_ref() != Some(&self.to_say())
-        {
+        if begun && self.can_talk() && !self.probing() && !self.has_said_all() {
             self.say(self.dialogue.info(), out);
         }
+    }
+
+    /// Sends what this node holds, whether it changed or not.
+    pub(super) fn say(&mut self, info: Option<&str>, out: &mut Vec<Output>) {
+        let said = self.to_say();
+        let (holdings, stable, groups) = said.clone();
+        self.said = Some(said);
+        out.push(Output::Send(PeerMessage::Resources {
+            holdings,
+            full: true,
+            stable,
+            info: info.map(str::to_owned),
+            groups,
+        }));
+    }
+
+    fn to_say(&self) -> Said {
+        let (holdings, stable) = self.sets_to_say();
+        let owned = |(key, claim): (&str, GroupClaim)| (key.to_owned(), claim);
+        let groups = self.peer.native.then(|| self.claims_to_say().map(owned).collect());
+        (holdings, stable, groups)
+    }
+
+    /// Whether what there is to say was said last. Asked after each input, so nothing is copied.
+    fn has_said_all(&self) -> bool {
+        let Some((holdings, stable, groups)) = &self.said else { return false };
+        let same_groups = match (groups, self.peer.native) {
+            (Some(said), true) => {
+                let is_said = |(key, claim): (&str, GroupClaim)| said.get(key) == Some(&claim);
+                self.claims_to_say().count() == said.len() && self.claims_to_say().all(is_said)
+            }
+            (None, false) => true,
+            (Some(_), false) | (None, true) => false,
+        };
+        same_groups && self.sets_to_say() == (*holdings, *stable)
+    }
+
+    fn claims_to_say(&self) -> impl Iterator<Item = (&str, GroupClaim)> {
+        let known = self.groups.iter().filter(|group| !group.is_probing());
+        known.map(|group| (group.key(), group.claim()))
+    }
+
+    fn sets_to_say(&self) -> (Holdings, Option<bool>) {
+        let stopping =
+            matches!(self.phase, Phase::Stopping | Phase::Stopped) && !self.leaves_running;
+        // Heartbeat says `none` as soon as it begins to stop; only `shutdone` means released.
+        let holdings = if stopping { Holdings::NONE } else { self.holdings() };
+        let stable = self.is_stable() || self.only_wants();
+        (holdings, Some(stable))
     }
 
     /// Every group at rest: tell the peer, linger, leave.

@@ -232,6 +232,8 @@ impl Group {
         self.was_held = false;
         self.recovering = None;
         self.checked = None;
+        // What spoke against it is put to the test; a warm member that runs is not started again.
+        self.members.iter_mut().for_each(|member| member.unready = None);
         if self.failed.take().is_some() {
             ctx.out.push(Output::CancelTimer(Timer::OfferGroup(self.spec.key.clone())));
         }

@@ -6,7 +6,7 @@ use hb_config::settings::ResourceOptions;
 use super::recovery::{NGINX, dies, look, web};
 use super::world::{MAIL, WEB, World};
 use crate::input::{GroupClaim, Holdings, Input, Which};
-use crate::operation::Action;
+use crate::operation::{Action, Outcome};
 use crate::output::Timer;
 
 fn warm(name: &str) -> World {
@@ -51,6 +51,22 @@ fn a_warm_member_is_restarted_where_the_group_is_not_held() {
     assert!(world.sides[1].running.contains(NGINX));
     assert_eq!(web(&world, 1).unready(), None);
     assert_eq!(world.owners(), "1/2");
+}
+
+/// It runs, so nothing starts it when its group comes: what a look at its files said before is void.
+#[test]
+fn what_spoke_against_a_warm_member_is_forgotten_once_its_group_is_here() {
+    let mut world = warm(NGINX);
+    let failed = Outcome::Failed { code: Some(1), reason: "no".into() };
+    world.sides[1].faults.insert((NGINX.into(), Action::Validate), failed);
+    world.fire(1, &Timer::Ready(WEB.into()));
+    world.rest();
+    assert!(web(&world, 1).unready().is_some());
+    world.power_off(0);
+    world.declare_dead(0);
+    world.rest();
+    assert_eq!(world.owners(), "2/2");
+    assert_eq!(web(&world, 1).unready(), None);
 }
 
 #[test]

@@ -241,6 +241,15 @@ impl Lab {
         self.runtime.block_on(self.switch.mute(number, network))
     }
 
+    /// The name of the lab's end of a cable, for who wants to see or change what passes.
+    ///
+    /// # Errors
+    /// When there is no such node or cable.
+    pub fn lab_end(&self, node: &str, interface: &str) -> Result<String, LabError> {
+        let (number, network) = self.cable(node, interface)?;
+        Ok(switch::port_name(number, network))
+    }
+
     /// Undoes [`Lab::cut`] and [`Lab::mute`].
     ///
     /// # Errors

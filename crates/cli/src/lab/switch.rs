@@ -26,7 +26,7 @@ pub(super) fn network_of(interface: &str) -> Option<usize> {
 }
 
 /// The lab's end of the cable of node `number` to bridge `network`.
-fn port_name(number: usize, network: usize) -> String {
+pub(super) fn port_name(number: usize, network: usize) -> String {
     format!("n{number}e{network}")
 }
 

@@ -16,6 +16,7 @@ mod reach;
 mod reload;
 mod start;
 mod surroundings;
+mod weather;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         addresses::CASES,
         hostile::CASES,
         surroundings::CASES,
+        weather::CASES,
     ];
     let cases: Vec<Case> = all.into_iter().flatten().copied().collect();
     runner::main(&cases)

@@ -1,18 +1,22 @@
 //! What real nodes measure of real links: round trips, intervals, packets by result; and what `hb`
 //! says of them.
 
+use std::time::Duration;
+
 use hb_cli::lab::{HEARTBEAT, PUBLIC};
 use hb_netns::files::{NODES, Setup, ucast};
 use hb_netns::pair::{Pair, need_ip};
 use hb_netns::runner::Case;
 use hb_node::api::{LinkStatus, StatusSnapshot};
 
+use crate::weather::{Sky, Weather};
+
 pub(crate) const CASES: &[Case] = &[
     Case { name: "round_trips_are_measured", run: round_trips_are_measured },
     Case { name: "intervals_are_measured", run: intervals_are_measured },
 ];
 
-/// One way, as `tc` is told.
+/// One way.
 const DELAY_MS: u64 = 40;
 
 fn two_links() -> Setup {
@@ -43,22 +47,16 @@ fn round_trips_are_measured() {
         let plain = pair.expect(node, &["hb", "status", "--plain"], 0).out;
         assert!(plain.contains(&format!("link.{HEARTBEAT}.rtt_us ")), "{plain}");
     }
-    // The kernel's own delay, where it has one to offer: every machine but the smallest.
-    let delay = format!("tc qdisc add dev {HEARTBEAT} root netem delay {DELAY_MS}ms");
-    if pair.run("node1", &["/bin/sh", "-c", &delay]).code != 0 {
-        #[expect(clippy::print_stdout, reason = "the case's output, which the runner shows")]
-        {
-            println!("no netem in this kernel: the delay itself is measured in virtual time only");
-        }
-        return;
-    }
+    let delay = Duration::from_millis(DELAY_MS);
+    let weather = Weather::begin(&pair, Sky { delay, ..Sky::default() });
     for node in NODES {
         pair.wait(node, "the delay shows", |s| {
-            trip_us(s, HEARTBEAT).is_some_and(|us| us >= DELAY_MS * 1_000)
+            trip_us(s, HEARTBEAT).is_some_and(|us| us >= DELAY_MS * 2_000)
         });
         let other = trip_us(&pair.status(node), PUBLIC);
         assert!(other < trip_us(&pair.status(node), HEARTBEAT), "each link has its own: {other:?}");
     }
+    weather.end(&pair);
 }
 
 fn intervals_are_measured() {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::process;
+use std::sync::Arc;
 
 use hb_messaging::net::{Links, Pings};
 use hb_node::STEPPED_DOWN;
@@ -63,7 +64,7 @@ impl Edge {
         match effect {
             Effect::Transmit { link, bytes } => self.links.send(link, &bytes),
             Effect::Echo { ping, sequence } => self.pings.send(ping, sequence),
-            Effect::Run(operation) => self.operations.start(operation),
+            Effect::Run(operation) => self.operations.start(Arc::unwrap_or_clone(operation)),
             Effect::Cancel(op) => self.operations.cancel(op),
             Effect::Fence { attempt, target, device, action, timeout } => {
                 self.fence.start(attempt, target, device, action, timeout);

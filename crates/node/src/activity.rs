@@ -2,6 +2,7 @@
 //! remembers; the resource manager decides.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hb_messaging::time::Instant;
@@ -34,7 +35,7 @@ struct Record {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct UnderWay {
-    operation: Operation,
+    operation: Arc<Operation>,
     begun: Instant,
     cancelled: bool,
 }
@@ -49,8 +50,8 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    pub(crate) fn begin(&mut self, operation: &Operation, now: Instant) {
-        let operation = operation.clone();
+    pub(crate) fn begin(&mut self, operation: &Arc<Operation>, now: Instant) {
+        let operation = Arc::clone(operation);
         let under_way = UnderWay { operation, begun: now, cancelled: false };
         self.under_way.insert(under_way.operation.id, under_way);
     }
@@ -74,7 +75,7 @@ impl Activity {
         op: OpId,
         outcome: &Outcome,
         now: Instant,
-    ) -> Option<(Operation, Duration)> {
+    ) -> Option<(Arc<Operation>, Duration)> {
         let UnderWay { operation, begun, cancelled } = self.under_way.remove(&op)?;
         if !cancelled {
             self.record(&operation, outcome, now);
@@ -171,7 +172,7 @@ impl Activity {
     /// Operations that have taken longer than [`HUNG`], each with words.
     pub(crate) fn hung(&self, now: Instant) -> impl Iterator<Item = (&Operation, String)> {
         let hung = self.under_way.values().filter(move |under_way| now - under_way.begun >= HUNG);
-        hung.map(move |under_way| (&under_way.operation, under_way.words(now)))
+        hung.map(move |under_way| (&*under_way.operation, under_way.words(now)))
     }
 }
 
@@ -192,7 +193,7 @@ fn is_claimed(operation: &Operation, outcome: &Outcome, before: bool) -> bool {
 impl UnderWay {
     /// `stop: under way for 12 s, limit 60 s`
     fn words(&self, now: Instant) -> String {
-        let Operation { action, monitor, kill, timeout, .. } = &self.operation;
+        let Operation { action, monitor, kill, timeout, .. } = &*self.operation;
         let what = if *monitor { "check" } else { action.word() };
         let how = if *kill { " with KILL" } else { "" };
         let (lasted, limit) = (short(now - self.begun), short(*timeout));
@@ -218,6 +219,10 @@ mod tests {
     use hb_config::settings::{AgentSpec, ResourceSpec};
 
     use super::*;
+
+    fn shared(id: u64, action: Action, monitor: bool) -> Arc<Operation> {
+        Arc::new(operation(id, action, monitor))
+    }
 
     fn operation(id: u64, action: Action, monitor: bool) -> Operation {
         let agent = AgentSpec::Script { name: "nginx".into(), args: Vec::new() };
@@ -246,7 +251,7 @@ mod tests {
         let check = |done: &[(Action, bool, Outcome)], expect: &str| {
             let mut activity = Activity::default();
             for (id, (action, monitor, outcome)) in (0..).zip(done) {
-                activity.begin(&operation(id, *action, *monitor), at(0));
+                activity.begin(&shared(id, *action, *monitor), at(0));
                 assert!(activity.end(OpId(id), outcome, at(5)).is_some());
             }
             assert_eq!(activity.last("www", "nginx").as_deref(), Some(expect));
@@ -272,7 +277,7 @@ mod tests {
     #[test]
     fn only_what_is_under_way_is_cancelled() {
         let mut activity = Activity::default();
-        activity.begin(&operation(1, Action::Status, true), at(0));
+        activity.begin(&shared(1, Action::Status, true), at(0));
         assert!(activity.cancel(OpId(1)));
         assert!(activity.end(OpId(1), &failed(), at(5)).is_some());
         assert_eq!(activity.last("www", "nginx"), None);
@@ -283,7 +288,7 @@ mod tests {
     fn a_check_that_could_not_be_run_has_checked_nothing() {
         let mut activity = Activity::default();
         for (id, outcome) in [(1, Outcome::Ok), (2, Outcome::TimedOut)] {
-            activity.begin(&operation(id, Action::Status, true), at(id * 100));
+            activity.begin(&shared(id, Action::Status, true), at(id * 100));
             activity.end(OpId(id), &outcome, at(id * 100));
         }
         assert_eq!(activity.checked_ms_ago("www", "nginx", at(250)), Some(150));
@@ -293,8 +298,8 @@ mod tests {
     #[test]
     fn what_hangs_is_named_with_its_limit() {
         let mut activity = Activity::default();
-        activity.begin(&operation(1, Action::Status, true), at(0));
-        activity.begin(&operation(2, Action::Stop, false), at(0));
+        activity.begin(&shared(1, Action::Status, true), at(0));
+        activity.begin(&shared(2, Action::Stop, false), at(0));
         assert_eq!(activity.hung(at(9_999)).count(), 0);
         let hung: Vec<String> = activity.hung(at(12_000)).map(|(_, words)| words).collect();
         assert_eq!(

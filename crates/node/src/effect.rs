@@ -85,7 +85,7 @@ pub enum Effect {
         sequence: u16,
     },
     /// Run an operation; answer with `Input::Done`.
-    Run(Operation),
+    Run(Arc<Operation>),
     /// End a check that is under way; its result still comes.
     Cancel(OpId),
     /// Make sure that a node is off; answer with `Input::Fenced`.

@@ -181,7 +181,7 @@ pub(crate) fn transition(transition: &Transition, elapsed_ms: Option<u64>) -> Lo
 /// An operation begins.
 pub(crate) fn operation_started(operation: &Operation) -> LogEvent {
     let Operation { id, group, resource, action, kill, .. } = operation;
-    let text = format!("{} {}: begun", resource.text, action.word());
+    let text = [resource.text.as_str(), " ", action.word(), ": begun"].concat();
     let line = LogEvent::new(Level::Debug, "operation_started", text)
         .with("group", group)
         .with("resource", &resource.text)

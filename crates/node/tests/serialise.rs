@@ -116,7 +116,7 @@ fn every_effect_survives_a_recording() {
         Effect::PeerAddress { link: LinkId(1) },
         Effect::PeerEthernet(vec!["02:00:00:00:00:01".into()]),
         Effect::Echo { ping: PingId(1), sequence: 7 },
-        Effect::Run(operation()),
+        Effect::Run(Arc::new(operation())),
         Effect::Reply { client, response: Response::Done { text: "moved".into() } },
         Effect::Reply { client, response: Response::Error { text: "refused".into() } },
         Effect::Reply { client, response: Response::History(vec![entry()]) },

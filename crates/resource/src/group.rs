@@ -18,6 +18,7 @@ mod recover;
 mod stop;
 mod warm;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hb_config::settings::{FailurePolicy, GroupSpec, Operations};
@@ -465,7 +466,7 @@ impl Group {
         let probe = asks && is_address(&self.spec.resources[index]);
         let operation = self.operation(index, action, ctx);
         self.running = Some(Running { id: operation.id, action, member: index, known });
-        ctx.out.push(Output::Run(Operation { kill, probe, ..operation }));
+        ctx.out.push(Output::Run(Arc::new(Operation { kill, probe, ..operation })));
     }
 
     fn operation(&self, index: usize, action: Action, ctx: &mut Context<'_>) -> Operation {

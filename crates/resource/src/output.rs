@@ -1,5 +1,6 @@
 //! What the resource manager wants done, in the order in which it must happen, and what it reports.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -86,8 +87,8 @@ pub enum Answer {
 pub enum Output {
     /// Send to the peer.
     Send(PeerMessage),
-    /// Run an operation.
-    Run(Operation),
+    /// Run an operation. Shared by all who remember it while it is under way.
+    Run(Arc<Operation>),
     /// A check that was asked for is in the way: end it at once. Its `Input::Done` still comes, and
     /// what waits for the member waits for that.
     Cancel(OpId),

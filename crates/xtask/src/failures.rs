@@ -13,8 +13,9 @@ const PAGE: &str = "docs/failures/README.md";
 /// Faults that there are.
 const FAULTS: usize = 83;
 /// Pages beside the table, with what they are called in it.
-const OTHERS: [(&str, &str); 3] = [
+const OTHERS: [(&str, &str); 4] = [
     ("found.md", "Bugs that this machinery has found"),
+    ("seeds.md", "How many seeds were played, and how fast"),
     ("mutants.md", "Deliberate bugs, and who notices them"),
     ("model.md", "What the model checker has seen"),
 ];

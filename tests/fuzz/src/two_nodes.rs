@@ -4,6 +4,7 @@
 //! it may run on the other (S1). It keeps its own books of what runs where.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hb_config::settings::Settings;
@@ -39,7 +40,7 @@ const AWAY: Duration = Duration::from_millis(300);
 #[derive(Debug)]
 enum Coming {
     Datagram(LinkId, Vec<u8>),
-    Ended(Operation),
+    Ended(Arc<Operation>),
     Start,
 }
 

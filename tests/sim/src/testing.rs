@@ -33,7 +33,7 @@ pub(crate) fn unasked(world: &World, machine: usize, member: usize, action: Acti
         monitor: false,
         probe: false,
     };
-    UnderWay { operation, generation: this.generation }
+    UnderWay { operation: operation.into(), generation: this.generation }
 }
 
 /// It begins.

@@ -92,7 +92,7 @@ pub struct Daemon {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnderWay {
     /// What it does.
-    pub operation: Operation,
+    pub operation: Arc<Operation>,
     /// Generation of the daemon that waits for it.
     pub generation: u64,
 }

@@ -104,7 +104,7 @@ impl Group {
         let beside = member::Beside { id: operation.id, action, check, cancelled: false };
         self.members[index].beside = Some(beside);
         let probe = action == Action::Validate && ctx.peer_holds;
-        ctx.out.push(Output::Run(Operation { monitor: check, probe, ..operation }));
+        ctx.out.push(Output::Run(Arc::new(Operation { monitor: check, probe, ..operation })));
     }
 
     /// `Timer::Monitor` fired.

@@ -274,7 +274,7 @@ fn feed(state: &mut State, input: Input) -> Vec<Output> {
     state.manager.handle(input, &mut outputs);
     for output in &outputs {
         match output {
-            Output::Run(operation) => state.pending.push(operation.clone()),
+            Output::Run(operation) => state.pending.push((**operation).clone()),
             Output::SetTimer(timer, _) => {
                 state.timers.insert(timer.clone());
             }

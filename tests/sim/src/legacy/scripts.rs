@@ -3,6 +3,7 @@
 //! here: the model's agents work.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hb_config::settings::NodeName;
@@ -130,7 +131,7 @@ impl Legacy {
         let id = OpId(self.next_op);
         running.under_way = Some((id, action));
         let spec = &self.settings.groups[group];
-        self.effects.push(Effect::Run(Operation {
+        self.effects.push(Effect::Run(Arc::new(Operation {
             id,
             group: spec.key.clone(),
             resource: spec.resources[member].clone(),
@@ -139,7 +140,7 @@ impl Legacy {
             kill: false,
             monitor: false,
             probe: false,
-        }));
+        })));
     }
 
     /// An agent has ended. What runs already is not started; anything else is done once.

@@ -2,6 +2,7 @@
 //! a test delivers, completes and fires. Each step is checked against the safety properties.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use hb_config::settings::{
     AddressSpec, AgentSpec, AutoFailback, BuiltIn, GroupSpec, Native, NodeName, ResourceSpec,
@@ -332,7 +333,7 @@ impl World {
                     let owner = (operation.group.clone(), operation.resource.text.clone());
                     self.sides[number].left.insert(owner);
                 }
-                self.sides[number].pending.push(operation);
+                self.sides[number].pending.push(Arc::unwrap_or_clone(operation));
             }
             Output::Cancel(op) => {
                 let side = &mut self.sides[number];

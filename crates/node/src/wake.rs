@@ -124,14 +124,18 @@ impl Pause {
     /// What the manager is told in the end. A Twinbeat peer that thought this node dead says
     /// `starting` when it hears it again, and has forgotten whatever it said before: that is left
     /// out. What the peer is and says goes first, so that a result does not lead to the next start
-    /// of a group that runs over there meanwhile.
+    /// of a group that runs over there meanwhile. Of maintenance only the last word counts: what began
+    /// again while this node slept has not ended for it.
     pub(crate) fn end(self) -> Vec<Input> {
         let starting = |input: &Input| matches!(input, Input::Message(PeerMessage::Starting));
         let fresh = self.inputs.iter().rposition(starting).unwrap_or(0);
+        let maintenance = |input: &Input| matches!(input, Input::PeerMaintenance(_));
+        let last = self.inputs.iter().rposition(maintenance).unwrap_or(0);
         let (peer, own): (Vec<_>, Vec<_>) =
             self.inputs.into_iter().enumerate().partition(|(_, input)| is_of_peer(input));
         let is_fresh = |(index, input): &(usize, Input)| {
-            *index >= fresh || !matches!(input, Input::Message(_))
+            let said = *index >= fresh || !matches!(input, Input::Message(_));
+            said && (*index >= last || !maintenance(input))
         };
         peer.into_iter().filter(is_fresh).chain(own).map(|(_, input)| input).collect()
     }
@@ -197,6 +201,15 @@ mod tests {
             &[active(), starting(), step(StandbyStep::Me), done(1)],
         );
         check(vec![starting(), step(StandbyStep::Me), starting()], &[starting()]);
+    }
+
+    #[test]
+    fn of_maintenance_only_the_last_word_counts() {
+        let says = Input::PeerMaintenance;
+        let active = || Input::Peer(PeerStatus::Active);
+        check(vec![says(false), active(), says(true)], &[active(), says(true)]);
+        check(vec![says(true), done(1), says(false)], &[says(false), done(1)]);
+        check(vec![says(true)], &[says(true)]);
     }
 
     #[test]

@@ -531,8 +531,9 @@ impl Pair {
                 }
             }
             Action::Stop => {
-                // Whoever loses a conflict falls silent first.
-                let there = world.nodes[1 - node].runs & mask != 0;
+                // Whoever loses a conflict falls silent first. The winner may have lost its power since
+                // it said that it has it.
+                let there = world.nodes[1 - node].runs & mask != 0 || world.split;
                 let silences = there && self.setup.is_address(begun.member);
                 let me = &world.nodes[node];
                 match () {

@@ -108,9 +108,9 @@ impl Agents {
     /// An operation begins; how long it will take.
     pub fn begin(&mut self, operation: &Operation) -> Duration {
         let habits = self.habits_of(&operation.resource.text);
-        let resource = resource_of(operation);
         let natural = match operation.action {
             Action::Start => {
+                let resource = resource_of(operation);
                 self.log.push((Action::Start, resource.clone()));
                 self.proved.remove(&resource);
                 self.died.remove(&resource);
@@ -119,7 +119,7 @@ impl Agents {
                 habits.start
             }
             Action::Stop => {
-                self.log.push((Action::Stop, resource));
+                self.log.push((Action::Stop, resource_of(operation)));
                 habits.stop
             }
             Action::Status | Action::Announce | Action::Validate => habits.status,
@@ -140,13 +140,13 @@ impl Agents {
     /// The operation ends: what changed on the machine, and how it ended.
     pub fn end(&mut self, operation: &Operation) -> Outcome {
         let habits = self.habits_of(&operation.resource.text);
-        let resource = resource_of(operation);
         let failed = |reason: &str| Outcome::Failed { code: Some(1), reason: reason.to_owned() };
         match operation.action {
             Action::Status => self.status(operation, habits.checks),
             Action::Validate if habits.invalid => failed("its configuration is not valid"),
             Action::Announce | Action::Validate => Outcome::Ok,
             Action::Start => {
+                let resource = resource_of(operation);
                 if habits.hangs || habits.start > operation.timeout {
                     return Outcome::TimedOut;
                 }
@@ -167,6 +167,7 @@ impl Agents {
                 Outcome::Ok
             }
             Action::Stop => {
+                let resource = resource_of(operation);
                 let defies =
                     habits.unstoppable || (!operation.kill && (habits.stop_fails || habits.hangs));
                 if defies {

@@ -260,7 +260,10 @@ impl Promised {
         // asked for after a while.
         let gives_up = self.model(world).is_some_and(Legacy::is_restarting);
         let again = here.is_some_and(|shown| shown.reason.contains("restarting here"));
-        if dead || partly || gives_up || again {
+        // An acquisition that began while it counted as dead goes on when the last stop has ended: S1
+        // bounds how long both serve.
+        let begun = here.is_some_and(|shown| shown.reason.ends_with(" is dead"));
+        if dead || partly || gives_up || again || begun {
             return Ok(());
         }
         let text = format!(

@@ -44,7 +44,8 @@ pub struct Promises {
     looks_again: Instant,
     /// Commands about maintenance so far: each may have begun another one.
     commands: u64,
-    died: BTreeMap<(usize, Resource), Instant>,
+    /// Since when an awake node could know of what died there; `None` while it sleeps.
+    died: BTreeMap<(usize, Resource), Option<Instant>>,
     /// For each group, since when both have it although both reach the witness.
     both_since: Vec<Option<Instant>>,
     /// Attempts to fence that were counted so far.
@@ -225,11 +226,11 @@ impl Promises {
         self.died.retain(|key, _| present.contains(key));
         for (machine, resource) in present {
             let key = (machine, resource.clone());
-            let since = *self.died.entry(key.clone()).or_insert(now);
             if !world.machines[machine].is_awake() {
-                self.died.insert(key, now);
+                self.died.insert(key, None);
                 continue;
             }
+            let since = *self.died.entry(key.clone()).or_default().get_or_insert(now);
             if now - since <= limit {
                 continue;
             }
@@ -242,7 +243,7 @@ impl Promises {
                 );
                 return fail(world, "L1 noticed", text);
             }
-            self.died.insert(key, now);
+            self.died.insert(key, Some(now));
         }
         Ok(())
     }

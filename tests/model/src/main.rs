@@ -18,8 +18,8 @@ struct Options {
     #[arg(long)]
     model: Option<String>,
     /// Steps from the start; 0: as many as there are
-    #[arg(long)]
-    depth: Option<usize>,
+    #[arg(long, default_value_t = 16)]
+    depth: usize,
     /// Groups: 1, of an address and a service, or 2
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=2))]
     groups: Option<u8>,
@@ -59,7 +59,7 @@ impl Options {
         budget.requests = self.requests.unwrap_or(budget.requests);
         faults.groups = self.groups.map_or(faults.groups, usize::from);
         faults.in_flight = self.in_flight.unwrap_or(faults.in_flight);
-        faults.depth = self.depth.unwrap_or(faults.depth);
+        faults.depth = self.depth;
         faults
     }
 }

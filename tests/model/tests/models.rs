@@ -6,7 +6,7 @@ use hb_model::faults::{Faults, MODELS};
 use hb_model::trace;
 
 /// Steps from a settled pair, and from one that begins.
-const DEPTH: usize = 8;
+const DEPTH: usize = 11;
 
 fn model(name: &str) -> Faults {
     *MODELS.iter().find(|faults| faults.name == name).expect("a known model")

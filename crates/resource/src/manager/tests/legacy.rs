@@ -29,6 +29,12 @@ fn resources(holdings: Holdings, stable: bool) -> PeerMessage {
     PeerMessage::Resources { holdings, full: true, stable, info: None, groups: None }
 }
 
+/// In transition, and why.
+fn in_flux(holdings: Holdings, why: &str) -> PeerMessage {
+    let info = Some(why.to_owned());
+    PeerMessage::Resources { holdings, full: true, stable: Some(false), info, groups: None }
+}
+
 fn ask(sets: Holdings, step: StandbyStep) -> PeerMessage {
     PeerMessage::AskResources { which: Which::Sets(sets), step }
 }
@@ -99,13 +105,7 @@ fn a_3_0_6_peer_in_transition_is_waited_for() {
 fn a_3_0_6_peer_that_begins_and_stops_at_once_is_waited_for() {
     let mut world = started(On);
     hear(&mut world, PeerMessage::Starting);
-    let leaving = PeerMessage::Resources {
-        holdings: Holdings::NONE,
-        full: true,
-        stable: Some(false),
-        info: Some("shutdown".into()),
-        groups: None,
-    };
+    let leaving = in_flux(Holdings::NONE, "shutdown");
     hear(&mut world, leaving);
     hear(&mut world, resources(Holdings::NONE, false));
     assert_eq!(world.owners(), "-/-");
@@ -161,13 +161,7 @@ fn a_3_0_6_giver_that_does_not_begin_is_let_go() {
 #[test]
 fn a_3_0_6_giver_that_begins_may_take_as_long_as_its_scripts() {
     let mut world = asked_by_a_giver();
-    let giving = PeerMessage::Resources {
-        holdings: Holdings::LOCAL,
-        full: true,
-        stable: Some(false),
-        info: Some("standby".into()),
-        groups: None,
-    };
+    let giving = in_flux(Holdings::LOCAL, "standby");
     hear(&mut world, giving);
     assert!(!world.sides[0].timers.contains(&Timer::StandbyAnswer));
     assert!(world.sides[0].timers.contains(&Timer::StandbyEnd));
@@ -216,13 +210,7 @@ fn done_is_withheld_when_something_could_not_be_stopped() {
 fn shutdone_and_death_hand_everything_over() {
     let mut world = started(On);
     hear(&mut world, resources(Holdings::LOCAL, true));
-    let leaving = PeerMessage::Resources {
-        holdings: Holdings::NONE,
-        full: true,
-        stable: Some(false),
-        info: Some("shutdown".into()),
-        groups: None,
-    };
+    let leaving = in_flux(Holdings::NONE, "shutdown");
     hear(&mut world, leaving);
     assert_eq!(world.owners(), "1/-", "it still releases");
     hear(&mut world, PeerMessage::Shutdone);

@@ -13,7 +13,7 @@ use crate::operation::{GroupKey, OpId, Operation};
 pub enum Timer {
     /// No answer to our `starting`, or both started at once: acquire what prefers us.
     StartupWait,
-    /// The peer did not answer the first step of a standby.
+    /// The peer did not answer the first step of a standby, or asked for one and did not begin.
     StandbyAnswer,
     /// A standby that was agreed on has not ended.
     StandbyEnd,

@@ -37,7 +37,7 @@ impl Manager {
         self.end_dialogue(Some(Answer::Failed { reason }), out);
     }
 
-    /// Ten seconds without an answer to the first step.
+    /// Ten seconds without an answer to the first step, or five in which a 3.0.6 giver did not begin.
     pub(in crate::manager) fn no_answer(&mut self, out: &mut Vec<Output>) {
         if let (Dialogue::Taking(taking), false) = (&self.dialogue, self.peer.native) {
             let which = taking.which.clone();

@@ -64,6 +64,9 @@ pub const EXTENSION_PREFIX: &str = "x_";
 /// `x_after`: hex sequence number of the sender's previous message for the resource layer, so that
 /// a receiver need not wait for a lost `status` (see `order`).
 pub const AFTER: &str = "x_after";
+/// `x_for` on `resource`: hex generation of the receiver as the sender knew it, 0 before it was heard.
+/// What was said to an earlier start of the receiver may have been overtaken by what that one did.
+pub const FOR: &str = "x_for";
 /// `x_echo` on `status`: the receiver's last heartbeat on each link and how long ago it came (see
 /// `echo`).
 pub const ECHO: &str = "x_echo";

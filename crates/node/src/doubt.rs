@@ -21,7 +21,8 @@
 //! witness can bring the doubt back, by giving its right to the peer or by not renewing the lease.
 //!
 //! A peer that speaks under the generation that was fenced shows that the fence device lies: nothing
-//! is taken from it, started beside it or believed of it until it has restarted.
+//! is taken from it, started beside it or believed of it until it has restarted, but that it has
+//! released everything. It is told, and does so at once (`docs/decisions/0021`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -198,7 +199,7 @@ impl Doubt {
         if std::mem::take(&mut self.may_take) {
             steps.push(Step::MayTake(BTreeSet::new()));
         }
-        let lies = self.fenced.is_some_and(|fenced| fenced.generation == generation);
+        let lies = self.fenced(generation).is_some();
         if lies && !self.distrusted {
             let text = format!(
                 "{0} was fenced and speaks all the same (generation {generation}): its fence device \
@@ -211,6 +212,11 @@ impl Doubt {
         }
         self.distrusted = lies;
         (!lies, steps)
+    }
+
+    /// The peer's `generation`, when it was fenced.
+    pub(crate) fn fenced(&self, generation: u64) -> Option<u64> {
+        self.fenced.map(|fenced| fenced.generation).filter(|fenced| *fenced == generation)
     }
 
     /// Whether nothing that the peer says is to be believed.

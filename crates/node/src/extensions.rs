@@ -30,6 +30,9 @@ const ALL: &str = "*";
 pub(crate) const MAINTENANCE: &str = "x_maint";
 /// Ethernet addresses of the interfaces of the sender's floating addresses, separated by blanks.
 pub(crate) const ETHERNET: &str = "x_mac";
+/// Decimal generation of the receiver that the sender has had fenced: who hears it, of itself, lives
+/// although nobody counts on it any more.
+pub(crate) const FENCED: &str = "x_fenced";
 /// The value of [`MAINTENANCE`].
 const ON: &str = "on";
 
@@ -67,6 +70,8 @@ pub(crate) struct Saying {
     pub(crate) maintenance: bool,
     /// Ethernet addresses of its machine, `02:00:00:00:00:01`.
     pub(crate) ethernet: Vec<String>,
+    /// The generation of the other node that it has had fenced, and no later one was heard of.
+    pub(crate) fenced: Option<u64>,
 }
 
 impl Saying {
@@ -101,6 +106,9 @@ impl Saying {
                 self.ethernet.iter().take(ETHERNET_MAX).map(String::as_str).collect();
             fields.insert(ETHERNET.to_owned(), told.join(" "));
         }
+        if let Some(generation) = self.fenced {
+            fields.insert(FENCED.to_owned(), generation.to_string());
+        }
         fields
     }
 
@@ -118,6 +126,7 @@ impl Saying {
             config: fields.get(CONFIG).map(|text| read_config(text).into()).unwrap_or_default(),
             maintenance: fields.get(MAINTENANCE).is_some_and(|word| word == ON),
             ethernet: fields.get(ETHERNET).map(|text| read_ethernet(text)).unwrap_or_default(),
+            fenced: fields.get(FENCED).and_then(|text| text.parse().ok()),
         }
     }
 

@@ -1,21 +1,22 @@
 //! The node: feeds messaging and the resource manager, carries what each says to the other, and
 //! turns both into effects, strictly in order. It decides nothing about liveness or resources.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use hb_config::settings::{AuthKeys, AutoFailback, GroupSpec, Medium, NodeName, Settings, Timing};
-use hb_messaging::engine::{self as messaging, Event, Messaging, PingId};
+use hb_messaging::engine::{self as messaging, Messaging, PingId};
 use hb_messaging::message::{AskStep, Body};
 use hb_messaging::time::Instant;
 use hb_resource::group::ResourceState;
 use hb_resource::input::{self as resource, PeerMessage};
 use hb_resource::manager::{Manager, ManagerConfig};
 use hb_resource::operation::{GroupKey, OpId, Outcome};
-use hb_resource::output::{Output, Timer, Transition};
+use hb_resource::output::{Output, Transition};
 use hb_resource::policy::Policy;
 use serde::{Deserialize, Serialize};
 
+use self::turn::{Turn, goes_on_checking, is_check};
 use crate::activity::Activity;
 use crate::api::{KeyStatus, Verdict};
 use crate::daytime::Daytime;
@@ -50,6 +51,7 @@ mod refusal;
 mod restart;
 mod saying;
 mod splits;
+mod turn;
 
 /// Events that one input may lead to. A datagram yields a handful, the filled gap of a lossy link
 /// at most 500 messages; more means that two parts answer each other without end.
@@ -167,44 +169,9 @@ pub struct Node {
     takeover: Option<(NodeName, Instant, usize)>,
     /// The daemon leaves: nothing that comes later counts.
     leaves: bool,
-}
-
-/// One call of `handle`: where its effects go, and what is still to be carried.
-struct Turn<'a> {
-    effects: &'a mut Vec<Effect>,
-    events: VecDeque<Event>,
-    /// Whether anything happened that status may show.
-    changed: bool,
-}
-
-impl Turn<'_> {
-    fn log(&mut self, line: LogEvent) {
-        self.effects.push(Effect::Log(line));
-    }
-}
-
-/// A check is due, or something that was run went well. When nothing comes of it but the next check,
-/// nothing has changed that lasts; what a look at the clock changes is seen within a second anyway.
-fn is_check(input: &resource::Input) -> bool {
-    matches!(
-        input,
-        resource::Input::Timer(Timer::Monitor(..))
-            | resource::Input::Done { outcome: Outcome::Ok, .. }
-    )
-}
-
-fn goes_on_checking(output: &Output) -> bool {
-    match output {
-        Output::Run(operation) => operation.monitor,
-        Output::SetTimer(..) | Output::CancelTimer(..) => true,
-        Output::Send(_)
-        | Output::Cancel(_)
-        | Output::Changed(_)
-        | Output::Answer(..)
-        | Output::Alert { .. }
-        | Output::Stopped
-        | Output::Retired(_) => false,
-    }
+    /// Nobody reads the lines of the lowest level.
+    #[serde(default)]
+    terse: bool,
 }
 
 /// The UDP port of each link, as its first medium has it.
@@ -310,6 +277,7 @@ impl Node {
             settled_once: false,
             takeover: None,
             leaves: false,
+            terse: false,
         };
         node.note_states();
         node
@@ -328,7 +296,7 @@ impl Node {
         if self.leaves {
             return;
         }
-        let mut turn = Turn { effects, events: VecDeque::new(), changed: false };
+        let mut turn = Turn::new(effects, self.terse);
         self.note_lateness(&mut turn);
         self.end_pause(&mut turn);
         let is_tick = matches!(input, Input::Environment { .. });
@@ -339,6 +307,7 @@ impl Node {
         if !self.leaves {
             self.weigh(&mut turn);
             self.weigh_unheard(&mut turn);
+            self.heed_fencing(&mut turn);
             self.settle(&mut turn);
         }
         // The input may have been the word that was waited for.
@@ -355,6 +324,12 @@ impl Node {
         }
     }
 
+    /// From here on lines of the lowest level are not made. Not for a daemon, whose hooks and recordings
+    /// see them: for whoever runs very many nodes and reads none of it.
+    pub fn leave_out_details(&mut self) {
+        self.terse = true;
+    }
+
     /// The moment of the last input.
     pub(crate) fn now(&self) -> Instant {
         self.now
@@ -364,7 +339,7 @@ impl Node {
     /// recording of inputs never holds keys.
     pub fn rekey(&mut self, now: Instant, keys: AuthKeys, effects: &mut Vec<Effect>) {
         self.now = now.max(self.now);
-        let mut turn = Turn { effects, events: VecDeque::new(), changed: true };
+        let mut turn = Turn::new(effects, self.terse);
         self.feed_messaging(messaging::Input::Rekey(keys), &mut turn);
         self.settle(&mut turn);
         self.refresh(&mut turn);
@@ -482,7 +457,9 @@ impl Node {
                     self.totals.note_end(operation, &outcome, *elapsed);
                 }
                 self.history.note_step(operation, &outcome, *elapsed, self.now);
-                turn.log(report::operation_ended(operation, &outcome, *elapsed));
+                turn.log_at(report::level_of_end(operation, &outcome), || {
+                    report::operation_ended(operation, &outcome, *elapsed)
+                });
             }
             None => turn.log(report::operation_unknown(op)),
         }
@@ -557,7 +534,7 @@ impl Node {
         match output {
             Output::Send(message) => self.send(message, turn),
             Output::Run(operation) => {
-                turn.log(report::operation_started(&operation));
+                turn.log_at(Level::Debug, || report::operation_started(&operation));
                 self.activity.begin(&operation, self.now);
                 turn.effects.push(Effect::Run(operation));
             }

@@ -190,19 +190,24 @@ pub(crate) fn operation_started(operation: &Operation) -> LogEvent {
     if *kill { line.with("cause", "escalated") } else { line }
 }
 
-/// An operation ended as expected or not. `status` that finds nothing is an everyday answer.
-pub(crate) fn operation_ended(
-    operation: &Operation,
-    outcome: &Outcome,
-    elapsed: Duration,
-) -> LogEvent {
-    let level = match outcome {
+/// How much it matters that an operation ended so. `status` that finds nothing is an everyday answer.
+pub(crate) fn level_of_end(operation: &Operation, outcome: &Outcome) -> Level {
+    match outcome {
         Outcome::Ok | Outcome::NotRunning => match operation.action {
             Action::Start | Action::Stop => Level::Info,
             Action::Status | Action::Announce | Action::Validate => Level::Debug,
         },
         Outcome::Failed { .. } | Outcome::TimedOut | Outcome::CouldNotRun { .. } => Level::Warn,
-    };
+    }
+}
+
+/// An operation ended as expected or not.
+pub(crate) fn operation_ended(
+    operation: &Operation,
+    outcome: &Outcome,
+    elapsed: Duration,
+) -> LogEvent {
+    let level = level_of_end(operation, outcome);
     let elapsed_ms = millis(elapsed);
     let text = format!(
         "{} {}: {} ({elapsed_ms} ms)",

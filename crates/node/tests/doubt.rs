@@ -199,8 +199,34 @@ fn packets_of_a_fenced_incarnation_stop_everything() {
     world.network.each(|path| path.up = true);
     world.run(LONG);
     assert_eq!(world.machines[1].logged("fenced_node_speaks").len(), 1);
+    // Who was fenced and lives lets go of everything, without being fenced once more for it.
+    assert_eq!(world.machines[0].exit, Some(STEPPED_DOWN));
+    assert_eq!(world.machines[0].logged("stepping_down").len(), 1);
+    assert!(world.machines[1].serves("www") && !world.machines[0].agents.runs_any_of("www"));
+    assert_eq!(fences(&world, 1).len(), 1);
+    world.start(0);
+    assert!(world.run_until(LONG, |world| world.machines[0].serves("www")).is_some());
+    assert!(!world.machines[1].agents.runs_any_of("www"));
+}
+
+#[test]
+fn in_maintenance_who_was_fenced_and_lives_waits_for_its_end() {
+    let mut world = pair(fencing);
+    let maintenance = |on| Request::Maintenance { on, limit_ms: None };
+    world.network.each(|path| path.up = false);
+    world.run(ms(2_500));
+    let (attempt, _) = fences(&world, 1)[0];
+    reply(&mut world, 0, maintenance(true));
+    world.feed(1, Input::Fenced { attempt, outcome: Outcome::Ok });
+    world.network.each(|path| path.up = true);
+    world.run(LONG);
+    assert!(world.machines[0].serves("www") && world.machines[0].exit.is_none());
     let node = "node1".to_owned();
     assert!(matches!(reply(&mut world, 1, Request::FenceConfirm { node }), Response::Error { .. }));
+    reply(&mut world, 0, maintenance(false));
+    world.run(LONG);
+    assert_eq!(world.machines[0].exit, Some(STEPPED_DOWN));
+    assert!(world.machines[1].serves("www") && !world.machines[0].agents.runs_any_of("www"));
 }
 
 #[test]

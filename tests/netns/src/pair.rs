@@ -152,10 +152,16 @@ impl Pair {
     #[track_caller]
     pub fn stop(&mut self, node: &str) {
         self.expect(node, &["heartbeat", "-k"], 0);
-        if let Some(mut daemon) = self.daemons.remove(node) {
-            let status = daemon.wait().expect("its end");
-            assert_eq!(status.code(), Some(0), "the daemon of {node} after an orderly stop");
+        if self.daemons.contains_key(node) {
+            assert_eq!(self.wait_end(node), Some(0), "the daemon of {node} after an orderly stop");
         }
+    }
+
+    /// Waits until the daemon of `node` has ended; its exit code, `None` after a signal.
+    #[track_caller]
+    pub fn wait_end(&mut self, node: &str) -> Option<i32> {
+        let mut daemon = self.daemons.remove(node).expect("a daemon that was started");
+        daemon.wait().expect("its end").code()
     }
 
     /// Sends `signal` (`STOP`, `CONT` …) to the daemon of `node`.
@@ -166,8 +172,8 @@ impl Pair {
     /// Kills the daemon of `node` and nothing else, and waits until it is gone.
     pub fn kill(&mut self, node: &str) {
         self.signal(node, "KILL");
-        if let Some(mut daemon) = self.daemons.remove(node) {
-            daemon.wait().expect("its end");
+        if self.daemons.contains_key(node) {
+            self.wait_end(node);
         }
     }
 

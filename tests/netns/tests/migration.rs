@@ -277,6 +277,9 @@ impl Pair {
 
     /// Waits until Twinbeat on node2 and Heartbeat on node1 have found each other and are settled.
     fn wait_mixed(&self) {
+        // Heartbeat 3.0.6 has everything and offers node2's groups as soon as it is back, none that
+        // there are: until that is over no command is taken.
+        self.wait("node1", "cl_status rscstatus", "local");
         self.wait_status("node2", "healthy", Some(false));
         self.wait("node1", "cl_status nodestatus node2", "active");
         println!("{}", shell(&self.lab, "node2", "hb status").1);

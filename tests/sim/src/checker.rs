@@ -352,7 +352,7 @@ fn check_start(world: &World, machine: usize, run: &UnderWay) -> Result<(), Viol
 }
 
 /// A node that a fence device claimed to have switched off is not trusted before it restarts.
-pub(crate) fn is_distrust(line: &LogEvent) -> bool {
+fn is_distrust(line: &LogEvent) -> bool {
     line.text.contains("until it has restarted")
 }
 

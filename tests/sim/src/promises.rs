@@ -44,7 +44,8 @@ pub struct Promises {
     looks_again: Instant,
     /// Commands about maintenance so far: each may have begun another one.
     commands: u64,
-    /// Since when an awake node could know of what died there; `None` while it sleeps.
+    /// Since when an awake node could know of what died there; `None` while it sleeps, or starts or
+    /// stops it.
     died: BTreeMap<(usize, Resource), Option<Instant>>,
     /// For each group, since when both have it although both reach the witness.
     both_since: Vec<Option<Instant>>,
@@ -226,7 +227,14 @@ impl Promises {
         self.died.retain(|key, _| present.contains(key));
         for (machine, resource) in present {
             let key = (machine, resource.clone());
-            if !world.machines[machine].is_awake() {
+            // What dies within its start or stop is looked at after that.
+            let changes = |run: &Arc<UnderWay>| {
+                let operation = &run.operation;
+                matches!(operation.action, Action::Start | Action::Stop)
+                    && (&operation.group, &operation.resource.text) == (&resource.0, &resource.1)
+            };
+            let this = &world.machines[machine];
+            if !this.is_awake() || this.under_way.iter().any(changes) {
                 self.died.insert(key, None);
                 continue;
             }

@@ -240,7 +240,13 @@ impl World {
         let legacy = this.is_legacy.then(|| Legacy::new(&this.settings, identity));
         let node = match legacy.flatten() {
             Some(legacy) => Player::Legacy(Box::new(legacy)),
-            None => Player::Ours(Box::new(Node::new(&this.settings, identity))),
+            None => {
+                let mut node = Node::new(&this.settings, identity);
+                if self.terse {
+                    node.leave_out_details();
+                }
+                Player::Ours(Box::new(node))
+            }
         };
         this.clock.thaw(self.now);
         (this.heard, this.halted) = (None, None);

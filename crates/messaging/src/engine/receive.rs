@@ -360,7 +360,14 @@ impl Messaging {
         let body = Body::from_fields(kind, list).map_err(|error| {
             Refused(Refusal::Content, format!("{kind} of {}: {error}", self.peers[index].name))
         })?;
-        let after = list.text(fields::AFTER).and_then(fields::parse_hex);
+        let number = |name| list.text(name).and_then(fields::parse_hex);
+        if matches!(body, Body::Resource { .. })
+            && number(fields::FOR).is_some_and(|generation| generation != self.generation)
+        {
+            tracing::debug!(seq = sequence, "body dropped: said to an earlier start of this node");
+            return Ok(());
+        }
+        let after = number(fields::AFTER);
         let until = self.now + order::patience(self.rexmit_delay);
         self.peers[index].order.push(sequence, after, body, until);
         Ok(())

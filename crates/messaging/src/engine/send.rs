@@ -71,6 +71,9 @@ impl Messaging {
         // Without extensions of our own the message looks exactly like 3.0.6's.
         if !self.announce.is_empty() {
             list.push_hex(fields::AFTER, self.last_body);
+            if let (Body::Resource { .. }, [peer]) = (body, self.peers.as_slice()) {
+                list.push_hex(fields::FOR, peer.inbound.generation);
+            }
         }
         if self.send_sequenced(list, outputs) {
             self.last_body = self.history.highest();

@@ -165,10 +165,10 @@ impl Body {
 
 /// Fields that differ from message to message and that the engine reads itself.
 fn is_passing(name: &str) -> bool {
-    name == fields::AFTER || name == fields::ECHO
+    [fields::AFTER, fields::FOR, fields::ECHO].contains(&name)
 }
 
-/// `x_*` fields other than the engine's own `x_after` and `x_echo`.
+/// `x_*` fields other than the engine's own `x_after`, `x_for` and `x_echo`.
 pub(crate) fn extensions(list: &FieldList) -> Extensions {
     extension_fields(list).map(|(name, value)| (name.to_owned(), value.into_owned())).collect()
 }

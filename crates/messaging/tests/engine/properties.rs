@@ -59,7 +59,7 @@ fn kind() -> impl Strategy<Value = String> {
 fn signed() -> impl Strategy<Value = Step> {
     let names = [
         "seq", "hg", "ts", "st", "dt", "protocol", "dest", "firstseq", "lastseq", "ackseq",
-        "rsc_hold", "info", "isstable", "x_after", "x_a", "nodelist", "src",
+        "rsc_hold", "info", "isstable", "x_after", "x_for", "x_a", "nodelist", "src",
     ];
     let small = (1_u64..400).prop_map(|number| format!("{number:x}"));
     let fields = prop::collection::vec((prop::sample::select(names.to_vec()), word()), 0..8);

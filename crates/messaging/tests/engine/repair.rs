@@ -1,6 +1,6 @@
 //! Lost, repeated and overtaken packets: every body once, in order, on any links.
 
-use hb_messaging::engine::{Event, Input, LinkId};
+use hb_messaging::engine::{Config, Event, Input, LinkId};
 use hb_messaging::message::{Body, Extensions, NodeStatus};
 
 use crate::harness::{KEEPALIVE_MS, Net, config, forge, ms, numbered};
@@ -111,6 +111,22 @@ fn after_a_late_copy_a_3_0_6_peer_is_told_the_truth_again() {
     check(Extensions::new(), None, &["1", "2"]);
     check(Extensions::new(), Some(Body::Shutdone), &["1"]);
     check(config(0).announce, None, &["1"]);
+}
+
+/// What was said to its earlier start may not be true any more: the peer may have taken over since.
+#[test]
+fn what_was_said_to_an_earlier_start_is_not_delivered() {
+    let mut net = Net::active();
+    net.latency.fill(ms(2 * KEEPALIVE_MS));
+    net.run(ms(1_000));
+    net.restart(0, Config { generation: 101, ..config(0) });
+    net.run(ms(KEEPALIVE_MS));
+    net.send(1, numbered(1));
+    net.run(ms(3 * KEEPALIVE_MS / 2));
+    net.send(1, numbered(2));
+    net.run_until(ms(5_000), |net| net.is_active(0));
+    net.run(ms(1_000));
+    assert_eq!(net.received(0), ["2"]);
 }
 
 #[test]

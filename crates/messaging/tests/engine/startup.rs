@@ -89,10 +89,10 @@ fn own_fields_go_between_the_specific_and_the_common_ones() {
     );
     assert_eq!(
         names("resource"),
-        "t rsc_hold rtype isstable info x_after src srcuuid seq hg ts ld ttl auth"
+        "t rsc_hold rtype isstable info x_after x_for src srcuuid seq hg ts ld ttl auth"
     );
     net.run(ms(10));
-    assert_eq!(net.received(1), ["1"], "x_after stays inside the engine");
+    assert_eq!(net.received(1), ["1"], "x_after and x_for stay inside the engine");
     let clean = |event: &Event| match event {
         Event::Received { body: Body::Resource { extensions, .. }, .. } => extensions.is_empty(),
         _ => false,

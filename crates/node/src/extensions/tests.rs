@@ -13,6 +13,7 @@ fn saying() -> Saying {
         config: BTreeMap::from([("ha.cf".into(), "1a2b3c4d".into())]).into(),
         maintenance: true,
         ethernet: vec!["02:77:00:00:00:01".into(), "02:77:00:00:00:02".into()],
+        fenced: Some(17),
     }
 }
 
@@ -25,6 +26,7 @@ fn what_is_said_is_understood() {
     assert_eq!(fields[CONFIG], "ha.cf:1a2b3c4d");
     assert_eq!(fields[MAINTENANCE], "on");
     assert_eq!(fields[ETHERNET], "02:77:00:00:00:01 02:77:00:00:00:02");
+    assert_eq!(fields[FENCED], "17");
     assert_eq!(Saying::read(&fields, |_| true), saying());
     assert_eq!(Saying::read(&fields, |_| false).unready, BTreeMap::new());
     assert_eq!(Saying::read(&Extensions::new(), |_| true), Saying::default());
@@ -87,8 +89,8 @@ fn reasons_are_cut_and_shared_fairly() {
 
 proptest! {
     #[test]
-    fn whatever_a_peer_says_is_survived(value in ".{0,400}", field in 0..5_usize) {
-        let name = [HEARS, UNREADY, CONFIG, MAINTENANCE, ETHERNET][field];
+    fn whatever_a_peer_says_is_survived(value in ".{0,400}", field in 0..6_usize) {
+        let name = [HEARS, UNREADY, CONFIG, MAINTENANCE, ETHERNET, FENCED][field];
         let read = Saying::read(&Extensions::from([(name.to_owned(), value)]), |_| true);
         let again = Saying::read(&read.write(), |_| true);
         prop_assert_eq!(&again.config, &read.config);

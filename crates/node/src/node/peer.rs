@@ -160,6 +160,25 @@ impl Node {
         }
     }
 
+    /// The peer has had this node fenced and has its groups, and this node lives all the same: it
+    /// releases everything and comes back as a new one. In maintenance hands are off.
+    pub(super) fn heed_fencing(&mut self, turn: &mut Turn<'_>) {
+        let generation = self.profile.generation;
+        if self.peer_says.fenced != Some(generation) || self.stopping {
+            return;
+        }
+        let maintenance = self.manager.maintenance();
+        if maintenance.here || maintenance.peer {
+            return;
+        }
+        let peer = self.peer_name();
+        let text = format!(
+            "{peer} has had this node fenced (generation {generation}), and it runs all the same: its \
+             fence device does not do what it says. {peer} goes on alone: everything is released here"
+        );
+        self.follow(vec![Step::Yield(text)], turn);
+    }
+
     /// `-` when ha.cf names only this node.
     pub(super) fn peer_name(&self) -> String {
         self.profile.peer.as_ref().map_or("-", NodeName::as_str).to_owned()

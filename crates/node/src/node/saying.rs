@@ -65,8 +65,8 @@ impl Node {
     }
 
     /// Has the peer told what has changed here. It is told at once when it is the first to know
-    /// that it is heard again, and of maintenance, in which it takes part; everything else has
-    /// time until the next heartbeat.
+    /// that it is heard again, of maintenance, in which it takes part, and that it was fenced and
+    /// lives; everything else has time until the next heartbeat.
     pub(super) fn say_of_itself(&mut self, nodes: Vec<NodeView>, turn: &mut Turn<'_>) {
         let saying = self.saying(nodes);
         if saying == self.said {
@@ -74,7 +74,9 @@ impl Node {
         }
         let heard_again =
             self.said.hears_at_all() != Some(true) && saying.hears_at_all() == Some(true);
-        let at_once = heard_again || saying.maintenance != self.said.maintenance;
+        let at_once = heard_again
+            || saying.maintenance != self.said.maintenance
+            || saying.fenced != self.said.fenced;
         let mut extensions = Translator::announcement();
         extensions.extend(saying.write());
         self.said = saying;
@@ -83,6 +85,7 @@ impl Node {
 
     fn saying(&self, nodes: Vec<NodeView>) -> Saying {
         let peer = nodes.into_iter().find(|node| !node.ping && self.is_peer(&node.name));
+        let generation = peer.as_ref().map_or(0, |peer| peer.generation);
         let hears = peer.map(|peer| {
             let links = peer.links.into_iter();
             links.map(|link| (link.name, link.up && link.failure.is_none())).collect()
@@ -102,6 +105,7 @@ impl Node {
             config: Arc::clone(&self.config),
             maintenance: self.manager.in_maintenance(),
             ethernet: self.ethernet.clone(),
+            fenced: self.doubt.as_ref().and_then(|doubt| doubt.fenced(generation)),
         }
     }
 }

@@ -1,5 +1,5 @@
 //! What is noticed and what follows: services that die, addresses that go, daemons that are killed
-//! or frozen, links that are cut, other hosts, agents that hang, fences, maintenance. Real daemons,
+//! or frozen, links that are cut, other hosts, agents that hang, fences, maintenance, ordinary days. Real daemons,
 //! a client that measures. Figures are shown, not judged.
 
 #![allow(clippy::disallowed_methods, reason = "tests with real time, files and processes")]
@@ -7,6 +7,7 @@
 mod apart;
 mod controller;
 mod operator;
+mod ordinary;
 mod recording;
 mod recovery;
 mod support;
@@ -16,7 +17,14 @@ use std::process::ExitCode;
 use hb_netns::runner::{self, Case};
 
 fn main() -> ExitCode {
-    let all = [recovery::CASES, apart::CASES, operator::CASES, controller::CASES, recording::CASES];
+    let all = [
+        recovery::CASES,
+        apart::CASES,
+        operator::CASES,
+        ordinary::CASES,
+        controller::CASES,
+        recording::CASES,
+    ];
     let cases: Vec<Case> = all.into_iter().flatten().copied().collect();
     runner::main(&cases)
 }

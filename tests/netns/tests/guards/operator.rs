@@ -6,6 +6,7 @@ use hb_netns::files::{ADDRESS, AGENT_DIR, JOURNAL, NGINX_CONF, NODES, Setup};
 use hb_netns::pair::{Pair, active_on, has_problem, is_well, problem};
 use hb_netns::runner::{Case, skip};
 use hb_netns::traffic::Meter;
+use hb_node::STEPPED_DOWN;
 use hb_node::api::StatusSnapshot;
 use hb_resource::input::GroupClaim;
 
@@ -16,6 +17,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "fenced_before_takeover", run: fenced_before_takeover },
     Case { name: "fence_that_fails", run: fence_that_fails },
     Case { name: "fence_that_hangs", run: fence_that_hangs },
+    Case { name: "fence_that_lies", run: fence_that_lies },
     Case { name: "real_fence_programs", run: real_fence_programs },
     Case { name: "maintenance", run: maintenance },
     Case { name: "daemon_restarted_in_maintenance", run: daemon_restarted_in_maintenance },
@@ -72,7 +74,7 @@ fn agents_that_hang() {
 }
 
 /// A pair with the test's own fence agent. It notes what it is asked, and fails when told so.
-fn fencing() -> Pair {
+pub(crate) fn fencing() -> Pair {
     let mut setup: Setup = with_agent();
     setup.native.push_str(&format!(
         "[fencing]\ndelay = \"0ms\"\n[[fencing.device]]\nname = \"switch\"\nagent = \"{FENCE}\"\n\
@@ -95,7 +97,7 @@ fn fencing() -> Pair {
 }
 
 /// What the fence agent was asked to do to a node, and what was started after it.
-fn acts(pair: &Pair, node: &str) -> Vec<String> {
+pub(crate) fn acts(pair: &Pair, node: &str) -> Vec<String> {
     let is_question = |line: &String| line == "fence status" || line == "fence monitor";
     pair.journal(node).into_iter().filter(|line| !is_question(line)).collect()
 }
@@ -134,6 +136,29 @@ fn fence_that_fails() {
     pair.expect("node2", &["hb", "fence", "confirm", "node1"], 0);
     pair.traffic().wait_served("node2");
     pair.wait("node2", "it is held", |s| s.groups[0].here == GroupClaim::Held);
+}
+
+/// node1 only stands still, and node2's device claims to have switched it off: both have the address. As
+/// soon as it goes on, it lets go and ends, so that the service manager starts it anew.
+fn fence_that_lies() {
+    let mut pair = fencing();
+    pair.signal("node1", "STOP");
+    pair.wait("node2", "it is held", |s| s.groups[0].here == GroupClaim::Held);
+    assert_eq!(pair.owners(IP), ["node1", "node2"]);
+    pair.signal("node1", "CONT");
+    pair.wait_log("node2", "was fenced and speaks all the same");
+    pair.wait_log("node1", "node2 has had this node fenced");
+    assert_eq!(pair.wait_end("node1"), Some(i32::from(STEPPED_DOWN)));
+    assert_eq!(pair.owners(IP), ["node2"]);
+    pair.start("node1");
+    // Each says it of the other, so they believe each other again.
+    for node in NODES {
+        let released = |s: &StatusSnapshot| s.groups[0].peer == Some(GroupClaim::Released);
+        let agree = |s: &StatusSnapshot| node == "node1" || released(s);
+        pair.wait(node, "it stays on node2", |s| active_on(s) == Some("node2") && agree(s));
+    }
+    let fenced = acts(&pair, "node2").iter().filter(|line| line.starts_with("fence ")).count();
+    assert_eq!(fenced, 1, "not once more for its silence while it let go");
 }
 
 /// The daemon goes on, status says what hangs and since when, and at the limit it has failed.

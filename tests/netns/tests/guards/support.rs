@@ -38,11 +38,16 @@ pub(crate) fn nginx_pair(further: &str) -> Pair {
     pair
 }
 
-/// As [`nginx_pair`] without daemons.
-pub(crate) fn nginx_files(further: &str) -> Pair {
+/// Skips the running case where nginx is missing.
+pub(crate) fn need_nginx() {
     if lab::find_program("nginx").is_none() {
         skip("nginx is not installed");
     }
+}
+
+/// As [`nginx_pair`] without daemons.
+pub(crate) fn nginx_files(further: &str) -> Pair {
+    need_nginx();
     let mut setup = quick(&format!("node1 {ADDRESS} nginx\n"));
     setup.native.push_str(further);
     let pair = Pair::new(setup);

@@ -7,6 +7,7 @@ mod addresses;
 mod agents;
 mod failover;
 mod failures;
+mod firewall;
 mod forge;
 mod hostile;
 mod links;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         agents::CASES,
         failures::CASES,
         links::CASES,
+        firewall::CASES,
         reach::CASES,
         addresses::CASES,
         hostile::CASES,

@@ -3,22 +3,27 @@
 
 use std::time::Instant;
 
-use hb_netns::files::{ADDRESS, ADDRESS2, NODES, Setup};
+use hb_netns::files::{ADDRESS, ADDRESS2, AGENT_DIR, NODES, Setup};
 use hb_netns::pair::{Pair, groups};
 use hb_netns::runner::Case;
+use hb_node::api::StatusSnapshot;
+use hb_resource::input::GroupClaim;
 
 pub(crate) const CASES: &[Case] = &[
     Case { name: "a_group_is_added_and_removed", run: a_group_is_added_and_removed },
     Case { name: "a_group_with_other_resources", run: a_group_with_other_resources },
     Case { name: "an_invalid_file_changes_nothing", run: an_invalid_file_changes_nothing },
     Case { name: "reloaded_in_maintenance", run: reloaded_in_maintenance },
+    Case { name: "reloaded_during_a_failover", run: reloaded_during_a_failover },
 ];
 
 const HARESOURCES: &str = "/etc/ha.d/haresources";
+/// What it says at first.
+const WEB: &str = "node1 IPaddr::192.0.2.100/24/eth0 agent::a\n";
 
 fn web() -> Pair {
     let mut setup = Setup::web();
-    setup.haresources = format!("node1 {ADDRESS} agent::a\n");
+    setup.haresources = WEB.to_owned();
     Pair::running(setup)
 }
 
@@ -55,8 +60,7 @@ fn a_group_is_added_and_removed() {
     traffic.wait_served("node1");
     let begin = Instant::now();
     let before = acts(&pair, "node1");
-    let old = format!("node1 {ADDRESS} agent::a\n");
-    change(&pair, &format!("{old}node2 {ADDRESS2} agent::b\n"));
+    change(&pair, &format!("{WEB}node2 {ADDRESS2} agent::b\n"));
 
     let at = generation(&pair, "node1");
     let ran = pair.expect("node1", &["hb", "reload", "--dry-run"], 0);
@@ -69,7 +73,7 @@ fn a_group_is_added_and_removed() {
     assert_eq!(served[ADDRESS2].as_deref(), Some("node2"));
     assert_eq!(pair.owners("192.0.2.101"), ["node2"]);
 
-    change(&pair, &old);
+    change(&pair, WEB);
     reload(&pair, &format!("first stopped where this node runs it: {ADDRESS2}"));
     assert_eq!(pair.owners("192.0.2.101"), [""; 0]);
     assert_eq!(acts(&pair, "node2"), ["b start", "b stop"]);
@@ -112,15 +116,42 @@ fn reloaded_in_maintenance() {
         let status = pair.status("node1");
         status.maintenance.filter(|m| m.here && m.ends_in_ms.is_some_and(|ms| ms > 3_000_000))
     };
-    let old = format!("node1 {ADDRESS} agent::a\n");
     change(&pair, "node1 agent::z\n");
     let ran = pair.expect("node1", &["hb", "reload"], 1);
     assert!(ran.err.contains("would be stopped") && ran.err.contains("maintenance"), "{ran}");
-    change(&pair, &format!("{old}node2 {ADDRESS2}\n"));
+    change(&pair, &format!("{WEB}node2 {ADDRESS2}\n"));
     let before = generation(&pair, "node1");
     pair.expect("node1", &["hb", "reload"], 0);
     assert!(generation(&pair, "node1") > before);
     assert!(in_maintenance(&pair).is_some(), "{:?}", pair.status("node1").maintenance);
     assert_eq!(pair.owners("192.0.2.100"), ["node1"]);
     pair.expect("node1", &["hb", "maintenance", "off"], 0);
+}
+
+/// The takeover is ended first, and what it has started is adopted, not started once more.
+fn reloaded_during_a_failover() {
+    let mut pair = web();
+    let hold = format!("{AGENT_DIR}/hold");
+    pair.write("node2", &hold, "", 0o644);
+    let held_up = format!("while [ -e {hold} ]; do sleep 0.05; done");
+    pair.agent("node2", "a", "start", Some(&held_up));
+    pair.write("node2", HARESOURCES, &format!("{WEB}node2 {ADDRESS2}\n"), 0o644);
+    let before = generation(&pair, "node2");
+    pair.crash("node1");
+    pair.until("the start is under way", || acts(&pair, "node2") == ["a start"]);
+    let reload = pair.spawn("node2", &["/twinbeat/hb", "reload"]);
+    pair.wait_log("node2", "starting anew with it as soon as nothing moves");
+    let status = pair.status("node2");
+    assert_eq!(
+        (status.this_node.generation, status.groups[0].here),
+        (before, GroupClaim::Acquiring)
+    );
+    pair.shell("node2", &format!("rm {hold}"));
+    let serves = |s: &StatusSnapshot| {
+        s.groups.len() == 2 && s.groups.iter().all(|group| group.here == GroupClaim::Held)
+    };
+    let status = pair.wait("node2", "it has both", serves);
+    assert!(status.this_node.generation > before);
+    assert_eq!(acts(&pair, "node2"), ["a start"]);
+    drop(reload);
 }

@@ -15,6 +15,7 @@ pub(crate) const CASES: &[Case] = &[
     Case { name: "orderly_stops", run: orderly_stops },
     Case { name: "status_as_json", run: status_as_json },
     Case { name: "check_of_the_files", run: check_of_the_files },
+    Case { name: "host_name_has_changed", run: host_name_has_changed },
 ];
 
 fn cold_start() {
@@ -213,4 +214,19 @@ fn check_of_the_files() {
     assert!(found.contains("haresources:1:1") && found.contains("node9"), "{found}");
     let start = pair.expect("node1", &["heartbeat"], 6);
     assert!(start.err.contains("node9") && start.err.contains("not started"), "{start}");
+}
+
+/// A machine that is called otherwise than ha.cf says is no member: it does not begin, and says what to do.
+fn host_name_has_changed() {
+    let mut pair = Pair::new(Setup::web());
+    pair.start("node2");
+    pair.traffic().wait_served("node2");
+    pair.shell("node1", "hostname renamed");
+    let ran = pair.run("node1", &["heartbeat", "-f"]);
+    assert_ne!(ran.code, 0, "{ran}");
+    assert!(ran.err.contains("this node, `renamed`, is not in ha.cf"), "{ran}");
+    assert_eq!(pair.owners("192.0.2.100"), ["node2"]);
+    pair.shell("node1", "hostname node1");
+    pair.start("node1");
+    pair.wait_well();
 }

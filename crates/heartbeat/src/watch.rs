@@ -103,9 +103,14 @@ impl Watches {
     fn begin(&mut self, operation: &Operation, known: Vec<Watched>, since: Option<Ticks>) {
         self.units.hear(operation);
         let checked = Arc::new(Notify::new());
-        let owner = owner(operation);
-        let watcher = Watcher {
-            owner: owner.clone(),
+        let watcher = self.watcher(operation, known, since);
+        let task = tokio::spawn(watcher.run(Arc::clone(&checked))).abort_handle();
+        self.watched.insert(owner(operation), Watch { checked, task });
+    }
+
+    fn watcher(&self, operation: &Operation, known: Vec<Watched>, since: Option<Ticks>) -> Watcher {
+        Watcher {
+            owner: owner(operation),
             resource: operation.resource.clone(),
             runner: self.runner.clone(),
             hints: self.hints.clone(),
@@ -121,9 +126,7 @@ impl Watches {
             is_in_doubt: false,
             doubts: 0,
             budget: Budget::default(),
-        };
-        let task = tokio::spawn(watcher.run(Arc::clone(&checked))).abort_handle();
-        self.watched.insert(owner, Watch { checked, task });
+        }
     }
 }
 
@@ -224,11 +227,18 @@ impl Watcher {
         let Found { top: found, sessions } = self.runner.find(search, UNIT_TIME).await;
         self.looked = began;
         // Ended while no daemon was there to see it, or since the check.
-        for process in known.iter().filter(|one| !found.contains(one) && has_ended(one)) {
+        let is_found = |one: &Watched| found.iter().any(|other| other.is(one));
+        for process in known.iter().filter(|one| !is_found(one) && has_ended(one)) {
             self.died(process);
         }
         for process in found {
-            if self.watched.len() < WATCHED_MAX && !self.watched.contains(&process) {
+            if self.names.len() < WATCHED_MAX {
+                self.names.insert(process.name.clone());
+            }
+            // A daemon may have been found before it was what it is now.
+            if let Some(one) = self.watched.iter_mut().find(|one| one.is(&process)) {
+                one.name = process.name;
+            } else if self.watched.len() < WATCHED_MAX {
                 self.grip(process);
             }
         }
@@ -239,9 +249,6 @@ impl Watcher {
     }
 
     fn grip(&mut self, process: Watched) {
-        if self.names.len() < WATCHED_MAX {
-            self.names.insert(process.name.clone());
-        }
         match process.grip() {
             Ok(grip) => {
                 self.watched.push(process.clone());
@@ -258,10 +265,11 @@ impl Watcher {
     }
 
     fn died(&mut self, process: &Watched) {
-        self.watched.retain(|one| one != process);
+        let held = self.watched.iter().position(|one| one.is(process));
+        let Watched { pid, name, .. } =
+            held.map_or_else(|| process.clone(), |at| self.watched.remove(at));
         self.record.set(&self.owner, self.watched.clone());
         self.is_in_doubt = true;
-        let Watched { pid, name, .. } = process;
         self.last_death = format!("process {pid} ({name}) ended");
         self.hint(Evidence::ProcessEnded, self.last_death.clone());
     }

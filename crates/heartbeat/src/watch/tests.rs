@@ -21,13 +21,15 @@ use crate::hint::{self, Hints};
 /// Far more than anything here takes.
 const LONG: Duration = Duration::from_secs(60);
 
-/// Daemons in sessions of their own that have nothing in their environment: one for each `start`,
-/// and `stop` kills the last.
+/// Daemons in sessions of their own that have nothing in their environment: one for each `start`, which
+/// waits until it has the name that it keeps, and `stop` kills the last.
 const AGENT: &str = r#"#!/bin/sh
 case $1 in
     start) setsid env -i sh -c 'echo $$ >"$0".new; mv "$0".new "$0"; exec sleep 1000' "$D/pid" \
             >/dev/null 2>&1 &
-        while [ ! -e "$D/pid" ]; do sleep 0.01; done ;;
+        until read -r pid <"$D/pid" && read -r name <"/proc/$pid/comm" && [ "$name" = sleep ]; do
+            sleep 0.01
+        done ;;
     stop) read -r pid <"$D/pid"; kill -9 $pid; rm "$D/pid" ;;
 esac
 "#;
@@ -167,6 +169,35 @@ async fn a_death_is_a_hint_and_a_restarted_service_is_watched_again() {
     bench.hint("no process of it is to be found").await;
 }
 
+/// Found while it is still a shell, a daemon is one process and not two, and known by its last name.
+#[tokio::test]
+async fn a_daemon_that_becomes_what_it_is_after_it_was_found_is_watched_once() {
+    let waits = r#"while [ ! -e "$0".go ]; do sleep 0.01; done; exec sleep 1000"#;
+    let agent = AGENT.replace("exec sleep 1000", waits).replace("= sleep", "= sh");
+    let mut bench = Bench::with(&agent);
+    let since = Ticks::now();
+    let operation = bench.run(Action::Start).await;
+    let mut watcher = bench.watches.watcher(&operation, Vec::new(), Some(since));
+    let pid = bench.pid();
+    let name = format!("/proc/{pid}/comm");
+    let is_it = |one: &Watched, name: &str| one.pid.to_string() == pid && one.name == name;
+    watcher.look(Some(since), false).await;
+    assert!(watcher.watched.iter().any(|one| is_it(one, "sh")), "{:?}", watcher.watched);
+    fs::write(bench.dir.path().join("pid.go"), "").unwrap();
+    let wait = async {
+        while fs::read_to_string(&name).unwrap().trim() != "sleep" {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(LONG, wait).await.is_ok());
+    watcher.look(Some(since), false).await;
+    let of_it: Vec<_> =
+        watcher.watched.iter().filter(|one| one.pid.to_string() == pid).cloned().collect();
+    assert!(of_it.len() == 1 && is_it(&of_it[0], "sleep"), "{of_it:?}");
+    watcher.died(&of_it[0]);
+    bench.hint(&format!("process {pid} (sleep) ended")).await;
+}
+
 /// What is said of a script that cannot tell by itself must be true.
 #[tokio::test]
 async fn nothing_is_left_of_a_daemon_that_has_ended_and_only_of_one() {
@@ -194,7 +225,9 @@ async fn nothing_is_left_of_a_daemon_that_has_ended_and_only_of_one() {
     // What was on top has left the service behind, under another name.
     let child = r#"tail -f /dev/null & echo $! >"$0".new; mv "$0".new "$0".child; wait"#;
     let mut bench = Bench::with(
-        &marked.replace("exec sleep 1000", child).replace("/pid\" ]", "/pid.child\" ]"),
+        &marked
+            .replace("exec sleep 1000", child)
+            .replace("\"$name\" = sleep", "-e \"$D/pid.child\""),
     );
     let pid = bench.start().await;
     let child = fs::read_to_string(bench.dir.path().join("pid.child")).unwrap().trim().to_owned();

@@ -30,7 +30,7 @@ pub struct Watched {
     pub pid: i32,
     /// Clock ticks from boot to its start.
     pub start: u64,
-    /// Its name, for people.
+    /// The name it had when it was last looked at; execve(2) and prctl(2) change it.
     pub name: String,
 }
 
@@ -104,6 +104,11 @@ pub struct Found {
 pub struct Grip(AsyncFd<OwnedFd>);
 
 impl Watched {
+    /// Whether both are one process, whatever its name is by now.
+    pub fn is(&self, other: &Self) -> bool {
+        (self.pid, self.start) == (other.pid, other.start)
+    }
+
     /// Takes hold of the process. Needs a tokio runtime.
     ///
     /// # Errors
@@ -147,7 +152,7 @@ pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Found 
     let is_agent =
         |one: &Process| waited_for.iter().any(|pid| *pid == one.pid || *pid == one.group);
     let is_ours = |one: &Process| {
-        if search.known.iter().any(|known| known.pid == one.pid && known.start == one.start) {
+        if search.known.iter().any(|known| (known.pid, known.start) == (one.pid, one.start)) {
             return true;
         }
         if search.sessions.contains(&one.session) {

@@ -11,6 +11,7 @@ use hb_config::settings::AgentSpec;
 use hb_resource::exec::RunnerConfig;
 use hb_resource::operation::{Action, OpId, Outcome};
 use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
 
 use super::*;
@@ -34,19 +35,24 @@ case $1 in
 esac
 "#;
 
+/// Who looks for daemons that have appeared finds those of a test beside it as well.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
 struct Bench {
     dir: TempDir,
     runner: Runner,
     watches: Watches,
     hints: Hints,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Bench {
-    fn new() -> Self {
-        Self::with(AGENT)
+    async fn new() -> Self {
+        Self::with(AGENT).await
     }
 
-    fn with(agent: &str) -> Self {
+    async fn with(agent: &str) -> Self {
+        let alone = ONE_AT_A_TIME.lock().await;
         let dir = tempfile::tempdir().unwrap();
         let script = dir.path().join("d");
         fs::write(&script, agent.replace("$D", dir.path().to_str().unwrap())).unwrap();
@@ -60,7 +66,7 @@ impl Bench {
             ..RunnerConfig::default()
         });
         let (watches, hints) = open(&runner, dir.path());
-        Self { dir, runner, watches, hints }
+        Self { dir, runner, watches, hints, _alone: alone }
     }
 
     async fn run(&self, action: Action) -> Operation {
@@ -151,7 +157,7 @@ fn end(pid: &str) {
 
 #[tokio::test]
 async fn a_death_is_a_hint_and_a_restarted_service_is_watched_again() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new().await;
     let pid = bench.start().await;
     end(&pid);
     bench.hint(&format!("process {pid} (sleep) ended")).await;
@@ -174,7 +180,7 @@ async fn a_death_is_a_hint_and_a_restarted_service_is_watched_again() {
 async fn a_daemon_that_becomes_what_it_is_after_it_was_found_is_watched_once() {
     let waits = r#"while [ ! -e "$0".go ]; do sleep 0.01; done; exec sleep 1000"#;
     let agent = AGENT.replace("exec sleep 1000", waits).replace("= sleep", "= sh");
-    let mut bench = Bench::with(&agent);
+    let mut bench = Bench::with(&agent).await;
     let since = Ticks::now();
     let operation = bench.run(Action::Start).await;
     let mut watcher = bench.watches.watcher(&operation, Vec::new(), Some(since));
@@ -208,19 +214,21 @@ async fn nothing_is_left_of_a_daemon_that_has_ended_and_only_of_one() {
         *last == NothingLeft && before.iter().all(|one| *one == ProcessEnded)
     };
     let marked = AGENT.replace("env -i ", "");
-    let mut bench = Bench::with(&marked);
+    let mut bench = Bench::with(&marked).await;
     let pid = bench.start().await;
     end(&pid);
     let all = bench.hint("is left").await;
     assert!(all.len() > 1 && is_told_last(&all), "{all:?}");
+    drop(bench);
 
     // In the background of the script it may be a helper.
-    let mut bench = Bench::with(&marked.replace("setsid ", ""));
+    let mut bench = Bench::with(&marked.replace("setsid ", "")).await;
     let pid = bench.start().await;
     end(&pid);
     bench.hint(&format!("process {pid} ")).await;
     bench.watches.runs(&operation(Action::Status));
     assert!(!bench.hint("no process of it is to be found").await.contains(&NothingLeft));
+    drop(bench);
 
     // What was on top has left the service behind, under another name.
     let child = r#"tail -f /dev/null & echo $! >"$0".new; mv "$0".new "$0".child; wait"#;
@@ -228,7 +236,8 @@ async fn nothing_is_left_of_a_daemon_that_has_ended_and_only_of_one() {
         &marked
             .replace("exec sleep 1000", child)
             .replace("\"$name\" = sleep", "-e \"$D/pid.child\""),
-    );
+    )
+    .await;
     let pid = bench.start().await;
     let child = fs::read_to_string(bench.dir.path().join("pid.child")).unwrap().trim().to_owned();
     end(&pid);
@@ -240,7 +249,7 @@ async fn nothing_is_left_of_a_daemon_that_has_ended_and_only_of_one() {
 
 #[tokio::test]
 async fn a_stop_ends_the_watch_first() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new().await;
     let pid = bench.start().await;
     bench.watches.end(&operation(Action::Stop));
     let stop = bench.run(Action::Stop).await;
@@ -256,7 +265,7 @@ async fn a_stop_ends_the_watch_first() {
 
 #[tokio::test]
 async fn the_daemon_after_this_one_watches_again_at_the_first_check() {
-    let mut bench = Bench::new();
+    let mut bench = Bench::new().await;
     let pid = bench.start().await;
     // Its tasks end with it.
     let (watches, hints) = open(&bench.runner, bench.dir.path());

@@ -278,6 +278,13 @@ impl Pair {
         }
     }
 
+    /// Waits until `node` has taken a hundred more datagrams, which takes seconds; what it knows then.
+    #[track_caller]
+    pub fn hear_on(&self, node: &str) -> StatusSnapshot {
+        let before = self.status(node).counters.accepted;
+        self.wait(node, "many heartbeats", |s| s.counters.accepted > before + 100)
+    }
+
     /// Waits until both nodes are at one and each could take over from the other.
     #[track_caller]
     pub fn wait_well(&self) {

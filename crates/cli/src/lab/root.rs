@@ -35,8 +35,9 @@ const ONE_USER: [(&str, &str); 2] = [
     ("/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nhacluster:x:0:0::/:/bin/false\n"),
     ("/etc/group", "root:x:0:\nhaclient:x:0:\n"),
 ];
-/// Devices of a node: no disk, no watchdog, no console, no log socket of the machine.
-const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+/// Devices of a node: no disk, no watchdog, no console, no log socket of the machine. A file system of a
+/// program of its own is seen by nobody else.
+const DEVICES: [&str; 7] = ["null", "zero", "full", "random", "urandom", "tty", "fuse"];
 /// Commands that a node must not be able to run on the machine.
 const COVERED: [&str; 9] =
     ["reboot", "poweroff", "halt", "shutdown", "init", "telinit", "kexec", "systemctl", "hwclock"];

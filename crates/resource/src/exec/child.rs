@@ -44,6 +44,8 @@ const SPAWN_PAUSE: Duration = Duration::from_millis(20);
 const REAP_WAIT: Duration = Duration::from_secs(2);
 /// Outputs read on behalf of processes that outlive their agent. Each costs two descriptors.
 const DRAINS_MAX: usize = 256;
+/// Starts that hang although their time is over. Each costs a thread and a process.
+const HANGING_MAX: usize = 64;
 
 /// What every process shares.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +53,7 @@ pub(super) struct Shared {
     pub(super) children: Children,
     pub(super) ledger: Ledger,
     drains: Arc<AtomicUsize>,
+    hanging: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -251,7 +254,8 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Starts the process on a helper thread: starting waits for the kernel to read the program, and
-/// a hung disk or file server must not hold up heartbeats.
+/// a hung disk or file server must not hold up heartbeats. What hangs there cannot be ended, so at most
+/// [`HANGING_MAX`] do.
 async fn start_once(
     shared: &Shared,
     invocation: &Invocation,
@@ -259,27 +263,45 @@ async fn start_once(
     deadline: Instant,
     terms: Terms,
 ) -> Result<io::Result<Spawned>, End> {
+    let hanging = Arc::clone(&shared.hanging);
+    if hanging.load(Ordering::Acquire) >= HANGING_MAX {
+        let reason = format!(
+            "{HANGING_MAX} starts of programs hang already: a disk or file server does not answer"
+        );
+        return Err(End::CouldNotRun { reason });
+    }
     let mut command = command(invocation, environment, terms.has_input);
     let children = shared.children.clone();
     let ledger = terms.is_agent.then(|| shared.ledger.clone());
-    let is_late = Arc::new(AtomicBool::new(false));
-    let seen = Arc::clone(&is_late);
+    // The first of the two, the end of the start or of its time, sets it, and the second finds it set.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (over, starts) = (Arc::clone(&is_over), Arc::clone(&hanging));
     let task = thread::run(move || {
-        if seen.load(Ordering::Acquire) {
-            return Err(io::Error::from(io::ErrorKind::TimedOut));
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
+        let spawned = if over.load(Ordering::Acquire) {
+            Err(late())
+        } else {
+            children.spawn(&mut command).map(|(child, guard)| {
+                let group = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX);
+                proc::unprotect_from_oom(group);
+                let entry = ledger.and_then(|ledger| ledger.enter(group));
+                Spawned { child, group, is_wanted: false, _guard: guard, _entry: entry }
+            })
+        };
+        if over.swap(true, Ordering::AcqRel) {
+            starts.fetch_sub(1, Ordering::AcqRel);
         }
-        let (child, guard) = children.spawn(&mut command)?;
-        let group = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX);
-        proc::unprotect_from_oom(group);
-        let entry = ledger.and_then(|ledger| ledger.enter(group));
-        Ok(Spawned { child, group, is_wanted: false, _guard: guard, _entry: entry })
+        spawned
     });
     match timeout_at(deadline, task).await {
         Ok(Ok(result)) => Ok(result),
         // A machine that gives no thread gives no process either: the same shortage.
         Ok(Err(error)) => Ok(Err(error)),
         Err(_) => {
-            is_late.store(true, Ordering::Release);
+            hanging.fetch_add(1, Ordering::AcqRel);
+            if is_over.swap(true, Ordering::AcqRel) {
+                hanging.fetch_sub(1, Ordering::AcqRel);
+            }
             Err(End::TimedOut)
         }
     }

@@ -4,9 +4,10 @@
 //!
 //! `waitpid(-1)` cannot be used: it would take the status of agents that tokio waits for by number.
 //! So every child that is started goes through [`Children::spawn`], which keeps its number, and
-//! only zombies with other numbers are reaped. A zombie must also have been one for
-//! [`LOOK_AGAIN`], so that even a child that was started past the register is waited for by its
-//! owner first.
+//! only zombies with other numbers are reaped. A start can hang with the disk that the program is on:
+//! until it is over, nothing that began since is reaped, as it may be its child. A zombie must also
+//! have been one for [`LOOK_AGAIN`], so that even a child that was started past the register is
+//! waited for by its owner first.
 #![expect(clippy::disallowed_methods, reason = "edge: measures how long a zombie is one")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,6 +20,7 @@ use nix::unistd::Pid;
 use tokio::process::{Child, Command};
 
 use super::proc;
+use super::watch::Ticks;
 
 /// How long a zombie is left to whoever may be waiting for it.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -30,6 +32,8 @@ pub struct Children(Arc<Mutex<Known>>);
 #[derive(Debug, Default)]
 struct Known {
     waited_for: BTreeSet<i32>,
+    /// When each start that is under way began: nobody knows the number of its child yet.
+    starting: Vec<Ticks>,
     /// Zombies seen before, by number and start time.
     seen: BTreeMap<(i32, u64), Instant>,
 }
@@ -47,10 +51,26 @@ impl Children {
     /// # Errors
     /// Those of [`Command::spawn`].
     pub fn spawn(&self, command: &mut Command) -> io::Result<(Child, ChildGuard)> {
-        let mut known = self.lock();
-        let child = command.spawn()?;
         // A child that has just been started was not waited for: it has a number.
-        let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default();
+        let number = |child: &Child| child.id().and_then(|pid| i32::try_from(pid).ok());
+        self.start(|| command.spawn(), |child| number(child).unwrap_or_default())
+    }
+
+    /// Whoever looks for orphans meanwhile does not wait for `start`.
+    fn start<T>(
+        &self,
+        start: impl FnOnce() -> io::Result<T>,
+        number: impl FnOnce(&T) -> i32,
+    ) -> io::Result<(T, ChildGuard)> {
+        let began = Ticks::now();
+        self.lock().starting.push(began);
+        let started = start();
+        let mut known = self.lock();
+        if let Some(at) = known.starting.iter().position(|one| *one == began) {
+            known.starting.swap_remove(at);
+        }
+        let child = started?;
+        let pid = number(&child);
         known.waited_for.insert(pid);
         drop(known);
         Ok((child, ChildGuard { children: self.clone(), pid }))
@@ -72,6 +92,7 @@ impl Children {
         let zombies: Vec<_> = proc::own_children()
             .into_iter()
             .filter(|one| !one.is_alive() && !known.waited_for.contains(&one.pid))
+            .filter(|one| !known.starting.iter().any(|began| began.are_before(one.start)))
             .map(|one| (one.pid, one.start))
             .collect();
         known.seen.retain(|zombie, _| zombies.contains(zombie));
@@ -101,6 +122,7 @@ impl Drop for ChildGuard {
 #[cfg(test)]
 mod tests {
     use std::process::{Command as Plain, Stdio};
+    use std::sync::mpsc::channel;
 
     use super::*;
 
@@ -128,5 +150,29 @@ mod tests {
         assert_eq!(known.wait().await.unwrap().code(), Some(3));
         drop(guard);
         assert_eq!(children.reap_older_than(Duration::ZERO), 0);
+    }
+
+    #[test]
+    fn a_start_that_hangs_holds_up_nobody_and_loses_no_child() {
+        let children = Children::default();
+        let (goes_on, hangs) = channel();
+        let (says, started) = channel();
+        let start = move || {
+            let child = Plain::new("/bin/true").spawn()?;
+            await_zombie(child.id());
+            says.send(()).unwrap();
+            hangs.recv_timeout(Duration::from_secs(60)).unwrap();
+            Ok(child)
+        };
+        let register = children.clone();
+        let number = |child: &std::process::Child| i32::try_from(child.id()).unwrap();
+        let starts = std::thread::spawn(move || register.start(start, number));
+        started.recv().unwrap();
+        assert_eq!(children.reap_older_than(Duration::ZERO), 0, "it may be the child of the start");
+        assert!(children.waited_for().is_empty());
+        goes_on.send(()).unwrap();
+        let (mut child, _guard) = starts.join().unwrap().unwrap();
+        assert_eq!(children.reap_older_than(Duration::ZERO), 0);
+        assert!(child.wait().unwrap().success());
     }
 }

@@ -61,6 +61,11 @@ impl Snapshot {
 pub struct Ticks(u64);
 
 impl Ticks {
+    /// Whether a process that began at `start` may have begun since.
+    pub(super) fn are_before(self, start: u64) -> bool {
+        start >= self.0
+    }
+
     /// The present moment. Never waits.
     pub fn now() -> Self {
         let now = clock_gettime(ClockId::Boottime);
@@ -163,7 +168,7 @@ pub(super) fn find(search: &Search, marks: &Marks, waited_for: &[i32]) -> Found 
             return true;
         }
         // Marks of somebody else settle it as well.
-        let is_late = search.since.is_some_and(|since| one.start >= since.0);
+        let is_late = search.since.is_some_and(|since| since.are_before(one.start));
         is_late
             && lineage.contains(&one.parent)
             && !marks.names_are_in(&environment)

@@ -5,6 +5,7 @@
 
 mod addresses;
 mod agents;
+mod disks;
 mod failover;
 mod failures;
 mod firewall;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         addresses::CASES,
         hostile::CASES,
         surroundings::CASES,
+        disks::CASES,
         weather::CASES,
     ];
     let cases: Vec<Case> = all.into_iter().flatten().copied().collect();

@@ -22,9 +22,10 @@ fn moves_a_group() {
     let pair = served();
     let terminal = Terminal::open(&pair, "node1", 104, 45);
     terminal.line("hb ui");
-    let screen = terminal.wait("HEALTHY");
-    assert!(screen.contains("events"), "{screen}");
-    assert!(screen.contains("s standby"), "{screen}");
+    // Each part is drawn when its answer has come.
+    let is_whole =
+        |screen: &str| ["HEALTHY", "events", "s standby"].iter().all(|part| screen.contains(part));
+    terminal.wait_for("the whole screen", is_whole);
     terminal.press("s");
     let screen = terminal.wait("do it? y/n");
     assert!(screen.contains("node1 → node2"), "the plan:\n{screen}");

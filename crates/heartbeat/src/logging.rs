@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hb_config::settings::Logging;
 use hb_node::effect::{Level, LogEvent};
@@ -34,6 +34,8 @@ const QUEUE_MAX: usize = 1024;
 const TEXT_MAX: usize = 4096;
 /// Syslog's `daemon` facility (RFC 3164 §4.1.1), when ha.cf names no destination at all.
 const FACILITY_DAEMON: u8 = 3;
+/// A job of the writer that takes longer hangs. A disk that only is busy is done sooner.
+const HANGS_AFTER: Duration = Duration::from_secs(5);
 /// How long the end of the program waits for the writer.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
 
@@ -67,6 +69,42 @@ pub(crate) struct Logger {
     queue: SyncSender<Job>,
     dropped: Arc<AtomicU64>,
     least: Level,
+    progress: Progress,
+}
+
+/// Since when the writer has been at one job. Whoever asks does not wait for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Progress {
+    epoch: Instant,
+    /// Milliseconds since `epoch`, 0 between jobs.
+    since_ms: Arc<AtomicU64>,
+}
+
+impl Progress {
+    fn new() -> Self {
+        // So that no job begins at 0.
+        let epoch = Instant::now().checked_sub(Duration::from_secs(1)).unwrap_or_else(Instant::now);
+        Self { epoch, since_ms: Arc::default() }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn begin(&self) {
+        self.since_ms.store(self.now_ms(), Ordering::Relaxed);
+    }
+
+    fn end(&self) {
+        self.since_ms.store(0, Ordering::Relaxed);
+    }
+
+    fn at_one_job_for(&self) -> Duration {
+        match self.since_ms.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            since => Duration::from_millis(self.now_ms().saturating_sub(since)),
+        }
+    }
 }
 
 impl Logger {
@@ -79,12 +117,14 @@ impl Logger {
             queue,
             dropped: Arc::clone(&dropped),
             least: if debug == 0 { Level::Info } else { Level::Debug },
+            progress: Progress::new(),
         };
         let writer = Writer::new(
             Origin::new(&destinations.node),
             sinks(&destinations),
             destinations.history.map(HistoryFile::new),
             dropped,
+            logger.progress.clone(),
         );
         // The smallest thread there is: it formats lines and calls write.
         let started = std::thread::Builder::new()
@@ -128,6 +168,11 @@ impl Logger {
         self.send(Job::Status(text));
     }
 
+    /// Whether the writer has waited for its disk or log server for so long that it is to be told.
+    pub(crate) fn hangs(&self) -> bool {
+        self.progress.at_one_job_for() > HANGS_AFTER
+    }
+
     /// Opens log files again (SIGUSR1 after a rotation).
     pub(crate) fn reopen(&self) {
         self.send(Job::Reopen);
@@ -136,7 +181,8 @@ impl Logger {
     /// Drops everything; for tests of parts that log.
     #[cfg(test)]
     pub(crate) fn to_nobody() -> Self {
-        Self { queue: sync_channel(1).0, dropped: Arc::default(), least: Level::Error }
+        let progress = Progress::new();
+        Self { queue: sync_channel(1).0, dropped: Arc::default(), least: Level::Error, progress }
     }
 
     /// Waits until everything queued before is written, or the writer hangs.
@@ -288,6 +334,18 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_takes_long_is_seen_from_outside() {
+        let progress = Progress::new();
+        assert_eq!(progress.at_one_job_for(), Duration::ZERO);
+        let began = Progress { epoch: progress.epoch - 2 * HANGS_AFTER, ..progress.clone() };
+        progress.begin();
+        assert!(progress.at_one_job_for() < HANGS_AFTER, "a moment ago");
+        assert!(began.at_one_job_for() > HANGS_AFTER, "the clock of the same job is further");
+        progress.end();
+        assert_eq!(began.at_one_job_for(), Duration::ZERO);
+    }
+
+    #[test]
     fn lines_reach_the_files_for_their_level() {
         let dir = tempfile::tempdir().unwrap();
         let logger = Logger::start(destinations(&dir));
@@ -319,7 +377,12 @@ mod tests {
     fn a_full_queue_drops_and_counts() {
         let (queue, jobs) = sync_channel(1);
         let dropped = Arc::new(AtomicU64::new(0));
-        let logger = Logger { queue, dropped: Arc::clone(&dropped), least: Level::Info };
+        let logger = Logger {
+            queue,
+            dropped: Arc::clone(&dropped),
+            least: Level::Info,
+            progress: Progress::new(),
+        };
         for _ in 0..3 {
             logger.say(Level::Info, "x", "x");
         }

@@ -55,6 +55,8 @@ pub(crate) struct Shell {
     tells_time: bool,
     sleep: SleepMeter,
     last_status: LastStatus,
+    /// What the node was told of the log.
+    log_hangs: bool,
     /// Reused for every input.
     effects: Vec<Effect>,
     /// Set by `Effect::Exit` and `Effect::Restart`.
@@ -104,6 +106,7 @@ impl Shell {
             tells_time,
             sleep: SleepMeter::new(),
             last_status: LastStatus::default(),
+            log_hangs: false,
             effects: Vec::new(),
             exit: None,
         }
@@ -211,6 +214,7 @@ impl Shell {
                 self.edge.service.tick();
                 self.edge.operations.reap_orphans();
                 self.environment();
+                self.look_at_log();
                 self.save_status(false);
             }
             // Fired by `fire`, after the sockets.
@@ -258,6 +262,14 @@ impl Shell {
         self.feed(Input::Environment { unix_s: unix_s(), load: load.trim_end().into() });
         if self.tells_time {
             self.feed(Input::LocalTime { minute: minute_of_day(unix_s()) });
+        }
+    }
+
+    fn look_at_log(&mut self) {
+        let hangs = self.edge.logger.hangs();
+        if hangs != self.log_hangs {
+            self.log_hangs = hangs;
+            self.feed(Input::LogHangs(hangs));
         }
     }
 

@@ -141,6 +141,9 @@ pub enum Input {
         /// The host's Ethernet address (`02:00:00:00:00:01`); `None`: nobody claims it any more.
         ethernet: Option<String>,
     },
+    /// The writer of the log has waited for a disk or a log server for seconds, or does so no more. For
+    /// status only.
+    LogHangs(bool),
     /// The machine slept: time passed that the clock of `handle` did not count.
     Slept {
         /// How long, in ms.

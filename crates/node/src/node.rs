@@ -172,6 +172,9 @@ pub struct Node {
     /// Nobody reads the lines of the lowest level.
     #[serde(default)]
     terse: bool,
+    /// The writer of the log hangs.
+    #[serde(default)]
+    pub(crate) log_hangs: bool,
 }
 
 /// The UDP port of each link, as its first medium has it.
@@ -278,6 +281,7 @@ impl Node {
             takeover: None,
             leaves: false,
             terse: false,
+            log_hangs: false,
         };
         node.note_states();
         node
@@ -420,6 +424,10 @@ impl Node {
             Input::Rival { group, resource, ethernet } => {
                 turn.changed = true;
                 self.rivals.note(&group, &resource, ethernet, self.now);
+            }
+            Input::LogHangs(hangs) => {
+                turn.changed = true;
+                self.log_hangs = hangs;
             }
             Input::Slept { ms } => self.note_sleep(ms, turn),
             Input::Reload { release } => self.reload(release, turn),

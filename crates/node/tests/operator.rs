@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hb_config::settings::{AutoFailback, Settings};
 use hb_node::api::{Request, Response, StatusSnapshot, Verdict};
+use hb_node::input::Input;
 use hb_resource::input::GroupClaim;
 use hb_sim::setup::{self, group, timing};
 use hb_sim::world::World;
@@ -50,6 +51,17 @@ fn ask(world: &mut World, machine: usize, request: Request) -> Response {
 fn maintenance(world: &mut World, machine: usize, on: bool, limit_ms: Option<u64>) {
     let answer = ask(world, machine, Request::Maintenance { on, limit_ms });
     assert!(matches!(answer, Response::Done { .. }), "{answer:?}");
+}
+
+#[test]
+fn a_log_that_hangs_is_told_where_it_hangs_until_it_answers() {
+    let mut world = pair_with(|_| {});
+    world.feed(1, Input::LogHangs(true));
+    world.run(ms(1_000));
+    assert_eq!((ids(&world, 0), ids(&world, 1)), (vec![], vec!["log_hangs".to_owned()]));
+    assert_eq!(status(&world, 1).verdict, Verdict::Degraded);
+    world.feed(1, Input::LogHangs(false));
+    assert_eq!(ids(&world, 1), Vec::<String>::new());
 }
 
 #[test]

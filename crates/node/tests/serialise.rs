@@ -94,6 +94,7 @@ fn every_input_survives_a_recording() {
         Input::Clock { unix_ms: 1_700_000_000_123 },
         Input::ClientGone { client },
         Input::Guarded { announced: 3, conflicts: 1 },
+        Input::LogHangs(true),
         Input::Rival {
             group: "www".into(),
             resource: "10.0.0.50".into(),

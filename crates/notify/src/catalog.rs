@@ -53,6 +53,7 @@ const TABLE: &[(&str, Event, Gravity, Teller)] = &[
     ("bad_auth", Event::Link, Gravity::Warning, Teller::Own),
     ("core_stalled", Event::Link, Gravity::Info, Teller::Own),
     ("hung", Event::Resource, Gravity::Warning, Teller::Own),
+    ("log_hangs", Event::Node, Gravity::Warning, Teller::Own),
     ("monitor_unusable", Event::Resource, Gravity::Warning, Teller::Own),
     ("maintenance", Event::Maintenance, Gravity::Info, Teller::Shared),
     ("fencing_failed", Event::Fence, Gravity::Critical, Teller::Own),

@@ -51,7 +51,7 @@ const RESOURCE_STATES: [&str; 6] =
 const VERDICTS: [Verdict; 5] =
     [Verdict::Healthy, Verdict::Transition, Verdict::Degraded, Verdict::Down, Verdict::Split];
 /// What can be wrong (`docs/reference/status-json.md`); ids that a later daemon adds are shown, too.
-const PROBLEMS: [&str; 25] = [
+const PROBLEMS: [&str; 26] = [
     "address_conflict",
     "bad_auth",
     "config_differs",
@@ -65,6 +65,7 @@ const PROBLEMS: [&str; 25] = [
     "late_heartbeats",
     "link_down",
     "link_one_way",
+    "log_hangs",
     "maintenance",
     "monitor_unusable",
     "no_peer",

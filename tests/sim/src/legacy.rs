@@ -180,6 +180,7 @@ impl Legacy {
             | Input::Look { .. }
             | Input::Guarded { .. }
             | Input::Rival { .. }
+            | Input::LogHangs(_)
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }

@@ -126,6 +126,7 @@ fn describe_input(input: &Input) -> Option<String> {
         | Input::Look { .. }
         | Input::Guarded { .. }
         | Input::Rival { .. }
+        | Input::LogHangs(_)
         | Input::Slept { .. }
         | Input::Fenced { .. }
         | Input::Witness { .. }

@@ -131,6 +131,7 @@ impl Trace {
             | Input::Left { .. }
             | Input::Guarded { .. }
             | Input::Rival { .. }
+            | Input::LogHangs(_)
             | Input::Slept { .. }
             | Input::Fenced { .. }
             | Input::Witness { .. }

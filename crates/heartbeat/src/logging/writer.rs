@@ -11,7 +11,7 @@ use hb_node::effect::{Level, LogEvent};
 use crate::history::HistoryFile;
 use crate::logging::format::Origin;
 use crate::logging::sinks::Sink;
-use crate::logging::{Record, unix_s};
+use crate::logging::{Progress, Record, unix_s};
 
 /// What the writer is asked to do.
 #[derive(Debug)]
@@ -41,23 +41,26 @@ pub(crate) struct Writer {
     history: Option<HistoryFile>,
     history_failed: bool,
     dropped: Arc<AtomicU64>,
+    progress: Progress,
 }
 
 impl Writer {
-    /// `dropped` counts the jobs that found the queue full.
+    /// `dropped` counts the jobs that found the queue full; `progress` is kept.
     pub(crate) fn new(
         origin: Origin,
         sinks: Vec<Box<dyn Sink>>,
         history: Option<HistoryFile>,
         dropped: Arc<AtomicU64>,
+        progress: Progress,
     ) -> Self {
         let sinks = sinks.into_iter().map(|sink| Watched { sink, lost: 0 }).collect();
-        Self { origin, sinks, history, history_failed: false, dropped }
+        Self { origin, sinks, history, history_failed: false, dropped, progress }
     }
 
     /// Works until every sender has gone.
     pub(crate) fn run(mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
+            self.progress.begin();
             let dropped = self.dropped.swap(0, Ordering::Relaxed);
             if dropped > 0 {
                 let text =
@@ -73,6 +76,7 @@ impl Writer {
                     let _ = done.send(());
                 }
             }
+            self.progress.end();
         }
     }
 
@@ -167,7 +171,8 @@ mod tests {
         let (broken, on_disk) = (Arc::clone(&disk.broken), Arc::clone(&disk.seen));
         let in_journal = Arc::clone(&journal.seen);
         let sinks: Vec<Box<dyn Sink>> = vec![Box::new(disk), Box::new(journal)];
-        let mut writer = Writer::new(Origin::new("node1"), sinks, None, Arc::default());
+        let mut writer =
+            Writer::new(Origin::new("node1"), sinks, None, Arc::default(), Progress::new());
         *broken.lock().expect("one thread") = true;
         writer.line(&own("x", "a".into()));
         writer.line(&own("x", "b".into()));
@@ -191,7 +196,9 @@ mod tests {
         let sink = Fake::new("file");
         let seen = Arc::clone(&sink.seen);
         let dropped = Arc::new(AtomicU64::new(3));
-        let writer = Writer::new(Origin::new("node1"), vec![Box::new(sink)], None, dropped);
+        let progress = Progress::new();
+        let writer =
+            Writer::new(Origin::new("node1"), vec![Box::new(sink)], None, dropped, progress);
         let (send, jobs) = sync_channel(4);
         send.send(Job::Line(own("x", "next".into()))).expect("room");
         drop(send);

@@ -43,6 +43,16 @@ impl View<'_> {
     }
 
     pub(super) fn find_hung(&self, now: Instant, found: &mut Vec<Finding>) {
+        if self.node.log_hangs {
+            found.push(Finding {
+                id: "log_hangs",
+                subject: String::new(),
+                text: "the log cannot be written: a disk or log server does not answer".to_owned(),
+                hint: "look at the disks of this node with dmesg; agents on them hang as well"
+                    .to_owned(),
+                verdict: Verdict::Degraded,
+            });
+        }
         for (operation, words) in self.node.activity.hung(now) {
             let (group, text) = (&operation.group, &operation.resource.text);
             let limit = short(operation.timeout);

@@ -187,6 +187,7 @@ impl Watch {
             | Input::Left { .. }
             | Input::Guarded { .. }
             | Input::Rival { .. }
+            | Input::LogHangs(_)
             | Input::Slept { .. }
             | Input::Timeout
             | Input::Shutdown => {}

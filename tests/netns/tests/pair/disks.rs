@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hb_cli::lab::{self, Proc};
 use hb_netns::files::{ADDRESS, NODES, SCRIPT_DIR, Setup, script_agent};
-use hb_netns::pair::{Pair, active_on, need_ip};
+use hb_netns::pair::{Pair, active_on, has_problem, need_ip};
 use hb_netns::runner::{Case, skip};
 
 pub(crate) const CASES: &[Case] = &[
@@ -104,7 +104,7 @@ fn disk_hangs() {
     pair.until("b is asked", || pair.run("node1", &["/bin/test", "-e", "/run/asked"]).code == 0);
     hang(&pair, "node1");
     pair.hear_on("node2");
-    assert_eq!(active_on(&pair.hear_on("node1")), Some("node1"));
+    assert_eq!(active_on(&pair.status("node1")), Some("node1"));
     signal(&pair, "node1", "CONT");
     pair.wait_well();
     traffic.assert_unbroken(begin, Some("node1"));
@@ -116,6 +116,7 @@ fn disk_hangs() {
     pair.hear_on("node1");
     pair.crash("node1");
     traffic.wait_served("node2");
+    pair.wait("node2", "the disk is told of", |s| has_problem(s, "log_hangs"));
     signal(&pair, "node2", "CONT");
     pair.boot("node1");
     pair.start("node1");

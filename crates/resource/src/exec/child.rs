@@ -253,6 +253,35 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
+/// A start against its time. One whose time is over counts as hanging until it is over itself.
+#[derive(Clone, Debug)]
+struct Race {
+    hanging: Arc<AtomicUsize>,
+    /// Set by the first of the two; the second finds it set.
+    is_decided: Arc<AtomicBool>,
+}
+
+impl Race {
+    fn new(hanging: Arc<AtomicUsize>) -> Self {
+        Self { hanging, is_decided: Arc::default() }
+    }
+
+    fn is_decided(&self) -> bool {
+        self.is_decided.load(Ordering::Acquire)
+    }
+
+    fn time_is_over(&self) {
+        self.hanging.fetch_add(1, Ordering::AcqRel);
+        self.start_is_over();
+    }
+
+    fn start_is_over(&self) {
+        if self.is_decided.swap(true, Ordering::AcqRel) {
+            self.hanging.fetch_sub(1, Ordering::AcqRel);
+        }
+    }
+}
+
 /// Starts the process on a helper thread: starting waits for the kernel to read the program, and
 /// a hung disk or file server must not hold up heartbeats. What hangs there cannot be ended, so at most
 /// [`HANGING_MAX`] do.
@@ -273,13 +302,11 @@ async fn start_once(
     let mut command = command(invocation, environment, terms.has_input);
     let children = shared.children.clone();
     let ledger = terms.is_agent.then(|| shared.ledger.clone());
-    // The first of the two, the end of the start or of its time, sets it, and the second finds it set.
-    let is_over = Arc::new(AtomicBool::new(false));
-    let (over, starts) = (Arc::clone(&is_over), Arc::clone(&hanging));
+    let race = Race::new(hanging);
+    let start = race.clone();
     let task = thread::run(move || {
-        let late = || io::Error::from(io::ErrorKind::TimedOut);
-        let spawned = if over.load(Ordering::Acquire) {
-            Err(late())
+        let spawned = if start.is_decided() {
+            Err(io::Error::from(io::ErrorKind::TimedOut))
         } else {
             children.spawn(&mut command).map(|(child, guard)| {
                 let group = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX);
@@ -288,9 +315,7 @@ async fn start_once(
                 Spawned { child, group, is_wanted: false, _guard: guard, _entry: entry }
             })
         };
-        if over.swap(true, Ordering::AcqRel) {
-            starts.fetch_sub(1, Ordering::AcqRel);
-        }
+        start.start_is_over();
         spawned
     });
     match timeout_at(deadline, task).await {
@@ -298,10 +323,7 @@ async fn start_once(
         // A machine that gives no thread gives no process either: the same shortage.
         Ok(Err(error)) => Ok(Err(error)),
         Err(_) => {
-            hanging.fetch_add(1, Ordering::AcqRel);
-            if is_over.swap(true, Ordering::AcqRel) {
-                hanging.fetch_sub(1, Ordering::AcqRel);
-            }
+            race.time_is_over();
             Err(End::TimedOut)
         }
     }
@@ -468,6 +490,7 @@ fn poll_stream<S: AsyncRead + Unpin>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::Class;
 
     #[test]
     fn only_shortages_are_tried_again() {
@@ -503,5 +526,34 @@ mod tests {
         check(&[OUTPUT_MAX - 1, 1, 1]);
         check(&[1, OUTPUT_MAX + 7]);
         check(&[CHUNK; 9]);
+    }
+
+    /// A start that hangs cannot be ended: it counts until it is over, and too many are refused.
+    #[tokio::test]
+    async fn starts_that_hang_are_counted_and_limited() {
+        let shared = Shared::default();
+        let counted = || shared.hanging.load(Ordering::Acquire);
+        let race = || Race::new(Arc::clone(&shared.hanging));
+        let (quick, slow) = (race(), race());
+        slow.time_is_over();
+        quick.start_is_over();
+        assert!(counted() == 1 && slow.is_decided());
+        quick.time_is_over();
+        assert_eq!(counted(), 1, "it had been in time");
+        slow.start_is_over();
+        assert_eq!(counted(), 0);
+        shared.hanging.store(HANGING_MAX, Ordering::Release);
+        let invocation = Invocation {
+            class: Class::Lsb,
+            program: "/bin/true".into(),
+            args: Vec::new(),
+            environment: Vec::new(),
+        };
+        let long = Duration::from_secs(60);
+        let (ends_when_dropped, is_agent, has_input) = (true, false, false);
+        let terms = Terms { time: long, grace: long, ends_when_dropped, is_agent, has_input };
+        let end = run(&shared, &invocation, &[], terms).await;
+        let End::CouldNotRun { reason } = end else { panic!("{end:?}") };
+        assert!(reason.contains("hang already"), "{reason}");
     }
 }

@@ -126,6 +126,9 @@ mod tests {
 
     use super::*;
 
+    /// Each looks at all children of this process.
+    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
     fn await_zombie(pid: u32) {
         let pid = i32::try_from(pid).unwrap();
         while proc::process(pid).is_some_and(|one| one.is_alive()) {
@@ -135,6 +138,7 @@ mod tests {
 
     #[tokio::test]
     async fn only_unknown_zombies_are_reaped() {
+        let _alone = ONE_AT_A_TIME.lock().await;
         let children = Children::default();
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "exit 3"]).stdin(Stdio::null());
@@ -154,6 +158,7 @@ mod tests {
 
     #[test]
     fn a_start_that_hangs_holds_up_nobody_and_loses_no_child() {
+        let _alone = ONE_AT_A_TIME.blocking_lock();
         let children = Children::default();
         let (goes_on, hangs) = channel();
         let (says, started) = channel();

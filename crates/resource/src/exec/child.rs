@@ -8,7 +8,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::ledger::{Entry, Ledger};
 use super::leftovers::{group_gone, kill_group};
 use super::lookup;
 use super::orphans::{ChildGuard, Children};
 use super::proc;
-use super::thread;
+use super::thread::{Hanging, NoResult};
 use crate::agent::Invocation;
 use crate::status::{Exit, Text};
 
@@ -44,8 +44,6 @@ const SPAWN_PAUSE: Duration = Duration::from_millis(20);
 const REAP_WAIT: Duration = Duration::from_secs(2);
 /// Outputs read on behalf of processes that outlive their agent. Each costs two descriptors.
 const DRAINS_MAX: usize = 256;
-/// Starts that hang although their time is over. Each costs a thread and a process.
-const HANGING_MAX: usize = 64;
 
 /// What every process shares.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +51,8 @@ pub(super) struct Shared {
     pub(super) children: Children,
     pub(super) ledger: Ledger,
     drains: Arc<AtomicUsize>,
-    hanging: Arc<AtomicUsize>,
+    /// Looking for programs and starting them.
+    pub(super) hanging: Hanging,
 }
 
 impl Shared {
@@ -253,38 +252,8 @@ fn is_passing(error: &io::Error) -> bool {
     )
 }
 
-/// A start against its time. One whose time is over counts as hanging until it is over itself.
-#[derive(Clone, Debug)]
-struct Race {
-    hanging: Arc<AtomicUsize>,
-    /// Set by the first of the two; the second finds it set.
-    is_decided: Arc<AtomicBool>,
-}
-
-impl Race {
-    fn new(hanging: Arc<AtomicUsize>) -> Self {
-        Self { hanging, is_decided: Arc::default() }
-    }
-
-    fn is_decided(&self) -> bool {
-        self.is_decided.load(Ordering::Acquire)
-    }
-
-    fn time_is_over(&self) {
-        self.hanging.fetch_add(1, Ordering::AcqRel);
-        self.start_is_over();
-    }
-
-    fn start_is_over(&self) {
-        if self.is_decided.swap(true, Ordering::AcqRel) {
-            self.hanging.fetch_sub(1, Ordering::AcqRel);
-        }
-    }
-}
-
 /// Starts the process on a helper thread: starting waits for the kernel to read the program, and
-/// a hung disk or file server must not hold up heartbeats. What hangs there cannot be ended, so at most
-/// [`HANGING_MAX`] do.
+/// a hung disk or file server must not hold up heartbeats.
 async fn start_once(
     shared: &Shared,
     invocation: &Invocation,
@@ -292,40 +261,22 @@ async fn start_once(
     deadline: Instant,
     terms: Terms,
 ) -> Result<io::Result<Spawned>, End> {
-    let hanging = Arc::clone(&shared.hanging);
-    if hanging.load(Ordering::Acquire) >= HANGING_MAX {
-        let reason = format!(
-            "{HANGING_MAX} starts of programs hang already: a disk or file server does not answer"
-        );
-        return Err(End::CouldNotRun { reason });
-    }
     let mut command = command(invocation, environment, terms.has_input);
     let children = shared.children.clone();
     let ledger = terms.is_agent.then(|| shared.ledger.clone());
-    let race = Race::new(hanging);
-    let start = race.clone();
-    let task = thread::run(move || {
-        let spawned = if start.is_decided() {
-            Err(io::Error::from(io::ErrorKind::TimedOut))
-        } else {
-            children.spawn(&mut command).map(|(child, guard)| {
-                let group = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX);
-                proc::unprotect_from_oom(group);
-                let entry = ledger.and_then(|ledger| ledger.enter(group));
-                Spawned { child, group, is_wanted: false, _guard: guard, _entry: entry }
-            })
-        };
-        start.start_is_over();
-        spawned
-    });
-    match timeout_at(deadline, task).await {
-        Ok(Ok(result)) => Ok(result),
+    let start = move || {
+        let (child, guard) = children.spawn(&mut command)?;
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).unwrap_or(i32::MAX);
+        proc::unprotect_from_oom(group);
+        let entry = ledger.and_then(|ledger| ledger.enter(group));
+        Ok(Spawned { child, group, is_wanted: false, _guard: guard, _entry: entry })
+    };
+    match shared.hanging.run(deadline, start).await {
+        Ok(result) => Ok(result),
         // A machine that gives no thread gives no process either: the same shortage.
-        Ok(Err(error)) => Ok(Err(error)),
-        Err(_) => {
-            race.time_is_over();
-            Err(End::TimedOut)
-        }
+        Err(NoResult::NoThread(error)) => Ok(Err(error)),
+        Err(NoResult::Late) => Err(End::TimedOut),
+        Err(error @ NoResult::TooMany) => Err(End::CouldNotRun { reason: error.to_string() }),
     }
 }
 
@@ -490,7 +441,6 @@ fn poll_stream<S: AsyncRead + Unpin>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::agent::Class;
 
     #[test]
     fn only_shortages_are_tried_again() {
@@ -526,34 +476,5 @@ mod tests {
         check(&[OUTPUT_MAX - 1, 1, 1]);
         check(&[1, OUTPUT_MAX + 7]);
         check(&[CHUNK; 9]);
-    }
-
-    /// A start that hangs cannot be ended: it counts until it is over, and too many are refused.
-    #[tokio::test]
-    async fn starts_that_hang_are_counted_and_limited() {
-        let shared = Shared::default();
-        let counted = || shared.hanging.load(Ordering::Acquire);
-        let race = || Race::new(Arc::clone(&shared.hanging));
-        let (quick, slow) = (race(), race());
-        slow.time_is_over();
-        quick.start_is_over();
-        assert!(counted() == 1 && slow.is_decided());
-        quick.time_is_over();
-        assert_eq!(counted(), 1, "it had been in time");
-        slow.start_is_over();
-        assert_eq!(counted(), 0);
-        shared.hanging.store(HANGING_MAX, Ordering::Release);
-        let invocation = Invocation {
-            class: Class::Lsb,
-            program: "/bin/true".into(),
-            args: Vec::new(),
-            environment: Vec::new(),
-        };
-        let long = Duration::from_secs(60);
-        let (ends_when_dropped, is_agent, has_input) = (true, false, false);
-        let terms = Terms { time: long, grace: long, ends_when_dropped, is_agent, has_input };
-        let end = run(&shared, &invocation, &[], terms).await;
-        let End::CouldNotRun { reason } = end else { panic!("{end:?}") };
-        assert!(reason.contains("hang already"), "{reason}");
     }
 }

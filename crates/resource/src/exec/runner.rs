@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hb_config::settings::{AgentSpec, BuiltIn, ResourceSpec};
+use tokio::time::Instant;
 
 use super::child::{self, End, Shared, Terms};
 use super::environment::{GROUP_VARIABLE, RESOURCE_VARIABLE};
@@ -288,17 +289,15 @@ impl Runner {
     ) -> Result<(Candidate, Invocation, bool), String> {
         let inner = Arc::clone(&self.0);
         let (spec, action) = (operation.resource.agent.clone(), operation.action);
-        let look = thread::run(move || {
+        let look = move || {
             lookup::find(&spec, &inner.places).map(|found| {
                 let is_understood = lookup::understands(&found, action);
                 (found, is_understood)
             })
-        });
-        let (found, is_understood) = match tokio::time::timeout(operation.timeout, look).await {
-            Ok(Ok(found)) => found?,
-            Ok(Err(error)) => return Err(error.to_string()),
-            Err(_) => return Err("its file system does not answer".to_owned()),
         };
+        let deadline = Instant::now() + operation.timeout;
+        let found = self.0.shared.hanging.run(deadline, look).await;
+        let (found, is_understood) = found.map_err(|error| error.to_string())??;
         let Operation { resource, action, timeout, .. } = operation;
         let invocation = agent::invocation(resource, *action, *timeout, &found, &self.0.places)
             .map_err(|error| error.to_string())?;

@@ -6,6 +6,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -16,6 +18,10 @@ use crate::exit::Fatal;
 const PROGRAM: &str = "heartbeat";
 /// How often the file may be replaced between opening and locking before we give up.
 const LOCK_ATTEMPTS: u32 = 16;
+/// How long a lock may be held by what a heartbeat that has ended was just starting.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is tried meanwhile.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// A pid file is 11 bytes; anything longer is not one.
 const SIZE_MAX: u64 = 64;
 
@@ -30,12 +36,32 @@ pub(crate) struct PidLock {
 }
 
 impl PidLock {
-    /// Locks `path` and looks at who is named in it.
+    /// Locks `path` and looks at who is named in it. Waits for a moment when it is locked, but not by
+    /// the one that it names.
     ///
     /// # Errors
     /// `AlreadyRunning` when one of ours holds the lock, `Foreign` when the file names a living
     /// program called `heartbeat` that is not ours, else the system's answer.
     pub(crate) fn acquire(path: &Path) -> Result<Self, Fatal> {
+        let begin = Instant::now();
+        loop {
+            match Self::try_acquire(path) {
+                Err(Fatal::AlreadyRunning { pid }) if !runs_besides(pid) => {
+                    if begin.elapsed() > PATIENCE {
+                        let path = path.display();
+                        return Err(Fatal::Refused(format!(
+                            "{path} is locked, but the heartbeat that it names (pid {pid}) does not \
+                             run: what it was starting hangs; `fuser {path}` names it, end that"
+                        )));
+                    }
+                    sleep(LOCK_PAUSE);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    fn try_acquire(path: &Path) -> Result<Self, Fatal> {
         for _ in 0..LOCK_ATTEMPTS {
             let file = OpenOptions::new()
                 .read(true)
@@ -161,10 +187,20 @@ pub(crate) fn exe_of(pid: u32) -> Option<PathBuf> {
     Some(text.strip_suffix(" (deleted)").map_or_else(|| target.clone(), PathBuf::from))
 }
 
-/// The parent of a process (proc_pid_stat(5): the fourth field, the second after the name).
+/// The parent of a process (proc_pid_stat(5): the fourth field).
 pub(crate) fn parent_of(pid: u32) -> Option<u32> {
+    after_name(pid, 1)?.parse().ok()
+}
+
+/// Whether a process is gone, or has closed everything and is only waited for by its parent.
+pub(crate) fn has_ended(pid: u32) -> bool {
+    after_name(pid, 0).is_none_or(|state| state == "Z" || state == "X")
+}
+
+/// A field of `/proc/PID/stat`, counted from the name on.
+fn after_name(pid: u32, field: usize) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
+    stat.rsplit_once(')')?.1.split_whitespace().nth(field).map(str::to_owned)
 }
 
 /// Whether `exe` is called as the genuine daemon and ours are.
@@ -188,6 +224,12 @@ fn read_start(file: &mut File) -> String {
     text
 }
 
+/// Whether `pid` is a heartbeat in another process.
+fn runs_besides(pid: u32) -> bool {
+    let is_one = |exe: PathBuf| is_this_program(&exe) || is_heartbeat(&exe);
+    pid != std::process::id() && exe_of(pid).is_some_and(is_one)
+}
+
 fn is_locked(file: File) -> bool {
     match Flock::lock(file, FlockArg::LockSharedNonblock) {
         Ok(_) => false,
@@ -196,7 +238,9 @@ fn is_locked(file: File) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use std::process::Child;
+
     use super::*;
 
     #[test]
@@ -211,6 +255,29 @@ mod tests {
         check("many\n", None);
     }
 
+    /// A living process that is called `name`.
+    fn called(dir: &Path, name: &str) -> Child {
+        let program = dir.join(name);
+        fs::copy("/bin/sleep", &program).expect("copied");
+        asleep(&program)
+    }
+
+    /// Runs a copy of `sleep`. A process that another test forks at this moment may have it open for
+    /// writing.
+    pub(crate) fn asleep(program: &Path) -> Child {
+        loop {
+            match std::process::Command::new(program).arg("60").spawn() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+                other => return other.expect("runs"),
+            }
+        }
+    }
+
+    pub(crate) fn end(child: &mut Child) {
+        child.kill().expect("ours");
+        child.wait().expect("ours");
+    }
+
     #[test]
     fn only_one_holds_the_lock() {
         let dir = tempfile::tempdir().unwrap();
@@ -218,11 +285,49 @@ mod tests {
         let mut first = PidLock::acquire(&path).expect("free");
         first.write(4711).expect("writable");
         assert_eq!(fs::read(&path).expect("written"), b"      4711\n");
+        let mut other = called(dir.path(), "heartbeat");
+        first.write(other.id()).expect("writable");
         let second = PidLock::acquire(&path).expect_err("held");
-        assert!(matches!(second, Fatal::AlreadyRunning { pid: 4711 }), "{second}");
+        let is_named = matches!(second, Fatal::AlreadyRunning { pid } if pid == other.id());
+        assert!(is_named, "{second}");
+        end(&mut other);
         first.remove();
         assert!(!path.exists());
         assert_eq!(PidLock::acquire(&path).expect("free again").left_by(), None);
+    }
+
+    /// A child has all that is open here until it is what it is to be, and with a hung disk for longer.
+    #[test]
+    fn a_lock_is_given_up_for_the_copies_of_children_as_well() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let mut lock = PidLock::acquire(&path).expect("free");
+        lock.write(std::process::id()).expect("writable");
+        let copy = lock.file.try_clone().expect("a descriptor");
+        drop(lock);
+        drop(PidLock::acquire(&path).expect("free again"));
+        drop(copy);
+    }
+
+    #[test]
+    fn a_lock_of_one_that_has_ended_is_waited_for_and_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        for pid in [i32::MAX.unsigned_abs(), std::process::id()] {
+            fs::write(&path, format!("{pid:>10}\n")).expect("writable");
+            let left = Flock::lock(File::open(&path).unwrap(), FlockArg::LockExclusive).unwrap();
+            let refused = PidLock::acquire(&path).expect_err("held");
+            assert!(
+                refused.to_string().contains(&format!("(pid {pid}) does not run")),
+                "{refused}"
+            );
+            let waits = std::thread::spawn({
+                let path = path.clone();
+                move || PidLock::acquire(&path).map(drop)
+            });
+            drop(left);
+            waits.join().unwrap().expect("given up in time");
+        }
     }
 
     #[test]
@@ -250,8 +355,7 @@ mod tests {
         let child = std::process::Command::new("sleep").arg("60").spawn();
         let mut child = child.expect("sleep starts");
         assert_eq!(parent_of(child.id()), Some(std::process::id()));
-        child.kill().expect("ours");
-        child.wait().expect("ours");
+        end(&mut child);
         assert_eq!(parent_of(child.id()), None);
     }
 
@@ -259,21 +363,12 @@ mod tests {
     fn a_foreign_heartbeat_is_refused_and_any_other_program_is_not() {
         let dir = tempfile::tempdir().unwrap();
         for (name, refused) in [("heartbeat", true), ("something", false)] {
-            let program = dir.path().join(name);
-            fs::copy("/bin/sleep", &program).expect("copied");
-            // A process that another test forks at this moment has the copy open for writing.
-            let mut child = loop {
-                match std::process::Command::new(&program).arg("60").spawn() {
-                    Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
-                    other => break other.expect("runs"),
-                }
-            };
+            let mut child = called(dir.path(), name);
             let path = dir.path().join("pid");
             fs::write(&path, format!("{:>10}\n", child.id())).expect("writable");
             let lock = PidLock::acquire(&path);
             assert_eq!(matches!(lock, Err(Fatal::Foreign { .. })), refused, "{name}");
-            child.kill().expect("ours");
-            child.wait().expect("ours");
+            end(&mut child);
         }
     }
 }

@@ -82,6 +82,7 @@ fn prepare(args: &Args, foreground: bool) -> Result<Prepared, Fatal> {
             logger.say(Level::Error, "config_invalid", text);
             logger.flush();
         })?;
+    let starts_left = foreign::end_starts_left();
     let mut lock = PidLock::acquire(&args.paths.pid_file)?;
     if let Some((pid, exe)) = foreign::heartbeat_on_port(settings.udp_port) {
         let (port, exe) = (settings.udp_port, exe.display());
@@ -93,6 +94,13 @@ fn prepare(args: &Args, foreground: bool) -> Result<Prepared, Fatal> {
     let logger = Logger::start(destinations(settings.logging.clone()));
     for (level, line) in lines {
         logger.say(level, "config", line);
+    }
+    if starts_left > 0 {
+        let text = format!(
+            "{starts_left} programs that the heartbeat before this one was starting were waiting for a \
+             disk, and were killed"
+        );
+        logger.say(Level::Warn, "starts_left", text);
     }
     if let Some(pid) = lock.left_by() {
         // Heartbeat 3.0.6 leaves its pid file behind when it is stopped in order; a socket is left
@@ -149,9 +157,10 @@ impl Prepared {
         // A lookup or an agent that hangs must not keep the process.
         runtime.shutdown_background();
         logger.flush();
-        // Pid file and sockets stay then: whoever looks must not take it for a stop. The lock on the pid
-        // file ends with the old program.
+        // Pid file and sockets stay then: whoever looks must not take it for a stop. The lock is given up
+        // here: a child that is being started has it, too, until it is what it is to be.
         if let Ok(Ended::Restart(maintenance)) = result {
+            drop(lock);
             return Err(daemonize::restart(maintenance));
         }
         control::remove(&args.paths.run);

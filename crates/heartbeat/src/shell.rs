@@ -39,6 +39,8 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// The same before this process makes place for its successor, which must be heard before the peer
 /// misses it.
 const LAST_WORDS_RESTART: Duration = Duration::from_millis(5);
+/// How long it waits for programs that are just being started.
+const STARTS_LIMIT: Duration = Duration::from_millis(100);
 /// Asks in the name of nobody; numbers of clients begin at 1.
 const NOBODY: ClientId = ClientId(0);
 
@@ -135,6 +137,9 @@ impl Shell {
                     Ended::Restart(_) => LAST_WORDS_RESTART,
                 };
                 tokio::time::sleep(words).await;
+                if matches!(ended, Ended::Restart(_)) {
+                    self.starts_are_over().await;
+                }
                 return ended;
             }
             let wake = self.wait().await;
@@ -263,6 +268,18 @@ impl Shell {
         if self.tells_time {
             self.feed(Input::LocalTime { minute: minute_of_day(unix_s()) });
         }
+    }
+
+    /// Until then a child has what is open here, and the program after this one may want it for itself.
+    async fn starts_are_over(&self) {
+        let children = self.edge.operations.runner().children();
+        let over = async {
+            while children.are_starting() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        // One that hangs is left alone: the daemon after this one has to go on without it anyway.
+        let _ = tokio::time::timeout(STARTS_LIMIT, over).await;
     }
 
     fn look_at_log(&mut self) {

@@ -76,6 +76,12 @@ impl Children {
         Ok((child, ChildGuard { children: self.clone(), pid }))
     }
 
+    /// Whether a start is under way: its child has what is open here until the kernel has read its
+    /// program.
+    pub fn are_starting(&self) -> bool {
+        !self.lock().starting.is_empty()
+    }
+
     /// Numbers of the children that somebody waits for.
     pub(super) fn waited_for(&self) -> Vec<i32> {
         self.lock().waited_for.iter().copied().collect()

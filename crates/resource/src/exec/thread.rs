@@ -12,6 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// Work that hangs although its time is over. Each costs a thread, and perhaps a process.
 const HANGING_MAX: usize = 64;
+/// What the thread is called, and a process that it has begun until the kernel has read its program.
+pub const NAME: &str = "slow";
 /// Enough for reading files and starting a process; small, because locked memory counts.
 const STACK_BYTES: usize = 256 * 1024;
 
@@ -24,7 +26,7 @@ pub fn start<T: Send + 'static>(
 ) -> io::Result<Receiver<T>> {
     let (done, result) = channel();
     let runtime = Handle::current();
-    Builder::new().name("slow".into()).stack_size(STACK_BYTES).spawn(move || {
+    Builder::new().name(NAME.into()).stack_size(STACK_BYTES).spawn(move || {
         let _inside = runtime.enter();
         // Nobody may wait any more; then the result is dropped here.
         let _ = done.send(work());

@@ -48,12 +48,22 @@ fn state_is_read_only() {
 }
 
 /// What of a node is on the disk that hangs: its state, its logs, and the shell of an agent.
-const ON_DISK: [&str; 2] = ["/var/lib/heartbeat", "/var/log"];
-/// That shell. The kernel finds the agent itself, as a cache would, and waits for what runs it.
-const SHELL: &str = "/var/log/sh";
+const ON_DISK: [&str; 3] = ["/var/lib/heartbeat", "/var/log", FAR];
+/// Where that shell is. The kernel finds the agent itself, as a cache would, and waits for what runs it.
+const FAR: &str = "/run/far";
 
-/// Puts all that on file systems whose servers can be made to stand still, for an agent `far` as well.
+/// The agent `far` and its shell.
+fn put_agent(pair: &Pair, node: &str) {
+    pair.shell(node, &format!("mkdir {FAR} && cp /bin/sh {FAR}/sh"));
+    let agent = script_agent().replace("/bin/sh", &format!("{FAR}/sh"));
+    pair.write(node, &format!("{SCRIPT_DIR}/far"), &agent, 0o755);
+}
+
+/// Puts all that on file systems whose servers can be made to stand still.
 fn mount(pair: &Pair, node: &str) -> Vec<Proc> {
+    if lab::find_program("bindfs").is_none() {
+        skip("bindfs is not installed");
+    }
     let mount = |dir: &str| {
         let below = format!("/run/disk{}", dir.replace('/', "-"));
         pair.shell(node, &format!("mkdir {below} && mount --bind {dir} {below}"));
@@ -62,9 +72,6 @@ fn mount(pair: &Pair, node: &str) -> Vec<Proc> {
         pair.until("the file system is there", has_come);
         server
     };
-    pair.shell(node, &format!("cp /bin/sh {SHELL}"));
-    let agent = script_agent().replace("/bin/sh", SHELL);
-    pair.write(node, &format!("{SCRIPT_DIR}/far"), &agent, 0o755);
     ON_DISK.into_iter().map(mount).collect()
 }
 
@@ -85,13 +92,11 @@ fn signal(pair: &Pair, node: &str, signal: &str) {
 /// node that takes over.
 fn disk_hangs() {
     need_ip();
-    if lab::find_program("bindfs").is_none() {
-        skip("bindfs is not installed");
-    }
     let setup = Setup::web();
     let native = format!("{}[monitor]\ninterval = \"500ms\"\n", setup.native);
     let haresources = format!("node1 {ADDRESS}\nnode1 far::a\nnode1 agent::b\n");
     let mut pair = Pair::new(Setup { native, haresources, ..setup });
+    NODES.into_iter().for_each(|node| put_agent(&pair, node));
     let _disks = NODES.map(|node| mount(&pair, node));
     NODES.into_iter().for_each(|node| pair.start(node));
     pair.wait_well();

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 use crate::pid_file::{exe_of, has_ended, is_heartbeat, parent_of};
 
-/// How long what was killed may take to end; what the kernel does not let die is left.
+/// How long all that was killed may take to end; what the kernel does not let die is left.
 const END_LIMIT: Duration = Duration::from_millis(500);
 /// How often it is looked at meanwhile.
 const END_PAUSE: Duration = Duration::from_millis(5);
@@ -50,14 +50,18 @@ pub(crate) fn heartbeat_on_port(port: u16) -> Option<(u32, PathBuf)> {
 /// Returns how many there were.
 pub(crate) fn end_starts_left() -> usize {
     let left: Vec<u32> = processes().filter(|pid| is_start_left(*pid)).collect();
-    for pid in left.iter().filter_map(|pid| i32::try_from(*pid).ok()) {
-        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-        let begin = Instant::now();
-        while begin.elapsed() < END_LIMIT && !has_ended(pid.unsigned_abs()) {
-            sleep(END_PAUSE);
-        }
+    let numbers = || left.iter().filter_map(|pid| i32::try_from(*pid).ok()).map(Pid::from_raw);
+    for pid in numbers() {
+        let _ = kill(pid, Signal::SIGKILL);
+    }
+    // All together: the other node waits for the next heartbeat.
+    let begin = Instant::now();
+    while begin.elapsed() < END_LIMIT && !left.iter().all(|pid| has_ended(*pid)) {
+        sleep(END_PAUSE);
+    }
+    for pid in numbers() {
         // It is a child of this process, when that was started anew.
-        let _ = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG));
+        let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
     }
     left.len()
 }

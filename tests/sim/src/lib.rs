@@ -7,6 +7,7 @@ pub mod beyond;
 pub mod checker;
 pub mod clock;
 pub mod counts;
+mod day;
 pub mod edge;
 pub mod evidence;
 pub mod faults;

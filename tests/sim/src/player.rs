@@ -78,6 +78,14 @@ impl Player {
         }
     }
 
+    /// How much it keeps: bytes of its state, as a recording begins with it. `None` for the model of
+    /// 3.0.6, which has no such state.
+    pub fn kept(&self) -> Option<usize> {
+        let Self::Ours(node) = self else { return None };
+        let mut bytes = Vec::new();
+        ciborium::into_writer(node, &mut bytes).ok().map(|()| bytes.len())
+    }
+
     /// The model of 3.0.6, if it is that.
     pub fn legacy(&self) -> Option<&Legacy> {
         match self {

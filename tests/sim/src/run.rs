@@ -12,6 +12,7 @@ use crate::agents::Checks;
 use crate::checker::{Checker, Violation};
 use crate::clock::TRUE_RATE;
 use crate::counts::Counts;
+use crate::day;
 use crate::edge::Switch;
 use crate::faults::Fault;
 use crate::network::Path;
@@ -159,7 +160,10 @@ fn carry_out(
         world.counts.add("3.0.6", "was overtaken by a word of ours, and refuses");
         return Ok(());
     }
-    if plan.swarm.drill { drill(world, checker, end) } else { Ok(()) }
+    if plan.swarm.drill {
+        drill(world, checker, end)?;
+    }
+    if plan.swarm.day && world.now() < end { day::pass(world, checker, end) } else { Ok(()) }
 }
 
 /// What has come to rest stays at rest, but for what was announced.
@@ -220,21 +224,21 @@ fn drill(world: &mut World, checker: &mut Checker, end: Instant) -> Result<(), V
 }
 
 /// Groups of which a node says that they will go home.
-fn announced(world: &World) -> BTreeSet<String> {
+pub(crate) fn announced(world: &World) -> BTreeSet<String> {
     let status = (0..2).filter_map(|machine| world.status(machine));
     let groups = status.flat_map(|status| status.groups);
     groups.filter(|group| group.failback.is_some()).map(|group| group.key).collect()
 }
 
 /// Moves so far of groups other than these; what completes an earlier one is none.
-fn moves(world: &World, except: &BTreeSet<String>) -> usize {
+pub(crate) fn moves(world: &World, except: &BTreeSet<String>) -> usize {
     let entries = world.machines.iter().flat_map(|machine| &machine.history);
     let moves = entries.filter(|entry| entry.is_move() && !entry.amends);
     moves.filter(|entry| !except.contains(&entry.group)).count()
 }
 
 /// Waits until everything is as it should be, at most as long as the checker allows.
-fn converge(world: &mut World, checker: &mut Checker, end: Instant) -> Result<(), Violation> {
+pub(crate) fn converge(world: &mut World, checker: &mut Checker, end: Instant) -> Result<(), Violation> {
     let patience = checker.converge_max + checker.more_patience(world);
     let limit = (world.now() + patience).min(end);
     while !checker.has_converged(world) && world.now() < limit {
@@ -244,7 +248,7 @@ fn converge(world: &mut World, checker: &mut Checker, end: Instant) -> Result<()
     if world.now() >= end { Ok(()) } else { checker.check_end(world) }
 }
 
-fn advance(world: &mut World, checker: &mut Checker, until: Instant) -> Result<(), Violation> {
+pub(crate) fn advance(world: &mut World, checker: &mut Checker, until: Instant) -> Result<(), Violation> {
     while world.step(until) {
         checker.check(world)?;
     }

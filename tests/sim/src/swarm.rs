@@ -30,6 +30,8 @@ pub struct Swarm {
     pub lies: bool,
     /// At the end each node is asked to do the other's work.
     pub drill: bool,
+    /// The life ends with a day on which nothing happens.
+    pub day: bool,
 }
 
 /// Adds faults of one kind that begin at a moment.
@@ -61,6 +63,7 @@ impl Plan {
         if rng.chance(50) {
             plan.make_peaceful();
         }
+        plan.swarm.day = slow && rng.chance(if plan.is_plain() { 500 } else { 10 });
         plan
     }
 
@@ -327,6 +330,13 @@ impl Plan {
                 one.media.truncate(1);
             }
         }
+    }
+
+    /// As most pairs are: Heartbeat's own pace, one link, nobody to ask.
+    fn is_plain(&self) -> bool {
+        let settings = &self.settings[0];
+        let pace = settings.timing.keepalive_ms == 2_000;
+        pace && settings.media.len() == 1 && settings.native.witness.is_none()
     }
 
     /// Nothing happens for a long time, once or twice: what is counted over minutes and hours.

@@ -574,6 +574,11 @@ impl Machine {
         })
     }
 
+    /// How many bytes its daemon keeps.
+    pub(crate) fn kept(&self) -> Option<usize> {
+        self.daemon.as_ref()?.node.kept()
+    }
+
     /// Log lines with this stable id.
     pub fn logged(&self, event: &str) -> Vec<&LogEvent> {
         self.logs.iter().filter(|line| line.event == event).collect()

@@ -238,7 +238,11 @@ pub(crate) fn moves(world: &World, except: &BTreeSet<String>) -> usize {
 }
 
 /// Waits until everything is as it should be, at most as long as the checker allows.
-pub(crate) fn converge(world: &mut World, checker: &mut Checker, end: Instant) -> Result<(), Violation> {
+pub(crate) fn converge(
+    world: &mut World,
+    checker: &mut Checker,
+    end: Instant,
+) -> Result<(), Violation> {
     let patience = checker.converge_max + checker.more_patience(world);
     let limit = (world.now() + patience).min(end);
     while !checker.has_converged(world) && world.now() < limit {
@@ -248,7 +252,11 @@ pub(crate) fn converge(world: &mut World, checker: &mut Checker, end: Instant) -
     if world.now() >= end { Ok(()) } else { checker.check_end(world) }
 }
 
-pub(crate) fn advance(world: &mut World, checker: &mut Checker, until: Instant) -> Result<(), Violation> {
+pub(crate) fn advance(
+    world: &mut World,
+    checker: &mut Checker,
+    until: Instant,
+) -> Result<(), Violation> {
     while world.step(until) {
         checker.check(world)?;
     }

@@ -60,9 +60,10 @@ pub(crate) fn configure_nginx(pair: &Pair, node: &str) {
     pair.write(node, NGINX_CONF, &nginx_conf(node, "80"), 0o644);
 }
 
-/// Process ids of all nginx of `node`.
+/// Process ids of all nginx of `node` that serve, or were made to. `nginx -t`, which looks at the
+/// configuration now and then, keeps the command line that it was started with.
 pub(crate) fn nginx_pids(pair: &Pair, node: &str) -> Vec<u32> {
-    let line = "grep -lx nginx /proc/[0-9]*/comm 2>/dev/null | cut -d/ -f3 || true";
+    let line = "grep -la '^nginx: ' /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3 || true";
     let found = pair.shell(node, line);
     found.lines().map(|pid| pid.parse().expect("a number")).collect()
 }

@@ -84,6 +84,8 @@ mod tests {
     use hb_node::effect::LogEvent;
 
     use super::*;
+    use crate::plan::Seed;
+    use crate::run::{Cut, Watching, carry};
     use crate::testing::served;
 
     /// What is found when `after` is seen where `before` was.
@@ -113,5 +115,12 @@ mod tests {
         world.machines[0].logs.push(LogEvent::new(Level::Warn, "alert", "something is wrong"));
         assert_eq!(found(&world, |_| ()), None, "it was there before");
         assert_eq!(found(&world, |before| before.lines[0] -= 1), Some("no error"));
+    }
+    #[test]
+    fn a_life_ends_with_its_day() {
+        let report = carry(Seed::new(46), &Cut::default(), Watching::Nothing);
+        assert_eq!(report.violation, None);
+        assert_eq!(report.counts.of("edge", "a quiet day"), 1);
+        assert!(report.ended > Instant::ZERO + DAY);
     }
 }
